@@ -1,0 +1,1 @@
+"""Reads captures of Web Services on Devices scanning."""

@@ -1,0 +1,62 @@
+"""The named limits: what bounds memory and time on hostile or broken input.
+
+Each limit that is hit becomes a finding of the thing it was hit in; it never raises and never stops the rest of
+the capture. The defaults are far above what real devices send.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DEFAULT_LIMITS", "Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds, in bytes unless the name says otherwise. Each field's meaning is in its comment below."""
+
+    record: int = 64 << 20
+    """One record (packet or block) of a capture file."""
+    tunnel_depth: int = 6
+    """Encapsulations opened in one frame (GRE, VXLAN, IP in IP, 802.1Q tags count)."""
+    fragments: int = 4096
+    """IP datagrams under reassembly at once; the oldest is given up."""
+    fragment_bytes: int = 16 << 20
+    """Bytes held for all incomplete IP datagrams."""
+    streams: int = 1_000_000
+    """TCP conversations remembered; the longest idle is closed."""
+    undecided: int = 4096
+    """Bytes of one direction held until it is known what it carries."""
+    out_of_order: int = 16 << 20
+    """Bytes of one direction held behind a missing segment before the gap is given up."""
+    gap_wait_segments: int = 64
+    """Segments of a conversation after the peer acknowledged missing bytes, before the gap is given up."""
+    head: int = 256 << 10
+    """One HTTP head (start line and headers)."""
+    headers: int = 1000
+    """Header lines of one HTTP head or MIME part."""
+    chunk_line: int = 4096
+    """One chunk-size line with its extensions."""
+    xml: int = 8 << 20
+    """One XML document (a SOAP envelope or the root part of a package)."""
+    xml_depth: int = 100
+    """Nesting of elements."""
+    xml_elements: int = 200_000
+    """Elements of one document."""
+    xml_attributes: int = 200
+    """Attributes of one element."""
+    parts: int = 1000
+    """MIME parts of one message."""
+    inflate_ratio: int = 200
+    """Decoded to encoded size of gzip or deflate content, above the first MiB."""
+    inflated: int = 1 << 30
+    """Decoded size of one gzip or deflate content."""
+    keep: int = 1 << 20
+    """Bytes of one body held in memory; a larger one that is to be kept goes to a temporary file."""
+    unpaired: int = 1000
+    """Requests of one connection that wait for an answer."""
+
+
+DEFAULT_LIMITS = Limits()
+"""The limits used where none are given."""
+

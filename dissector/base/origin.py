@@ -1,0 +1,273 @@
+"""Where bytes came from: frames, streams, byte ranges.
+
+A message, a header, an element or an attachment has an :class:`Origin`. It holds ranges, not bytes: its own
+bytes → bytes of one direction of a stream (:class:`RangeMap`: chunked coding and gaps make several pieces) →
+frames (:class:`FrameMap`). Both maps are compact arrays, since one image can span thousands of frames.
+
+Words: a *stream offset* counts the payload bytes of one direction from its first byte seen (0).
+A *frame* is a packet of the capture, numbered from 1 over all files, as Wireshark does.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+__all__ = ["ByteRange", "Endpoint", "FrameMap", "Gap", "Origin", "RangeMap", "StreamRef", "merge_frames"]
+
+
+class Endpoint(NamedTuple):
+    """Address and port; ``str()`` gives ``192.0.2.1:5357`` or ``[2001:db8::1]:5357``."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRef:
+    """One direction of a conversation.
+
+    Attributes:
+        protocol: "tcp" or "udp".
+        number: number of the conversation, as Wireshark's ``tcp.stream`` counts (from 0, by first frame).
+        source: the sender of this direction.
+        destination: the receiver of this direction.
+    """
+
+    protocol: str
+    number: int
+    source: Endpoint
+    destination: Endpoint
+
+    def reversed(self) -> StreamRef:
+        """The other direction of the same conversation."""
+        return StreamRef(self.protocol, self.number, self.destination, self.source)
+
+    def __str__(self) -> str:
+        return f"{self.protocol}.stream {self.number} {self.source} → {self.destination}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Bytes of a direction that the capture does not hold. Nothing is ever filled in for them.
+
+    Attributes:
+        offset: stream offset of the first missing byte (in a body or part: offset in that content).
+        length: number of missing bytes.
+        reason: "lost" (no segment with these bytes), "cut" (segment shortened by the capture length),
+            "start" (the direction began before the capture; length 0, since it is unknown), "end".
+        before: the frame whose bytes come last before the gap, 0 where there is none.
+        after: the frame whose bytes come first after the gap, 0 where there is none.
+        released: the frame at which the gap was given up; decoding goes on from there.
+    """
+
+    offset: int
+    length: int
+    reason: str = "lost"
+    before: int = 0
+    after: int = 0
+    released: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The gap as plain data."""
+        return {
+            "offset": self.offset,
+            "length": self.length,
+            "reason": self.reason,
+            "before": self.before,
+            "after": self.after,
+        }
+
+
+class ByteRange(NamedTuple):
+    """Bytes inside one frame: ``frame`` number, ``start`` offset in the frame (-1: unknown, the datagram was
+    reassembled from fragments), ``length``."""
+
+    frame: int
+    start: int
+    length: int
+
+
+class FrameMap:
+    """Stream offsets → frames, for one direction. Entries are in ascending order of stream offset.
+
+    Four parallel columns: ``starts`` (stream offset of the entry's first byte; the entry ends where the next
+    begins, the last one at ``end``), ``frames``, ``at`` (offset of that byte in its frame), ``times``
+    (nanoseconds since 1970). A gap is an entry with frame 0.
+    """
+
+    __slots__ = ("at", "end", "frames", "starts", "times")
+
+    def __init__(self) -> None:
+        self.starts = array("q")
+        self.frames = array("q")
+        self.at = array("q")
+        self.times = array("q")
+        self.end = 0
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def add(self, start: int, length: int, frame: int, at: int, time: int) -> None:
+        """Append one entry; ``start`` is not below the present end."""
+        self.starts.append(start)
+        self.frames.append(frame)
+        self.at.append(at)
+        self.times.append(time)
+        self.end = start + length
+
+    def extend(self, starts: bytes, frames: bytes, at: bytes, times: bytes, end: int) -> None:
+        """Append many entries from the buffers of int64 arrays (numpy's ``tobytes()``)."""
+        self.starts.frombytes(starts)
+        self.frames.frombytes(frames)
+        self.at.frombytes(at)
+        self.times.frombytes(times)
+        self.end = end
+
+    def _span(self, start: int, end: int) -> tuple[int, int]:
+        first = max(bisect_right(self.starts, start) - 1, 0)
+        last = max(bisect_left(self.starts, end), first + 1) if self.starts else 0
+        return first, last
+
+    def cut(self, start: int, end: int) -> FrameMap:
+        """A new map of the entries that hold the stream bytes start..end."""
+        first, last = self._span(start, end)
+        part = FrameMap()
+        part.starts = self.starts[first:last]
+        part.frames = self.frames[first:last]
+        part.at = self.at[first:last]
+        part.times = self.times[first:last]
+        part.end = self.starts[last] if last < len(self.starts) else self.end
+        return part
+
+    def drop_before(self, offset: int) -> None:
+        """Forget entries that end at or before the stream offset."""
+        first = max(bisect_right(self.starts, offset) - 1, 0)
+        if first:
+            del self.starts[:first]
+            del self.frames[:first]
+            del self.at[:first]
+            del self.times[:first]
+
+    def frames_of(self, start: int, end: int) -> tuple[int, ...]:
+        """The frame numbers, ascending, without repeats, that hold the stream bytes start..end."""
+        first, last = self._span(start, end)
+        return tuple(sorted({f for f in self.frames[first:last] if f}))
+
+    def ranges_of(self, start: int, end: int) -> list[ByteRange]:
+        """The byte ranges inside frames that hold the stream bytes start..end, in stream order."""
+        found = []
+        first, last = self._span(start, end)
+        for i in range(first, last):
+            low = max(self.starts[i], start)
+            high = min(self.starts[i + 1] if i + 1 < len(self.starts) else self.end, end)
+            if high > low and self.frames[i]:
+                at = self.at[i]
+                found.append(ByteRange(self.frames[i], at + low - self.starts[i] if at >= 0 else -1, high - low))
+        return found
+
+    def time_at(self, offset: int) -> int:
+        """Capture time in nanoseconds of the frame that holds the byte at the stream offset."""
+        first, _ = self._span(offset, offset + 1)
+        return self.times[first] if self.times else 0
+
+
+class RangeMap:
+    """Offsets of some content → stream offsets: pieces ``(content start, stream start, length)`` in order."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, pieces: Iterable[tuple[int, int, int]] = ()) -> None:
+        self.pieces: list[tuple[int, int, int]] = list(pieces)
+
+    def add(self, content: int, stream: int, length: int) -> None:
+        """Append a piece, joined to the last one where both run on."""
+        if self.pieces:
+            c, s, n = self.pieces[-1]
+            if c + n == content and s + n == stream:
+                self.pieces[-1] = (c, s, n + length)
+                return
+        self.pieces.append((content, stream, length))
+
+    def locate(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The stream ranges (start, end) that hold the content bytes start..end."""
+        found = []
+        for c, s, n in self.pieces:
+            low, high = max(c, start), min(c + n, end)
+            if high > low:
+                found.append((s + low - c, s + high - c))
+        return found
+
+
+@dataclass(slots=True)
+class Origin:
+    """Where some bytes came from.
+
+    Attributes:
+        stream: the direction that carried them.
+        ranges: their offsets → stream offsets.
+        frames: stream offsets → frames.
+        size: number of bytes this origin speaks of.
+        exact: False where the bytes were decoded (gzip) so that only the whole has a place.
+    """
+
+    stream: StreamRef
+    ranges: RangeMap
+    frames: FrameMap
+    size: int
+    exact: bool = True
+
+    def frame_numbers(self, start: int = 0, end: int | None = None) -> tuple[int, ...]:
+        """Frames, ascending, that hold the bytes start..end (default: all)."""
+        numbers: set[int] = set()
+        for low, high in self._located(start, end):
+            numbers.update(self.frames.frames_of(low, high))
+        return tuple(sorted(numbers))
+
+    def byte_ranges(self, start: int = 0, end: int | None = None) -> list[ByteRange]:
+        """Byte ranges inside frames that hold the bytes start..end (default: all)."""
+        found: list[ByteRange] = []
+        for low, high in self._located(start, end):
+            found.extend(self.frames.ranges_of(low, high))
+        return found
+
+    def stream_ranges(self, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
+        """Ranges of stream offsets that hold the bytes start..end (default: all)."""
+        return self._located(start, end)
+
+    def _located(self, start: int, end: int | None) -> list[tuple[int, int]]:
+        if not self.exact:
+            start, end = 0, None
+        if end is None:
+            return [(s, s + n) for _, s, n in self.ranges.pieces] if start == 0 else self.ranges.locate(start, 1 << 62)
+        return self.ranges.locate(start, end)
+
+    def part(self, start: int, end: int) -> Origin:
+        """The origin of the bytes start..end of this one."""
+        if not self.exact:
+            return Origin(self.stream, self.ranges, self.frames, end - start, exact=False)
+        pieces = []
+        for c, s, n in self.ranges.pieces:
+            low, high = max(c, start), min(c + n, end)
+            if high > low:
+                pieces.append((low - start, s + low - c, high - low))
+        return Origin(self.stream, RangeMap(pieces), self.frames, end - start)
+
+    @staticmethod
+    def whole(stream: StreamRef, start: int, end: int, frames: FrameMap) -> Origin:
+        """The origin of a plain run of stream bytes start..end."""
+        return Origin(stream, RangeMap([(0, start, end - start)]), frames, end - start)
+
+
+def merge_frames(many: Iterable[Sequence[int]]) -> tuple[int, ...]:
+    """All frame numbers of several lists, ascending, without repeats."""
+    numbers: set[int] = set()
+    for some in many:
+        numbers.update(some)
+    return tuple(sorted(numbers))

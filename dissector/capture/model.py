@@ -1,0 +1,113 @@
+"""What a capture gives: blocks of frames as columns, and the interfaces they came from.
+
+A field capture has millions of packets and most are noise, so there is no object for a packet: a :class:`Block`
+is a piece of the file with one numpy array for each header field, pointing into its bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dissector.base.findings import Finding
+
+__all__ = ["Block", "FrameSource", "Interface", "SourceInfo"]
+
+I64 = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Interface:
+    """One capture interface (pcapng IDB; a pcap file has exactly one).
+
+    Attributes:
+        number: index over all sections and files, as :attr:`Block.interface` counts.
+        link_type: LINKTYPE_ number.
+        snaplen: capture length limit in bytes, 0 for none.
+        digits: decimal digits of a second that its timestamps have (6 for microseconds, 9 for nanoseconds).
+        name, description, os: as the capture says, empty where it does not.
+    """
+
+    number: int
+    link_type: int
+    snaplen: int = 0
+    digits: int = 6
+    name: str = ""
+    description: str = ""
+    os: str = ""
+
+
+@dataclass(slots=True)
+class Block:
+    """A batch of frames. All columns have one entry a frame, in file order.
+
+    Attributes:
+        data: the bytes that ``offset`` points into (headers of the file format included).
+        offset: where the frame's bytes begin in ``data``.
+        caplen: bytes of the frame that are there.
+        wirelen: bytes the frame had on the wire.
+        time: nanoseconds since 1970-01-01 UTC (if_tsoffset applied).
+        interface: index into :attr:`FrameSource.interfaces`.
+        first: number of the first frame (1-based over all files).
+    """
+
+    data: bytes
+    offset: I64
+    caplen: I64
+    wirelen: I64
+    time: I64
+    interface: I64
+    first: int
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+
+@dataclass(slots=True)
+class SourceInfo:
+    """What is known of the input besides its frames; grows while it is read.
+
+    Attributes:
+        paths: files in the order read ("-" for standard input).
+        containers: for each file, such as ``pcap little-endian microseconds`` or ``pcapng, gzip``.
+        bytes_read: bytes of the files consumed so far (compressed size where compressed).
+        bytes_total: size of the files together, None for a pipe.
+        frames: frames given so far.
+        comments: section, interface and packet comments as (frame number or 0, text).
+        secrets: decryption secrets blocks as (type, bytes): 0x544c534b is a TLS key log.
+        names: name resolution: address → names.
+        findings: what was wrong with the container (cut file, bad block), never fatal once a frame was read.
+    """
+
+    paths: list[str] = field(default_factory=list)
+    containers: list[str] = field(default_factory=list)
+    bytes_read: int = 0
+    bytes_total: int | None = None
+    frames: int = 0
+    comments: list[tuple[int, str]] = field(default_factory=list)
+    secrets: list[tuple[int, bytes]] = field(default_factory=list)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+class FrameSource(Protocol):
+    """An opened input. Iterating gives blocks as soon as they are whole; one pass only."""
+
+    interfaces: list[Interface]
+    info: SourceInfo
+
+    def __iter__(self) -> Iterator[Block]:
+        """The blocks, in order."""
+        ...
+
+    def close(self) -> None:
+        """Close the files; iterating ends."""
+        ...
+
+    def locate(self, frame: int) -> tuple[str, int]:
+        """File and number inside that file of a frame."""
+        ...

@@ -1,0 +1,246 @@
+"""The shape of the catalogue: what a row says. The rows are in the tables beside this module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dissector.base.findings import Finding
+from dissector.soap.model import QName
+
+__all__ = [
+    "AttributeDecl",
+    "Child",
+    "ElementDecl",
+    "EnumDecl",
+    "FaultDecl",
+    "Field",
+    "MessageDecl",
+    "Service",
+    "SimpleType",
+]
+
+UNBOUNDED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleType:
+    """A simple type: ``base`` is one of string, int, bool, dateTime, duration, expires (duration or dateTime),
+    anyURI, qname, guid, sid, base64, list-uri, list-qname."""
+
+    name: str
+    base: str
+    min: int | None = None
+    max: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnumDecl:
+    """Enumerated values.
+
+    Attributes:
+        values: value → meaning.
+        accept: other spellings and later values → meaning.
+        terminal: values that are end states.
+        extensible: vendors may add values.
+    """
+
+    name: str
+    values: Mapping[str, str]
+    accept: Mapping[str, str] = field(default_factory=dict)
+    terminal: frozenset[str] = frozenset()
+    extensible: bool = True
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeDecl:
+    """An attribute: local name, namespace ("" for unqualified; both spellings are accepted), simple type name."""
+
+    name: str
+    namespace: str
+    type: str
+    required: bool = False
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child in a content model; ``max`` is UNBOUNDED (-1) for no bound."""
+
+    namespace: str
+    name: str
+    min: int = 1
+    max: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ElementDecl:
+    """An element in a context.
+
+    Attributes:
+        key: unique name such as ``dsp:JobStatus`` or, where one name has several contents, ``wscn:ElementData@job``.
+        parents: keys of the elements it stands in ("soap:Body" for body elements).
+        content: "sequence", "choice", "simple", "empty", "xop" or "any".
+        type: simple type name, for simple content; ``enum`` names an EnumDecl where type is "enum".
+        ordered: the order of children is known (else a validator must not report it).
+        any_child, any_attribute: foreign elements or attributes are allowed.
+        unit: such as "1/1000 inch".
+    """
+
+    key: str
+    namespace: str
+    name: str
+    parents: tuple[str, ...] = ()
+    content: str = "sequence"
+    children: tuple[Child, ...] = ()
+    attributes: tuple[AttributeDecl, ...] = ()
+    type: str | None = None
+    enum: str | None = None
+    ordered: bool = True
+    any_child: bool = False
+    any_attribute: bool = False
+    unit: str | None = None
+    gloss: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultDecl:
+    """A fault: subcode's local name, the namespace it should have, the code that goes with it, and its meaning."""
+
+    subcode: str
+    namespace: str
+    code: str
+    meaning: str
+    operations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDecl:
+    """A message of a service.
+
+    Attributes:
+        name: for people and JSON: the body element's name (``CreatePostScanJobRequest``,
+            ``PostScanJobEndStateEvent``), or for the messages of the lower layers their name (``Get``,
+            ``GetResponse``, ``Subscribe``, ``Hello``).
+        kind: "request", "response", "event", "discovery" (one-way announcements and UDP messages of
+            WS-Discovery), "fault".
+        operation: the operation or event it belongs to, such as ``CreatePostScanJob``.
+        namespace, body: of the body element; body "" for an empty Body.
+        actions: action URIs accepted, the usual one first.
+        one_way: no SOAP answer is due (events).
+    """
+
+    name: str
+    service: str
+    kind: str
+    operation: str
+    namespace: str
+    body: str
+    actions: tuple[str, ...] = ()
+    one_way: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service.
+
+    Attributes:
+        name: ``WS-DSP``, ``WS-Scan``, ``WS-DSD``, ``WS-DSC``, ``WS-Discovery``, ``WS-Transfer``,
+            ``WS-MetadataExchange``, ``WS-Eventing``.
+        prefix: the usual prefix (dsp, wscn, dsd, dsc, wsd, wxf, wsx, wse).
+        namespace: canonical.
+        roles: who calls and who serves, such as ("DSM device", "scan server").
+    """
+
+    name: str
+    prefix: str
+    namespace: str
+    messages: tuple[MessageDecl, ...]
+    faults: tuple[FaultDecl, ...] = ()
+    roles: tuple[str, str] = ("", "")
+
+
+@dataclass(slots=True)
+class Field:
+    """One decoded element.
+
+    Attributes:
+        name: local name as sent; ``key`` is its JSON name (snake_case).
+        namespace: canonical.
+        prefix: as sent.
+        decl: its row, None for an element that the catalogue does not know here.
+        value: typed value of a simple element (str, int, bool, QName, DateTime, Duration, list), else None. Text
+            that does not fit its type is given as str, with a finding.
+        text: the text as sent, untouched ("" for none).
+        attributes: local name → (typed value, text as sent).
+        children: in document order.
+        vendor: the element or its value is a vendor's own.
+        nil: xsi:nil.
+        path: element path from the body element, such as ``JobStatus/JobState``; repeated siblings as ``[2]``.
+        index: position of the element in document order (root element 0): key of its byte span.
+    """
+
+    name: str
+    key: str
+    namespace: str
+    prefix: str
+    decl: ElementDecl | None
+    value: Any
+    text: str
+    attributes: dict[str, tuple[Any, str]]
+    children: list[Field]
+    path: str
+    index: int
+    vendor: bool = False
+    nil: bool = False
+    findings: list[Finding] = field(default_factory=list)
+
+    def find(self, path: str) -> Field | None:
+        """The first descendant by path of local names, such as ``JobStatus/JobState``."""
+        at: Field | None = self
+        for name in path.split("/"):
+            at = next((c for c in at.children if c.name == name), None) if at is not None else None
+        return at
+
+    def find_all(self, path: str) -> list[Field]:
+        """All descendants by path of local names."""
+        found = [self]
+        for name in path.split("/"):
+            found = [c for f in found for c in f.children if c.name == name]
+        return found
+
+    def get(self, path: str, default: Any = None) -> Any:
+        """The value of the first descendant by path, or the default."""
+        hit = self.find(path)
+        return default if hit is None else hit.value
+
+    def to_json(self) -> Any:
+        """The field as plain data, see ``dissector.catalog.values.field_json``."""
+        from dissector.catalog.values import field_json
+
+        return field_json(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a body element and an action say together.
+
+    Attributes:
+        message: the row, None where nothing is known.
+        by: "body", "action" (empty or unknown body) or "fault".
+        findings: such as an action that contradicts the body.
+    """
+
+    message: MessageDecl | None
+    by: str
+    findings: tuple[Finding, ...] = ()
+
+
+def body_name(qname: QName | None) -> str:
+    """Local name of a body element, "" for an empty body."""
+    return qname.local if qname is not None else ""

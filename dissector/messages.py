@@ -1,0 +1,150 @@
+"""The message: one SOAP message (or the bare HTTP answer to one), decoded, with its origin.
+
+This is what the faces, the analysis and the replayer work with. :class:`MessageBuilder` makes messages from what
+the http and transport rooms give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dissector.base.findings import Finding
+from dissector.base.origin import Endpoint, Origin, StreamRef
+from dissector.catalog.model import Field, MessageDecl
+from dissector.http.content import Content
+from dissector.http.model import HttpMessage, Part
+from dissector.soap.model import Envelope, Fault
+
+__all__ = ["Attachment", "Message"]
+
+
+@dataclass(slots=True)
+class Attachment:
+    """A binary part of a message, or inline base64 that stands for one.
+
+    Attributes:
+        content: its bytes: size, SHA-256, first bytes, holes.
+        content_id: without brackets, None for inline content.
+        declared: the format the message declares (``dsp:Format`` and the like), None where it does not.
+        media_type: of the part.
+        real_type: told from the first bytes: ``jfif``, ``exif``, ``png``, ``tiff``, ``pdf``, ``bmp``,
+            ``jpeg2k``, ``xps`` (zip) …, None where unknown.
+        element: path of the element that includes it, None for a part that no element includes.
+        part: the MIME part, None for inline content.
+    """
+
+    content: Content
+    content_id: str | None = None
+    declared: str | None = None
+    media_type: str = ""
+    real_type: str | None = None
+    element: str | None = None
+    part: Part | None = None
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Frames that hold its bytes."""
+        return self.content.origin.frame_numbers() if self.content.origin else ()
+
+
+@dataclass(slots=True)
+class Message:
+    """One message, in the order in which they became whole.
+
+    Attributes:
+        number: from 1, over the capture.
+        kind: "request", "response", "event", "fault" or "discovery".
+        service: name of the service, "" where unknown (vendor's own, or an HTTP answer without SOAP to a
+            request that is not known).
+        name: what it is: the body element's or message's name; ``HTTP 202`` for an answer without SOAP.
+        decl: the catalogue's row, None where unknown.
+        wsd: it belongs to WSD (False: some other SOAP protocol).
+        stream: direction that carried it.
+        time: nanoseconds since 1970 of its last byte (the packet that completed it); ``first_time`` of its first.
+        digits: decimal digits of a second that the capture's times have.
+        frames: frames that carried it, ascending.
+        envelope: None for an answer without SOAP.
+        body: decoded body element, None for an empty body, an answer without SOAP or an unreadable one.
+        headers: decoded header blocks.
+        fault: None unless kind is "fault".
+        attachments: images and other parts.
+        http: the HTTP message, None for SOAP over UDP.
+        datagram: payload of SOAP over UDP, else None.
+        request: for an answer on the same connection: number of the message it answers by connection order,
+            None where not known.
+        repeat_of: number of the first copy of a repeated datagram.
+        complete: nothing is missing.
+        findings: of all layers below, and of this one.
+    """
+
+    number: int
+    kind: str
+    service: str
+    name: str
+    stream: StreamRef
+    time: int
+    first_time: int
+    frames: tuple[int, ...]
+    origin: Origin
+    decl: MessageDecl | None = None
+    wsd: bool = True
+    digits: int = 6
+    envelope: Envelope | None = None
+    body: Field | None = None
+    headers: list[Field] = field(default_factory=list)
+    fault: Fault | None = None
+    attachments: list[Attachment] = field(default_factory=list)
+    http: HttpMessage | None = None
+    datagram: bytes | None = None
+    multicast: bool = False
+    request: int | None = None
+    repeat_of: int | None = None
+    complete: bool = True
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def source(self) -> Endpoint:
+        """Who sent it."""
+        return self.stream.source
+
+    @property
+    def destination(self) -> Endpoint:
+        """Who got it."""
+        return self.stream.destination
+
+    @property
+    def action(self) -> str | None:
+        """wsa:Action."""
+        return self.envelope.addressing.action if self.envelope else None
+
+    @property
+    def message_id(self) -> str | None:
+        """wsa:MessageID."""
+        return self.envelope.addressing.message_id if self.envelope else None
+
+    @property
+    def relates_to(self) -> str | None:
+        """The first wsa:RelatesTo."""
+        related = self.envelope.addressing.relates_to if self.envelope else []
+        return related[0][1] if related else None
+
+    @property
+    def to(self) -> str | None:
+        """wsa:To."""
+        return self.envelope.addressing.to if self.envelope else None
+
+    @property
+    def status(self) -> int | None:
+        """HTTP status of an answer, None for requests and datagrams."""
+        return self.http.status if self.http is not None and not self.http.is_request else None
+
+    @property
+    def operation(self) -> str:
+        """The operation or event, such as ``CreatePostScanJob``; "" where unknown."""
+        return self.decl.operation if self.decl else ""
+
+    def get(self, path: str, default: Any = None) -> Any:
+        """Value of an element below the body element, by path of local names (see :meth:`Field.get`)."""
+        return default if self.body is None else self.body.get(path, default)
+

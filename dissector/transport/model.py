@@ -1,0 +1,243 @@
+"""What the transport room gives to the next one: runs of stream bytes, gaps, datagrams.
+
+``packets`` turns blocks into :class:`PacketColumns` (no state but IP fragments); ``flows`` and ``tcp`` turn those
+into the calls of a :class:`StreamConsumer` for each direction that is of interest, and into :class:`Datagram`.
+What is of interest is told by the room above through :class:`Interest`, since the transport knows no protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dissector.base.findings import Finding
+from dissector.base.origin import Endpoint, FrameMap, Gap, StreamRef
+
+__all__ = [
+    "Conversation",
+    "Datagram",
+    "Interest",
+    "PacketColumns",
+    "Run",
+    "StreamConsumer",
+    "StreamEnd",
+    "TransportStats",
+    "Verdict",
+]
+
+TCP = 6
+UDP = 17
+
+FIN = 0x01
+SYN = 0x02
+RST = 0x04
+PSH = 0x08
+ACK = 0x10
+
+
+@dataclass(slots=True)
+class PacketColumns:
+    """The TCP and UDP packets of one block, one array entry each, in frame order.
+
+    A frame gives no entry (ARP, other protocols, a fragment that waits) or one. The payload of most packets lies
+    in the block's bytes; that of a reassembled IP datagram has a buffer of its own.
+
+    Attributes:
+        buffers: ``buffers[0]`` is the block's data, the others hold reassembled datagrams.
+        frame: frame number, int64.
+        time: nanoseconds since 1970, int64.
+        protocol: 6 or 17, uint8.
+        flow: hash of both endpoints, the same in both directions, uint64. Salted at random for each process, so
+            that a sender cannot aim for collisions: never show it, never order by it.
+        side: which of the two endpoints sent it, bool; only equality within a flow means something.
+        sport, dport: ports, int32.
+        family: 4 or 6, uint8.
+        address: where in its buffer the source address begins (the destination address follows), int64.
+        seq, ack: TCP numbers, int64 (0..2³²-1); 0 for UDP.
+        flags: TCP flags, uint8; 0 for UDP.
+        buffer: index into ``buffers``, int32.
+        payload: where the payload begins in its buffer, int64.
+        length: payload bytes that are there, int64.
+        wire: payload bytes that the packet had (more than ``length`` where the capture length cut it), int64.
+        at: offset of the payload in its frame, int64; -1 where it was reassembled from fragments.
+        multicast: destination is a multicast or broadcast address, bool.
+    """
+
+    buffers: list[bytes]
+    frame: npt.NDArray[np.int64]
+    time: npt.NDArray[np.int64]
+    protocol: npt.NDArray[np.uint8]
+    flow: npt.NDArray[np.uint64]
+    side: npt.NDArray[np.bool_]
+    sport: npt.NDArray[np.int32]
+    dport: npt.NDArray[np.int32]
+    family: npt.NDArray[np.uint8]
+    address: npt.NDArray[np.int64]
+    seq: npt.NDArray[np.int64]
+    ack: npt.NDArray[np.int64]
+    flags: npt.NDArray[np.uint8]
+    buffer: npt.NDArray[np.int32]
+    payload: npt.NDArray[np.int64]
+    length: npt.NDArray[np.int64]
+    wire: npt.NDArray[np.int64]
+    at: npt.NDArray[np.int64]
+    multicast: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def endpoints(self, row: int) -> tuple[Endpoint, Endpoint]:
+        """Source and destination of one row."""
+        import ipaddress
+
+        size = 4 if self.family[row] == 4 else 16
+        start = int(self.address[row])
+        raw = self.buffers[self.buffer[row]][start : start + 2 * size]
+        source, destination = ipaddress.ip_address(raw[:size]), ipaddress.ip_address(raw[size:])
+        return Endpoint(str(source), int(self.sport[row])), Endpoint(str(destination), int(self.dport[row]))
+
+
+class Verdict(Enum):
+    """What the first bytes of a direction say."""
+
+    YES = "yes"
+    NO = "no"
+    MORE = "more"
+    """Too few bytes to tell."""
+
+
+@dataclass(slots=True)
+class Interest:
+    """What the room above wants to have reassembled.
+
+    A direction is taken as soon as one of its segments starts with one of ``words``; one whose beginning was seen
+    and does not is noise (it is looked at again at each later segment, by its first four bytes only).
+
+    Attributes:
+        words: first four bytes, such as ``b"POST"``; all exactly four long.
+        opaque: first bytes of protocols that are counted but not read, such as ``{b"\\x16\\x03": "tls"}``, two
+            bytes each.
+        datagram: first bytes (one byte each) that a datagram of interest can start with.
+        ports: UDP ports whose datagrams are of interest whatever they start with.
+    """
+
+    words: frozenset[bytes]
+    opaque: dict[bytes, str] = field(default_factory=dict)
+    datagram: frozenset[bytes] = frozenset()
+    ports: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Run:
+    """Contiguous bytes of one direction, in stream order.
+
+    Attributes:
+        offset: stream offset of the first byte.
+        data: the bytes (bytes or memoryview; slices of it stay valid).
+        frames: the direction's frame map, which already covers these bytes. Shared and growing: take
+            :meth:`~dissector.base.origin.FrameMap.cut` of what is to be kept.
+    """
+
+    offset: int
+    data: bytes | memoryview
+    frames: FrameMap
+
+
+class StreamEnd(Enum):
+    """How a direction ended."""
+
+    FIN = "fin"
+    RESET = "reset"
+    REUSED = "reused"
+    """The port pair was used again by a new connection."""
+    CAPTURE = "capture"
+    """The capture ended, or the stream limit closed it."""
+
+
+class StreamConsumer(Protocol):
+    """Takes the bytes of one direction, in order. Made by the factory given to the flow table."""
+
+    def data(self, run: Run) -> None:
+        """The next bytes."""
+        ...
+
+    def gap(self, gap: Gap) -> None:
+        """Bytes that the capture does not hold; the next run begins behind them."""
+        ...
+
+    def end(self, how: StreamEnd, frame: int, time: int) -> None:
+        """No more bytes. ``frame`` is the frame that ended it (0: none), ``time`` its time or the last seen."""
+        ...
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One TCP connection, as far as the capture shows it.
+
+    Attributes:
+        number: as Wireshark's tcp.stream.
+        first: the sender of the first packet seen.
+        second: the other endpoint.
+        opened: the SYN of the opening side was seen.
+        client: the endpoint that opened it (by SYN, SYN/ACK), None where that was not seen.
+        findings: of the transport: differing retransmission, data after the end, …
+    """
+
+    number: int
+    first: Endpoint
+    second: Endpoint
+    opened: bool = False
+    client: Endpoint | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+
+ConsumerFactory = Callable[[Conversation, StreamRef], StreamConsumer]
+"""Called once for each direction of a conversation as soon as one of its two directions is of interest."""
+
+
+@dataclass(slots=True)
+class Datagram:
+    """One UDP payload of interest.
+
+    Attributes:
+        stream: number counts UDP conversations of interest from 0.
+        frames: maps its bytes (offsets from 0) to the frame, or frames of its fragments.
+        wire: payload bytes it had; more than ``len(data)`` where it was cut.
+    """
+
+    stream: StreamRef
+    data: bytes
+    wire: int
+    frame: int
+    time: int
+    frames: FrameMap
+    multicast: bool = False
+
+
+@dataclass(slots=True)
+class TransportStats:
+    """Counts of one pass over a capture; the unit is packets unless the name says otherwise."""
+
+    frames: int = 0
+    bytes: int = 0
+    link_types: dict[int, int] = field(default_factory=dict)
+    tcp: int = 0
+    udp: int = 0
+    other: int = 0
+    unknown_link: int = 0
+    damaged: int = 0
+    fragments: int = 0
+    cut: int = 0
+    taken: int = 0
+    """Packets of conversations and datagrams of interest."""
+    conversations: int = 0
+    opaque: dict[str, dict[tuple[Endpoint, Endpoint], tuple[int, int]]] = field(default_factory=dict)
+    """For each opaque protocol: (client or first sender, other) → (packets, payload bytes)."""
+    first_time: int | None = None
+    last_time: int | None = None
+    findings: list[Finding] = field(default_factory=list)

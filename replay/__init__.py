@@ -1,0 +1,1 @@
+"""Sends captured sequences again and emulates devices."""
