@@ -49,7 +49,9 @@ class Subscription:
         actions: of the filter.
         requested, granted: wse:Expires as sent.
         ended: how: "Unsubscribe", the local name of the SubscriptionEnd status, "refused", None while open.
-        destinations: client context → destination token (push scan).
+        destinations: client context → destination token (push scan), "" until the answer tells it.
+        renewals: nanoseconds of each renewal granted.
+        messages: numbers of the Subscribe, Renew, … and their answers.
         events: message numbers of the events delivered for it.
     """
 
@@ -174,7 +176,10 @@ class Job:
         completed_by: how the end is known: "event", "history" (GetJobHistory, GetPostScanJobElements),
             "inferred" (all images fetched), None.
         states: (time, state, reasons) in order.
-        images_received: as the last event or answer said.
+        images_received: as the last event or answer said (scan jobs: ScansCompleted).
+        created_time, completed_time: JobCreatedTime and JobCompletedTime as sent: the server's clock, often
+            without a zone, so never to be compared with capture times.
+        instructions: what is asked for: filters and their targets, or the scan ticket, in few words each.
         user, process: user name or SID; scan process identifier or name.
         first_frame, last_frame: frames of the first and last message.
         partial: "no-start", "no-end" or "" where the capture holds the whole.
@@ -203,6 +208,8 @@ class Job:
     process_name: str | None = None
     document_name: str | None = None
     instructions: list[str] = field(default_factory=list)
+    created_time: str | None = None
+    completed_time: str | None = None
     scan_identifier: str | None = None
     first_time: int = 0
     last_time: int = 0

@@ -17,6 +17,8 @@ class Limits:
 
     record: int = 64 << 20
     """One record (packet or block) of a capture file."""
+    notes: int = 32 << 20
+    """Comments, names and secrets kept of all capture files together."""
     tunnel_depth: int = 6
     """Encapsulations opened in one frame (GRE, VXLAN, IP in IP, 802.1Q tags count)."""
     fragments: int = 4096

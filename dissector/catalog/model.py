@@ -46,6 +46,8 @@ class EnumDecl:
         accept: other spellings and later values → meaning.
         terminal: values that are end states.
         extensible: vendors may add values.
+        shape: what vendors' values look like: "keyword" (``prefix:word``), "format" (like a media type), "uri"
+            (any), "" (the source gives no shape).
     """
 
     name: str
@@ -54,6 +56,7 @@ class EnumDecl:
     terminal: frozenset[str] = frozenset()
     extensible: bool = True
     source: str = ""
+    shape: str = "keyword"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,13 @@ class AttributeDecl:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A child in a content model; ``max`` is UNBOUNDED (-1) for no bound."""
+    """A child in a content model; ``max`` is UNBOUNDED (-1) for no bound, ``key`` the key of its declaration."""
 
     namespace: str
     name: str
     min: int = 1
     max: int = 1
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ class ElementDecl:
         key: unique name such as ``dsp:JobStatus`` or, where one name has several contents, ``wscn:ElementData@job``.
         parents: keys of the elements it stands in ("soap:Body" for body elements).
         content: "sequence", "choice", "simple", "empty", "xop" or "any".
-        type: simple type name, for simple content; ``enum`` names an EnumDecl where type is "enum".
+        type: simple type name, for simple content; ``enum`` names an EnumDecl where type is "enum", and also where
+            the values of a QName or URI are known.
         ordered: the order of children is known (else a validator must not report it).
         any_child, any_attribute: foreign elements or attributes are allowed.
         unit: such as "1/1000 inch".
@@ -110,13 +115,22 @@ class ElementDecl:
 
 @dataclass(frozen=True, slots=True)
 class FaultDecl:
-    """A fault: subcode's local name, the namespace it should have, the code that goes with it, and its meaning."""
+    """A fault: subcode's local name, the namespace it should have, the code that goes with it, and its meaning.
+
+    Attributes:
+        operations: that it belongs to, empty for all.
+        normal_for: operations that it ends in the normal course of things.
+        aliases: misspelt or second names of it.
+    """
 
     subcode: str
     namespace: str
     code: str
     meaning: str
     operations: tuple[str, ...] = ()
+    normal_for: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,8 @@ class MessageDecl:
         namespace, body: of the body element; body "" for an empty Body.
         actions: action URIs accepted, the usual one first.
         one_way: no SOAP answer is due (events).
+        any_body: the Body may hold anything (WS-Transfer's representations).
+        gloss: what it is for.
     """
 
     name: str
@@ -143,6 +159,8 @@ class MessageDecl:
     body: str
     actions: tuple[str, ...] = ()
     one_way: bool = False
+    any_body: bool = False
+    gloss: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,17 +219,32 @@ class Field:
     findings: list[Finding] = field(default_factory=list)
 
     def find(self, path: str) -> Field | None:
-        """The first descendant by path of local names, such as ``JobStatus/JobState``."""
+        """The first descendant by path of local names, such as ``JobStatus/JobState``.
+
+        A misspelt element is found by its right name, and an element of the catalogue before a vendor's own one of
+        the same name.
+        """
         at: Field | None = self
         for name in path.split("/"):
-            at = next((c for c in at.children if c.name == name), None) if at is not None else None
+            if at is None:
+                return None
+            first = None
+            for child in at.children:
+                decl = child.decl
+                if decl is not None:
+                    if decl.name == name:
+                        first = child
+                        break
+                elif first is None and child.name == name:
+                    first = child
+            at = first
         return at
 
     def find_all(self, path: str) -> list[Field]:
-        """All descendants by path of local names."""
+        """All descendants by path of local names; a misspelt element is found by its right name."""
         found = [self]
         for name in path.split("/"):
-            found = [c for f in found for c in f.children if c.name == name]
+            found = [c for f in found for c in f.children if (c.decl.name if c.decl else c.name) == name]
         return found
 
     def get(self, path: str, default: Any = None) -> Any:

@@ -66,6 +66,8 @@ class PacketColumns:
         wire: payload bytes that the packet had (more than ``length`` where the capture length cut it), int64.
         at: offset of the payload in its frame, int64; -1 where it was reassembled from fragments.
         multicast: destination is a multicast or broadcast address, bool.
+        fragments: for a row that was reassembled from IP fragments, where its payload came from: row → pieces
+            (frame, start offset in the frame, length) in payload order; their lengths add up to ``length``.
     """
 
     buffers: list[bytes]
@@ -87,6 +89,7 @@ class PacketColumns:
     wire: npt.NDArray[np.int64]
     at: npt.NDArray[np.int64]
     multicast: npt.NDArray[np.bool_]
+    fragments: dict[int, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.frame)

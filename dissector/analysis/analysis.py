@@ -1,0 +1,91 @@
+"""The analysis: feed it the messages one by one, ask it at the end.
+
+Each question has a tracker of its own; they see every message in the same order, together with what pairing made of
+it. Nothing of a message is kept but summaries: no bodies, no envelopes, no image bytes. So memory grows with the
+number of messages (about a kilobyte each), not with what they carry.
+"""
+
+from __future__ import annotations
+
+from dissector.analysis.endpoints import Endpoints, Host
+from dissector.analysis.exchanges import Exchanges
+from dissector.analysis.jobs import PostScanJobs
+from dissector.analysis.model import Exchange, Job, Notification, Subscription
+from dissector.analysis.notifications import Notifications
+from dissector.analysis.scanjobs import ScanJobs
+from dissector.analysis.subscriptions import Subscriptions
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.messages import Message
+
+__all__ = ["Analysis"]
+
+
+class Analysis:
+    """What is made of the messages: exchanges, subscriptions, notifications, jobs, endpoints.
+
+    Feed it every WSD message in the order in which the reader gives them (an answer never before its request), then
+    call :meth:`finish`. It never raises on what a peer sent. Jobs are settled and judged by ``finish``; what the
+    attributes show before it is what was collected so far.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._exchanges = Exchanges(limits)
+        self._subscriptions = Subscriptions(limits)
+        self._notifications = Notifications(self._subscriptions, limits)
+        self._post_scan = PostScanJobs(self._subscriptions, limits)
+        self._scan = ScanJobs(self._subscriptions, limits)
+        self._endpoints = Endpoints()
+        self._last_time = 0
+        self._finished = False
+
+    def feed(self, message: Message) -> None:
+        """Take the next message; messages of other protocols (``wsd`` False) are passed over."""
+        if not message.wsd:
+            return
+        self._last_time = max(self._last_time, message.time)
+        turn = self._exchanges.feed(message)
+        self._subscriptions.feed(message, turn)
+        self._notifications.feed(message, turn)
+        self._post_scan.feed(message, turn)
+        self._scan.feed(message, turn)
+        self._endpoints.feed(message, turn)
+
+    def finish(self) -> None:
+        """No more messages: settle what is open and judge the jobs. A second call does nothing."""
+        if self._finished:
+            return
+        self._finished = True
+        self._exchanges.finish()
+        self._subscriptions.finish()
+        self._notifications.finish()
+        self._post_scan.finish(self._last_time)
+        self._scan.finish(self._last_time)
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """Requests with their answers, in order."""
+        return self._exchanges.exchanges
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """WS-Eventing subscriptions, in order."""
+        return self._subscriptions.subscriptions
+
+    @property
+    def notifications(self) -> list[Notification]:
+        """Event notifications, in order."""
+        return self._notifications.notifications
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Post-scan jobs and scan jobs, by their first message."""
+        return sorted([*self._post_scan.jobs, *self._scan.jobs], key=_first)
+
+    @property
+    def endpoints(self) -> list[Host]:
+        """The hosts that speak WSD, with their roles, in order of first sight."""
+        return self._endpoints.hosts
+
+
+def _first(job: Job) -> int:
+    return min((step.message for step in job.timeline[:1]), default=0)

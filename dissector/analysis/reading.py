@@ -1,0 +1,138 @@
+"""Reading messages tolerantly: what the trackers ask of a decoded body, whatever a peer put there.
+
+A value may be missing, of the wrong type, empty or absurdly long; a reader here gives None then, and never raises.
+All texts are trimmed (samples wrap values in line breaks, notes-dsm 56) and cut at :data:`LONGEST`, since they are
+kept as long as the capture is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable
+
+from dissector.catalog.model import Field
+from dissector.messages import Message
+
+__all__ = [
+    "frame_of",
+    "is_event",
+    "normal_id",
+    "normal_token",
+    "number_of",
+    "operation_of",
+    "parameters_of",
+    "seek",
+    "text_of",
+    "texts_of",
+    "truth_of",
+]
+
+LONGEST = 2048
+"""Characters kept of one value; the longest that a specification allows (SharePoint URL)."""
+
+SEEK_LIMIT = 500
+"""Elements looked at when an element is searched that does not stand in its place."""
+
+_SUFFIX = re.compile(r"(?:Request|Response)$")
+_SCHEME = re.compile(r"^(?:urn:)?(?:uuid:)?", re.IGNORECASE)
+
+
+def _text(field: Field | None) -> str | None:
+    if field is None:
+        return None
+    text = field.text.strip() if field.text else ""
+    if not text and field.value is not None and not isinstance(field.value, (list, tuple, dict)):
+        text = str(field.value).strip()
+    return text[:LONGEST] or None
+
+
+def text_of(root: Field | None, path: str = "") -> str | None:
+    """Trimmed text of the first element at the path below ``root`` (of ``root`` itself without one), None where it
+    is absent or empty."""
+    if root is None:
+        return None
+    return _text(root.find(path) if path else root)
+
+
+def texts_of(root: Field | None, path: str) -> list[str]:
+    """Trimmed texts of all elements at the path, empty ones left out."""
+    if root is None:
+        return []
+    return [text for field in root.find_all(path) if (text := _text(field)) is not None]
+
+
+def number_of(root: Field | None, path: str = "") -> int | None:
+    """The integer at the path, None where there is none (or one of more than 18 digits)."""
+    text = text_of(root, path)
+    if text is None or len(text) > 19:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def truth_of(root: Field | None, path: str = "") -> bool | None:
+    """The xs:boolean at the path, None where there is none."""
+    text = text_of(root, path)
+    return None if text is None else {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
+
+
+def seek(root: Field | None, name: str) -> Field | None:
+    """The first element of that local name anywhere below ``root``, nearest first: for values that link messages
+    and must be found even where a wrapper is missing or new."""
+    if root is None:
+        return None
+    queue = deque(root.children)
+    for _ in range(SEEK_LIMIT):
+        if not queue:
+            return None
+        field = queue.popleft()
+        if field.name == name:
+            return field
+        queue.extend(field.children)
+    return None
+
+
+def operation_of(message: Message) -> str:
+    """The operation or event, such as ``CreatePostScanJob``; from the name where the catalogue has no row.
+
+    Page titles of WS-DSP write GetPostScanJobElement (dsp.yaml Q05); that is folded into the usual name.
+    """
+    operation = message.operation or _SUFFIX.sub("", message.name)
+    return "GetPostScanJobElements" if operation == "GetPostScanJobElement" else operation
+
+
+def is_event(message: Message) -> bool:
+    """An event notification (SubscriptionEnd is none: it is about a subscription, not from its source's service)."""
+    return message.kind == "event" and message.name != "SubscriptionEnd"
+
+
+def frame_of(message: Message) -> int:
+    """The frame that completed the message, 0 where unknown."""
+    if message.http is not None and message.http.trigger:
+        return message.http.trigger
+    return message.frames[-1] if message.frames else 0
+
+
+def normal_id(text: str | None) -> str:
+    """A MessageID or endpoint UUID in the form for comparing: ``uuid:`` and ``urn:uuid:`` mean the same (notes-dsm
+    62); "" for None."""
+    return _SCHEME.sub("", text.strip()[:LONGEST]).lower() if text else ""
+
+
+def normal_token(text: str | None) -> str:
+    """A JobToken or PSP_Identifier in the form for comparing: without case and braces (dsp.yaml, guid)."""
+    return normal_id(text).strip("{} \t\r\n")
+
+
+def parameters_of(message: Message) -> Iterable[tuple[str, str]]:
+    """(local name, text) of header blocks that can be echoes of reference parameters, such as wse:Identifier."""
+    if message.envelope is not None:
+        for name, text in message.envelope.addressing.parameters:
+            yield name.local, (text or "").strip()[:LONGEST]
+    for field in message.headers:
+        value = _text(field)
+        if value is not None:
+            yield field.name, value

@@ -1,0 +1,94 @@
+"""What messages tell of a job's state: status events, end events, answers about a job, lists of jobs. The elements have
+one content model in WS-DSP and WS-DSC, and another in WS-Scan and WS-DSD."""
+
+from __future__ import annotations
+
+from dissector.analysis.model import FilterResult
+from dissector.analysis.reading import frame_of, number_of, parameters_of, text_of, texts_of
+from dissector.analysis.story import Final, Report
+from dissector.analysis.words import is_end_state
+from dissector.catalog.model import Field
+from dissector.messages import Message
+
+__all__ = ["end_report", "scan_final", "scan_report", "status_report"]
+
+MANY = 32
+"""Reasons and filters read of one report."""
+
+
+def status_report(by: str, message: Message, root: Field | None) -> Report:
+    """JobStatus or JobSummary of WS-DSP and WS-DSC."""
+    report = scan_report(by, message, root)
+    report.filters = _filters(root, "FilterStatuses")
+    report.images = number_of(root, "ImagesReceived")
+    return report
+
+
+def end_report(message: Message, root: Field | None) -> Final:
+    """PostScanJobEndState of WS-DSP and WS-DSC."""
+    final = scan_final(message, root)
+    final.filters = _filters(root, "FilterCompletedStatuses")
+    final.images = number_of(root, "ImagesReceived")
+    final.process = text_of(root, "PSP_Identifier")
+    return final
+
+
+def scan_report(by: str, message: Message, root: Field | None) -> Report:
+    """JobStatus or JobSummary of WS-Scan and WS-DSD. ``by``: see :class:`Report`."""
+    return Report(
+        by,
+        message.number,
+        message.time,
+        frame_of(message),
+        _listener(message, by),
+        text_of(root, "JobState"),
+        texts_of(root, "JobStateReasons/JobStateReason")[:MANY],
+        images=number_of(root, "ScansCompleted"),
+        created_time=text_of(root, "JobCreatedTime"),
+        completed_time=text_of(root, "JobCompletedTime"),
+    )
+
+
+def scan_final(message: Message, root: Field | None) -> Final:
+    """JobEndState of WS-Scan and WS-DSD."""
+    reasons = texts_of(root, "JobCompletedStateReasons/JobStateReason")[:MANY]
+    state = text_of(root, "JobCompletedState")
+    if state is None and is_end_state(text_of(root, "JobState")):
+        # The WS-DSD summary page gives the end event the content of a status (wsdsd.yaml K07).
+        state = text_of(root, "JobState")
+        reasons = reasons or texts_of(root, "JobStateReasons/JobStateReason")[:MANY]
+    return Final(
+        "event",
+        message.number,
+        message.time,
+        frame_of(message),
+        _listener(message, "event"),
+        state,
+        reasons,
+        images=number_of(root, "ScansCompleted"),
+        completed_time=text_of(root, "JobCompletedTime"),
+        service=message.service,
+        has_reasons=bool(reasons),
+    )
+
+
+def _listener(message: Message, by: str) -> str:
+    """Who hears a state, so that what one listener was told can be compared: for events service, sink and the
+    Identifier that the subscriber chose, since several subscriptions may share a sink."""
+    if by != "event":
+        return f"{message.service} {message.destination.address} {by}"
+    given = sorted({text for name, text in parameters_of(message) if name == "Identifier"})
+    return " ".join([message.service, message.to or message.destination.address, *given])
+
+
+def _filters(root: Field | None, name: str) -> list[FilterResult]:
+    if root is None:
+        return []
+    return [
+        FilterResult(
+            text_of(status, "Dialect") or "",
+            text_of(status, "FilterState") or "",
+            texts_of(status, "FilterStateReasons/FilterStateReason")[:MANY],
+        )
+        for status in root.find_all(f"{name}/FilterStatus")[:MANY]
+    ]

@@ -1,0 +1,236 @@
+"""The pass over a capture: frames in, messages out.
+
+This module joins the rooms, and decides nothing that one of them could decide. What it adds is order: the
+transport hands over whole batches of one direction at a time, so messages become known out of order inside a
+block; they are sorted by the frame that completed them, which makes the result independent of how the input was
+cut into blocks. An answer never comes before its request: one that overtakes it (a fault sent while the image is
+still coming in) waits for it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+
+from dissector.base.findings import Finding, rule
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.base.origin import StreamRef
+from dissector.capture.model import FrameSource, SourceInfo
+from dissector.http.connection import HttpConnection
+from dissector.http.model import BodyPolicy, HttpMessage
+from dissector.http.start import INTEREST_WORDS
+from dissector.messages import Message, MessageBuilder
+from dissector.transport.flows import FlowTable
+from dissector.transport.model import Conversation, Datagram, Interest, StreamConsumer, TransportStats
+from dissector.transport.packets import PacketDecoder
+
+__all__ = ["INTEREST", "MessagePass"]
+
+DISCOVERY_PORT = 3702
+
+INTEREST = Interest(
+    words=INTEREST_WORDS,
+    opaque={b"\x16\x03": "tls"},
+    # "<", the first bytes of the three byte order marks, white space, and the NUL of UTF-16BE without a mark.
+    datagram=frozenset([b"<", b"\xef", b"\xfe", b"\xff", b" ", b"\t", b"\r", b"\n", b"\x00"]),
+    ports=frozenset([DISCOVERY_PORT]),
+)
+"""What the transport is asked to look for: HTTP start lines, and datagrams that can be XML, on any port."""
+
+REMEMBERED_IDS = 10_000
+"""MessageIDs of datagrams remembered to tell repeats; repeats come within a second (SOAP-over-UDP 3.4)."""
+
+SAME_ID = rule(
+    "udp.same-id-differs",
+    "note",
+    "a datagram has the MessageID of an earlier one of the same sender, but other content",
+    "SOAP-over-UDP 4.4",
+)
+NOT_SOAP = rule(
+    "udp.not-soap", "note", "datagrams on the discovery port hold no SOAP message", "WS-Discovery 2.4"
+)
+
+
+class MessagePass:
+    """One pass over an input. Iterating gives every SOAP message (see ``Message.wsd``), in order.
+
+    Args:
+        source: the opened input.
+        policy: what is done with the bytes of bodies.
+        limits: bounds.
+        on_http: called with every HTTP message, SOAP or not, in order.
+        progress: called after each block.
+
+    Attributes:
+        stats: counts, growing.
+        not_soap: frames of datagrams on the discovery port that hold no SOAP message.
+        waiting: a read of the input is under way (it may wait for a pipe).
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        *,
+        policy: BodyPolicy,
+        limits: Limits = DEFAULT_LIMITS,
+        on_http: Callable[[HttpMessage], None] | None = None,
+        progress: Callable[[SourceInfo, TransportStats], None] | None = None,
+    ) -> None:
+        self.source = source
+        self.stats = TransportStats()
+        self.not_soap: list[int] = []
+        self._limits = limits
+        self._policy = policy
+        self._on_http = on_http
+        self._progress = progress
+        self._builder = MessageBuilder(digits=self._digits, limits=limits)
+        self._half_open: dict[int, HttpConnection] = {}
+        self._batch: list[tuple[int, int, int, HttpMessage | Datagram]] = []
+        self._count = 0
+        self._numbered_so_far = 0
+        self._open_requests: OrderedDict[tuple[int, int], Message | None] = OrderedDict()
+        self._waiting: dict[tuple[int, int], HttpMessage] = {}
+        self._seen_ids: OrderedDict[str, Message] = OrderedDict()
+        self._stop = False
+        self.waiting = False
+        self.flows = FlowTable(INTEREST, self._consumer, self._datagram, self.stats, limits)
+        self._decoder = PacketDecoder(source.interfaces, self.stats, limits)
+
+    def stop(self) -> None:
+        """End the pass after the present block, as if the capture ended there."""
+        self._stop = True
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Of the container, the network and the transport; complete after the pass."""
+        found = [*self.source.info.findings, *self.stats.findings]
+        if self.not_soap:
+            count = len(self.not_soap)
+            found.append(
+                NOT_SOAP(
+                    f"{count} datagram{'s' if count > 1 else ''} on port {DISCOVERY_PORT} "
+                    f"{'hold' if count > 1 else 'holds'} no SOAP message",
+                    frames=self.not_soap[:100],
+                )
+            )
+        return found
+
+    def __iter__(self) -> Iterator[Message]:
+        blocks = iter(self.source)
+        while not self._stop:
+            self.waiting = True
+            try:
+                block = next(blocks, None)
+            except KeyboardInterrupt:
+                self._stop = True
+                break
+            finally:
+                self.waiting = False
+            if block is None:
+                break
+            self.flows.feed(self._decoder.decode(block))
+            yield from self._flush()
+            if self._progress is not None:
+                self._progress(self.source.info, self.stats)
+        self.flows.finish()
+        yield from self._flush()
+        # Requests of these were lost or never became whole.
+        for http in list(self._waiting.values()):
+            yield from self._message(http, None)
+        self._waiting.clear()
+
+    # -- order -----------------------------------------------------------------------------------------------
+
+    def _consumer(self, conversation: Conversation, stream: StreamRef) -> StreamConsumer:
+        connection = self._half_open.pop(conversation.number, None)
+        if connection is None:
+            connection = HttpConnection(conversation, self._http, self._policy, self._limits)
+            self._half_open[conversation.number] = connection
+        return connection.direction(stream)
+
+    def _http(self, http: HttpMessage) -> None:
+        self._count += 1
+        self._batch.append((http.trigger, http.first_frame, self._count, http))
+
+    def _datagram(self, datagram: Datagram) -> None:
+        self._count += 1
+        self._batch.append((datagram.frame, datagram.frame, self._count, datagram))
+
+    def _flush(self) -> Iterator[Message]:
+        batch, self._batch = self._batch, []
+        batch.sort(key=lambda entry: entry[:3])
+        for _, _, _, item in batch:
+            if isinstance(item, Datagram):
+                yield from self._udp_message(item)
+                continue
+            if self._on_http is not None:
+                self._on_http(item)
+            if item.is_request:
+                key = (item.stream.number, item.origin.ranges.pieces[0][1])
+                message = self._builder.from_http(item)
+                self._open_requests[key] = message
+                while len(self._open_requests) > self._limits.unpaired * 10:
+                    self._open_requests.popitem(last=False)
+                if message is not None:
+                    yield from self._numbered(message)
+                answer = self._waiting.pop(key, None)
+                if answer is not None:
+                    yield from self._message(answer, self._open_requests.pop(key, None))
+            elif item.status // 100 == 1:
+                continue
+            elif item.answers is None:
+                yield from self._message(item, None)
+            else:
+                key = (item.stream.number, item.answers)
+                if key in self._open_requests:
+                    yield from self._message(item, self._open_requests.pop(key))
+                else:
+                    self._waiting[key] = item
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def _message(self, http: HttpMessage, request: Message | None) -> Iterator[Message]:
+        message = self._builder.from_http(http)
+        if message is None:
+            if request is None:
+                return
+            message = self._builder.bare_answer(http, request)
+        if request is not None:
+            message.request = request.number or None
+            if message.kind == "fault" and request.wsd:
+                message.wsd = True
+                message.service = request.service or message.service
+        yield from self._numbered(message)
+
+    def _udp_message(self, datagram: Datagram) -> Iterator[Message]:
+        message = self._builder.from_datagram(datagram)
+        if message is None:
+            if DISCOVERY_PORT in (datagram.stream.source.port, datagram.stream.destination.port):
+                self.not_soap.append(datagram.frame)
+            return
+        if message.message_id:
+            first = self._seen_ids.get(message.message_id)
+            if first is None:
+                self._seen_ids[message.message_id] = message
+                if len(self._seen_ids) > REMEMBERED_IDS:
+                    self._seen_ids.popitem(last=False)
+            elif first.datagram == message.datagram:
+                message.repeat_of = first.number
+            elif first.source.address == message.source.address:
+                message.findings.append(
+                    SAME_ID(
+                        f"MessageID {message.message_id} was already used in frame {first.frames[0]} "
+                        "for other content",
+                        frames=(first.frames[0], *message.frames),
+                    )
+                )
+        yield from self._numbered(message)
+
+    def _numbered(self, message: Message) -> Iterator[Message]:
+        if message.wsd:
+            self._numbered_so_far += 1
+            message.number = self._numbered_so_far
+        yield message
+
+    def _digits(self) -> int:
+        return max((i.digits for i in self.source.interfaces), default=6)

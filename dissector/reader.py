@@ -1,0 +1,233 @@
+"""An opened capture: what programs start from.
+
+    >>> import dissector
+    >>> with dissector.open("pcaps/dsm-completed.pcapng") as capture:
+    ...     for job in capture.jobs:
+    ...         print(job.kind, job.completed_state, len(job.images))
+    post-scan Completed 3
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType, TracebackType
+from typing import IO
+
+from dissector.analysis import Analysis
+from dissector.analysis.model import Exchange, Job, Notification, Subscription
+from dissector.assembly import MessagePass
+from dissector.base.errors import UsageError
+from dissector.base.findings import Finding
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.capture import open_source
+from dissector.capture.model import Interface, SourceInfo
+from dissector.http.model import BodyPolicy, HttpMessage
+from dissector.messages import Message
+from dissector.transport.model import TransportStats
+
+__all__ = ["Capture", "Paths", "open_capture"]
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | IO[bytes]
+"""A file, several files of one rotated capture, "-" for standard input, or an open binary file."""
+
+Progress = Callable[[SourceInfo, TransportStats], None]
+
+
+def open_capture(
+    paths: Paths,
+    *,
+    keep: bool = False,
+    digest: bool = True,
+    digest_bodies: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+) -> Capture:
+    """Open a capture; ``dissector.open`` is this function.
+
+    Args:
+        paths: see :data:`Paths`.
+        keep: keep the bytes of bodies and attachments (``attachment.content.data()``), large ones in temporary
+            files. Without it only size, SHA-256, first bytes and frames are known.
+        digest: compute the SHA-256 of attachments.
+        digest_bodies: compute the SHA-256 of every HTTP body as transferred.
+        limits: bounds on hostile input.
+        progress: called with input and counts after each block read.
+
+    Raises:
+        UnreadableInput: the input does not exist or is no capture.
+    """
+    return Capture(paths, BodyPolicy(digest, digest_bodies, keep), limits, progress)
+
+
+class Capture:
+    """A capture file, or several in a row, read in one pass.
+
+    ``messages`` gives each message as soon as it is whole; ``jobs``, ``events``, ``exchanges`` and
+    ``subscriptions`` read what is left of the pass first. A file can be read again by asking again; standard
+    input cannot.
+    """
+
+    def __init__(self, paths: Paths, policy: BodyPolicy, limits: Limits, progress: Progress | None) -> None:
+        if isinstance(paths, (str, os.PathLike)):
+            paths = [paths]
+        self._paths = paths
+        self._policy = policy
+        self._limits = limits
+        self._progress = progress
+        self._ended = False
+        self.on_http: Callable[[HttpMessage], None] | None = None
+        self.interrupted = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._source = open_source(self._paths, limits=self._limits)
+        self._pass = MessagePass(
+            self._source, policy=self._policy, limits=self._limits, on_http=self._http, progress=self._progress
+        )
+        self._analysis = Analysis(limits=self._limits)
+        self._stream = self._messages()
+        self._ended = False
+
+    def _http(self, http: HttpMessage) -> None:
+        if self.on_http is not None:
+            self.on_http(http)
+
+    def _messages(self) -> Iterator[Message]:
+        for message in self._pass:
+            if message.wsd:
+                self._analysis.feed(message)
+            yield message
+        self._analysis.finish()
+        self._ended = True
+
+    # -- what is in it ------------------------------------------------------------------------------------------
+
+    @property
+    def all_soap(self) -> Iterator[Message]:
+        """Every SOAP message in order, those of other protocols too (``message.wsd`` tells)."""
+        if self._ended:
+            if not self._rereadable:
+                raise UsageError("standard input can be read only once: keep what you need of its messages")
+            self._source.close()
+            self._begin()
+        yield from self._stream
+
+    @property
+    def messages(self) -> Iterator[Message]:
+        """Every WSD message, in the order in which they became whole."""
+        return (message for message in self.all_soap if message.wsd)
+
+    @property
+    def analysis(self) -> Analysis:
+        """Exchanges, subscriptions, jobs and endpoints of the whole capture."""
+        self.run()
+        return self._analysis
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All jobs, by their first message."""
+        return self.analysis.jobs
+
+    @property
+    def events(self) -> list[Notification]:
+        """All event notifications, in order."""
+        return self.analysis.notifications
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """Requests with their answers, in order."""
+        return self.analysis.exchanges
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """WS-Eventing subscriptions, in order."""
+        return self.analysis.subscriptions
+
+    @property
+    def info(self) -> SourceInfo:
+        """The input: files, containers, comments, secrets."""
+        return self._source.info
+
+    @property
+    def interfaces(self) -> list[Interface]:
+        """Capture interfaces met so far."""
+        return self._source.interfaces
+
+    @property
+    def stats(self) -> TransportStats:
+        """Packet counts so far."""
+        return self._pass.stats
+
+    @property
+    def digits(self) -> int:
+        """Decimal digits of a second in the capture's times."""
+        return max((interface.digits for interface in self._source.interfaces), default=6)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Findings of the container, the network and the transport; complete after the pass."""
+        return self._pass.findings
+
+    def locate(self, frame: int) -> tuple[str, int]:
+        """File that holds a frame, and the frame's number in that file (1-based)."""
+        return self._source.locate(frame)
+
+    # -- the pass -----------------------------------------------------------------------------------------------
+
+    def run(self, *sinks: Callable[[Message], None]) -> None:
+        """Read to the end, giving each WSD message to each sink. Ctrl-C ends the pass as if the capture ended.
+
+        Does nothing where the pass is over and no sink is given.
+        """
+        if self._ended and not sinks:
+            return
+        restore = self._catch_interrupt()
+        try:
+            for message in self.messages:
+                for sink in sinks:
+                    sink(message)
+        finally:
+            restore()
+
+    def stop(self) -> None:
+        """End the pass after the present block, as if the capture ended there."""
+        self._pass.stop()
+
+    def close(self) -> None:
+        """Close the input."""
+        self._source.close()
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _rereadable(self) -> bool:
+        return isinstance(self._paths, Sequence) and not any(os.fspath(path) == "-" for path in self._paths)
+
+    def _catch_interrupt(self) -> Callable[[], None]:
+        """Ctrl-C ends the pass between two blocks; a read that waits for input is broken off at once."""
+        main = threading.current_thread() is threading.main_thread()
+        if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            return lambda: None
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            again = self.interrupted
+            self.interrupted = True
+            self._pass.stop()
+            if self._pass.waiting or again:
+                raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGINT, handle)
+
+        def restore() -> None:
+            signal.signal(signal.SIGINT, before)
+
+        return restore
