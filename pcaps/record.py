@@ -143,7 +143,7 @@ def record(name: str, story: Story) -> None:
     target = HERE / f"{name}.pcapng"
     raw = Path("/tmp") / f"{name}.pcap"
     first = next(iter(NAMESPACES))
-    command = ["ip", "netns", "exec", first, "tcpdump", "-i", "dsm0", "-U", "-w", str(raw), "tcp or udp"]
+    command = ["ip", "netns", "exec", first, "tcpdump", "--immediate-mode", "-i", "dsm0", "-U", "-w", str(raw), "tcp or udp"]
     listener = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert listener.stderr is not None
     while "listening on" not in listener.stderr.readline():

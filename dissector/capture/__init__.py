@@ -1,7 +1,8 @@
 """Capture files: pcap and pcapng, plain or compressed, from files and streams, as blocks of numpy columns.
 
 ``open_source`` gives a :class:`~dissector.capture.model.FrameSource`; ``writer`` makes files. Nothing here looks into
-a frame. Who reads what: ``inputs`` bytes, ``compressed`` decompressed bytes, ``pcap`` and ``pcapng`` records (over
+a frame. Who reads what: ``inputs`` bytes, ``compressed`` (over
+``decompressors``) decompressed bytes, ``pcap`` and ``pcapng`` records (over
 ``records`` and ``walk``), ``source`` all files of a capture.
 """
 

@@ -114,7 +114,8 @@ def _text(head: bytes) -> tuple[str, str]:
     try:
         said = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:
+        # Only a character that the end of the head cut in two is forgiven.
+        if error.start < max(len(head) - 3, 1):
             return "", ""
         said = head[: error.start].decode("utf-8")
     said = said.removeprefix("\ufeff")

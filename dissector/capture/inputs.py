@@ -41,11 +41,9 @@ class ByteInput(ABC):
         name: path, or "-".
         total: size in bytes, None where it is not known.
         position: bytes consumed so far (of the file itself: compressed ones where it is compressed).
-        seekable: whether it is a regular file.
     """
 
     total: int | None = None
-    seekable = False
 
     def __init__(self, name: str, block_bytes: int) -> None:
         self.name = name
@@ -100,8 +98,6 @@ class ByteInput(ABC):
 
 class FileInput(ByteInput):
     """A regular file. It is read to where it ends now; a file that grows is not followed."""
-
-    seekable = True
 
     def __init__(self, name: str, block_bytes: int, descriptor: int, begin: int = 0, owned: bool = True) -> None:
         super().__init__(name, block_bytes)

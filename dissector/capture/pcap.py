@@ -234,16 +234,24 @@ class PcapReader(RecordReader):
         # One comparison for each byte keeps few places: in noise one of 16,000, in zeros and in text none.
         length_at = 12 if self._swap == "always" else 8
         lengths = np.ndarray((high - low,), self._order + "u4", data, offset=low + length_at, strides=(1,))
-        for place in np.flatnonzero(lengths.astype(np.uint32) - np.uint32(1) < self._max_caplen).tolist():
-            if self._goes_on(data, low + place, last):
-                return low + int(place)
+        places = np.flatnonzero(lengths.astype(np.uint32) - np.uint32(1) < self._max_caplen) + low
+        # Another for the fraction of a second keeps one of 4,000 of those.
+        places = places[gather(data, places, 8, self._order)[:, 1] < 1_000_000_000 // self._unit]
+        for place in places.tolist():
+            self._looked += 1
+            if self._goes_on(data, place, last):
+                return int(place)
         return None
 
     def _goes_on(self, data: bytes, place: int, last: bool) -> bool:
-        """Whether three records in a row begin at a place, or as many as the file still has."""
+        """Whether two records in a row begin at a place, or one that the file ends with.
+
+        One header that looks good in every respect is found in noise once in 10**12 bytes, or 10**9 where no time is
+        known yet; two never.
+        """
         at = place
         after = self._last_second
-        for _ in range(3):
+        for _ in range(2):
             if at == len(data) and last and at > place:
                 return True
             if at + 16 > len(data):

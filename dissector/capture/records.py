@@ -26,7 +26,7 @@ from dissector.base.findings import Finding, Severity, rule
 from dissector.base.limits import Limits
 from dissector.capture.model import Block, Interface, SourceInfo
 
-__all__ = ["MAX_DAMAGE", "STRIDE", "Incomplete", "Lost", "RecordReader", "Stop", "Unstartable"]
+__all__ = ["MAX_DAMAGE", "MAX_LOOKED", "STRIDE", "Incomplete", "Lost", "RecordReader", "Stop", "Unstartable"]
 
 I64 = npt.NDArray[np.int64]
 
@@ -36,6 +36,8 @@ ABANDONED = rule("pcap.abandoned", Severity.ERROR, "The rest of the capture file
 
 MAX_DAMAGE = 1000
 """Damaged places in one file before its rest is given up."""
+MAX_LOOKED = 1_000_000
+"""Places looked at, in search of the next record, before the rest of the file is given up; each costs 2 µs."""
 _LISTED = 100
 """Damaged places in one file that get a finding of their own."""
 STRIDE = 32
@@ -98,6 +100,7 @@ class RecordReader(ABC):
         self._lost_at = 0
         self._fresh = False
         self._damages = 0
+        self._looked = 0
         self._stride = STRIDE
         self.abandoned = False
 
@@ -252,6 +255,9 @@ class RecordReader(ABC):
             if place is not None:
                 return place, True
             at = high
+            if self._looked > MAX_LOOKED:
+                self._abandon(at, f"More than {MAX_LOOKED} places look like a record, and are none")
+                return at, False
             window = min(window * 2, _MAX_WINDOW)
         return at, False
 

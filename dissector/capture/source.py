@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import stat
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from typing import IO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, cast
 
 from dissector.base.errors import UnreadableInput, UsageError
 from dissector.base.findings import Severity, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
-from dissector.capture.compressed import Decompressed, codec_of
+from dissector.capture.compressed import Decompressed
+from dissector.capture.decompressors import codec_of
 from dissector.capture.formats import describe
 from dissector.capture.inputs import STANDARD_INPUT, ByteInput, open_input, open_object
 from dissector.capture.model import Block, Interface, SourceInfo
@@ -34,7 +35,7 @@ ORDER = rule("pcap.order", Severity.NOTE, "The files were not given in the order
 _HEAD = 4096
 """Bytes read to tell what a file is."""
 
-Paths = Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | IO[bytes]
+Paths = Iterable[str | os.PathLike[str]] | str | os.PathLike[str] | IO[bytes]
 
 
 def open_source(paths: Paths, *, block_bytes: int = 8 << 20, limits: Limits = DEFAULT_LIMITS) -> CaptureSource:
@@ -54,8 +55,8 @@ def open_source(paths: Paths, *, block_bytes: int = 8 << 20, limits: Limits = DE
         raise UsageError(f"block_bytes is {block_bytes}: at least 1 byte has to be read at a time")
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
-    if not isinstance(paths, Sequence):
-        return CaptureSource([paths], block_bytes, limits)
+    if hasattr(paths, "read"):
+        return CaptureSource([cast("IO[bytes]", paths)], block_bytes, limits)
     names = [os.fsdecode(path) for path in paths]
     if not names:
         raise UsageError("no capture file was named")

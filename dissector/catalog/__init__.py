@@ -7,7 +7,7 @@ and whatever else needs to know a protocol read it off here.
 from __future__ import annotations
 
 from dissector.catalog.check import check
-from dissector.catalog.decode import decode, findings_of
+from dissector.catalog.decode import decode, decode_all, findings_of
 from dissector.catalog.encode import build, element_of
 from dissector.catalog.model import (
     UNBOUNDED,
@@ -80,6 +80,7 @@ __all__ = [
     "check",
     "convert",
     "decode",
+    "decode_all",
     "element_of",
     "end_state",
     "fault",

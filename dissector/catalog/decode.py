@@ -22,7 +22,7 @@ from dissector.catalog.prefixes import NAMESPACES
 from dissector.soap.model import QName
 from dissector.soap.namespaces import canonical
 
-__all__ = ["decode", "findings_of"]
+__all__ = ["decode", "decode_all", "findings_of"]
 
 TYPE = rule("value.type", "note", "a value is not of its type")
 RANGE = rule("value.range", "note", "a number is out of its range", "WS-Scan rules V03 to V06")
@@ -33,6 +33,9 @@ VALUE_VENDOR = rule("value.vendor", "note", "a vendor's own value", "MS-BDSRR 1.
 VALUE_SPELLING = rule("value.spelling", "note", "a known value under another spelling")
 ATTRIBUTE = rule("attribute.missing", "warn", "a required attribute is missing", "WS-Scan rules S10, S12")
 DEPTH = rule("element.depth", "warn", "elements are nested too deeply; the rest is left out")
+
+LONG_PATH = 1000
+"""Characters of a path above which the paths of the children begin with … instead."""
 
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _SHAPES = {
@@ -63,6 +66,20 @@ def decode(
     tag = element.tag
     edge = root_edge(tag if isinstance(tag, str) else "", qname)
     return _Reader(index, limits.xml_depth, edge.name).read(element, edge, "", 0)
+
+
+def decode_all(parent: Element, *, limits: Limits = DEFAULT_LIMITS) -> list[Field]:
+    """Decode every child of an element by itself, such as all header blocks of a Header, in one pass."""
+    index = _position(parent) + 1
+    fields = []
+    for child in parent:
+        tag = child.tag
+        if isinstance(tag, str):
+            edge = root_edge(tag)
+            reader = _Reader(index, limits.xml_depth, edge.name)
+            fields.append(reader.read(child, edge, "", 0))
+            index = reader.index
+    return fields
 
 
 def findings_of(field: Field) -> Iterator[Finding]:
@@ -137,7 +154,9 @@ class _Reader:
     def _children(self, field: Field, plan: Plan, element: Element, depth: int) -> None:
         counts: dict[str, int] = {}
         read, edge_of, append = self.read, plan.edge, field.children.append
-        base = field.path + "/" if field.path else ""
+        path = field.path
+        # Long names nested deeply would make paths that grow with the square of the document.
+        base = (path + "/" if len(path) < LONG_PATH else "…/") if path else ""
         for child in element:
             tag = child.tag
             if isinstance(tag, str):

@@ -21,7 +21,10 @@ from dissector.soap.namespaces import canonical
 __all__ = ["REMEMBERED", "Attribute", "Edge", "Plan", "element_plan", "root_edge", "split_tag"]
 
 REMEMBERED = 4096
-"""Tags and attribute names remembered for all plans together; hostile input with ever new names is looked up anew."""
+"""Unknown tags and attribute names remembered for all plans together; beyond, new ones are looked up each time."""
+
+_LONG = 256
+"""Longer names come from nobody honest, and are not remembered."""
 
 UNKNOWN = rule("element.unknown", "warn", "the catalogue knows no such element here", "WS-Scan rule S06")
 MISPLACED = rule("element.misplaced", "note", "a known element stands where the catalogue does not list it")
@@ -138,7 +141,9 @@ class Plan:
         found = self._edges.get(tag)
         if found is None:
             found = self._find(tag)
-            if _room():
+            # Known names in their own namespaces are few; they are kept even when others have used up the room.
+            known = found.plan is not _STRANGE and tag == f"{{{found.namespace}}}{found.name}"
+            if (known and found.namespace in NAMESPACES) or _room(tag):
                 self._edges[tag] = found
         return found
 
@@ -159,7 +164,7 @@ class Plan:
                 if not (self.also and namespace == self.also) and FAMILIES.get(namespace, namespace) != FAMILIES.get(
                     place, place
                 ):
-                    said = f"namespace {namespace}" if namespace else "no namespace"
+                    said = f"namespace {_short(namespace)}" if namespace else "no namespace"
                     problem = (NAMESPACE, f"{name} has {said}, {NAMESPACES[place]} is its own")
                 also = self.also if known else namespace
                 return Edge(element_plan(key, also), name, namespace, snake_case(right), problem=problem)
@@ -178,10 +183,10 @@ class Plan:
         if key in self.keys:
             key += "_vendor"
         if namespace in NAMESPACES or (namespace in ("", self.also) and not self.open):
-            problem = None if self.open else (UNKNOWN, f"{name} is not known inside {self._name()}")
+            problem = None if self.open else (UNKNOWN, f"{_short(name)} is not known inside {self._name()}")
             return Edge(_STRANGE, name, namespace, key, problem=problem)
         if self is not _STRANGE:
-            problem = (VENDOR, f"{name} of {namespace or 'no namespace'} is a vendor's own element")
+            problem = (VENDOR, f"{_short(name)} of {_short(namespace) or 'no namespace'} is a vendor's own element")
         return Edge(_STRANGE, name, namespace, key, vendor=True, problem=problem)
 
     def _name(self) -> str:
@@ -195,7 +200,7 @@ class Plan:
         found = self._attributes.get(name)
         if found is None:
             found = self._find_attribute(name)
-            if _room():
+            if _room(name):
                 self._attributes[name] = found
         return found
 
@@ -214,10 +219,16 @@ class Plan:
         return Attribute(local, namespace, None, converter(kind.base), kind)
 
 
-def _room() -> bool:
+def _room(name: str) -> bool:
     global _remembered
+    if len(name) > _LONG:
+        return False
     _remembered += 1
     return _remembered <= REMEMBERED
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONG else name[:80] + "…"
 
 
 _plans: dict[tuple[str, str], Plan] = {}
@@ -229,7 +240,7 @@ def element_plan(key: str, also: str = "") -> Plan:
     found = _plans.get((key, also))
     if found is None:
         found = Plan(ELEMENTS[key], also)
-        if not also or _room():
+        if not also or _room(also):
             _plans[key, also] = found
     return found
 

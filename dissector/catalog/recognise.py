@@ -28,10 +28,18 @@ _MARKS = ("/wdp/scan", "/wdp/distributedscan/", "/wdp/repository/", "/ws/2005/04
 """Parts of a namespace that say WSD even where the whole URI is not known."""
 
 
-@lru_cache(maxsize=512)
+_LONG = 512
+"""Longer actions are none of ours, and are not remembered."""
+
+
 def canonical_action(action: str) -> tuple[str, str | None]:
     """An action with its namespace as it should be, and what was mended (None: nothing)."""
     action = action.strip()
+    return _canonical_action(action) if len(action) <= _LONG else (action, None)
+
+
+@lru_cache(maxsize=512)
+def _canonical_action(action: str) -> tuple[str, str | None]:
     if action in BY_ACTION:
         return action, None
     base, slash, name = action.rpartition("/")
@@ -43,7 +51,6 @@ def canonical_action(action: str) -> tuple[str, str | None]:
     return (f"{mended}/{name}", why) if why is not None and slash else (action, None)
 
 
-@lru_cache(maxsize=2048)
 def recognise(
     name: QName | None, action: str | None, *, is_fault: bool = False, is_response: bool | None = None
 ) -> Recognised:
@@ -59,13 +66,20 @@ def recognise(
     Returns:
         The message and what told it; ``message`` is None where neither the body nor the action is known.
     """
+    if len(action or "") + (len(name.namespace) + len(name.local) if name else 0) > _LONG:
+        return _recognise.__wrapped__(name, action, is_fault, is_response)
+    return _recognise(name, action, is_fault, is_response)
+
+
+@lru_cache(maxsize=2048)
+def _recognise(name: QName | None, action: str | None, is_fault: bool, is_response: bool | None) -> Recognised:
     uri, mended = canonical_action(action) if action else ("", None)
     findings = []
     if mended is not None:
         findings.append(ACTION_SPELLING(f"the action {(action or '').strip()} has {mended}"))
     if is_fault:
         if uri and uri not in FAULT.actions:
-            findings.append(FAULT_ACTION(f"the fault has the action {uri}"))
+            findings.append(FAULT_ACTION(f"the fault has the action {_short(uri)}"))
         return Recognised(FAULT, "fault", tuple(findings))
     said = BY_ACTION.get(uri, ())
     if name is None:
@@ -76,14 +90,18 @@ def recognise(
     found = _by_body(name, said, is_response, findings)
     if found is not None:
         if uri and uri not in found.actions:
-            meant = said[0].name if said else uri
-            findings.append(MISMATCH(f"the body is {name.local}, but the action is that of {meant}"))
+            meant = said[0].name if said else _short(uri)
+            findings.append(MISMATCH(f"the body is {_short(name.local)}, but the action is that of {meant}"))
         return Recognised(found, "body", tuple(findings))
     found = _by_action(said, is_response)
     if found is not None and not found.any_body:
         due = f"{found.body} is the body" if found.body else "an empty Body is that"
-        findings.append(BODY_UNKNOWN(f"the body is {name}, {due} of {found.name}"))
+        findings.append(BODY_UNKNOWN(f"the body is {_short(str(name))}, {due} of {found.name}"))
     return Recognised(found, "action", tuple(findings))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONG else text[:80] + "…"
 
 
 def _by_action(said: tuple[MessageDecl, ...], is_response: bool | None) -> MessageDecl | None:
@@ -107,7 +125,9 @@ def _by_body(
         rows = _elsewhere(name, said)
         if rows:
             findings.append(
-                BODY_NAMESPACE(f"the body {local} is in {namespace or 'no namespace'}, not in {rows[0].namespace}")
+                BODY_NAMESPACE(
+                    f"the body {local} is in {_short(namespace) or 'no namespace'}, not in {rows[0].namespace}"
+                )
             )
     if len(rows) < 2:
         return rows[0] if rows else None

@@ -1,14 +1,20 @@
-"""Content: the bytes of a body or part, without holding more of them than was asked for."""
+"""Content: the bytes of a body or part, without holding more of them than was asked for.
+
+Two kinds of offsets must not be mixed up. ``gaps`` count in the content as it was sent, missing bytes included.
+``data()`` leaves the missing bytes out, since nothing is ever filled in for them; ``origin`` speaks of those bytes, so an
+index into ``data()`` is an offset for ``origin``. Without gaps the two are the same.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import tempfile
+from collections.abc import Iterator
 from typing import IO
 
 from dissector.base.errors import ContentNotKept
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Gap, Origin
+from dissector.http.spool import Spooled
 
 __all__ = ["HEAD_SIZE", "Content", "ContentWriter"]
 
@@ -23,9 +29,9 @@ class Content:
         size: bytes there are (gaps not counted).
         head: the first bytes, at most :data:`HEAD_SIZE`.
         sha256: hex digest, None where it was not computed or bytes are missing.
-        gaps: missing bytes, offsets in this content.
+        gaps: missing bytes, offsets in this content (as sent); length 0 where it is not known how many.
         complete: its end was seen and nothing is missing.
-        origin: where the bytes came from.
+        origin: where the bytes of :meth:`data` came from; None where there are none.
         kept: :meth:`data` gives the bytes.
     """
 
@@ -41,7 +47,7 @@ class Content:
         complete: bool = True,
         origin: Origin | None = None,
         data: bytes | None = None,
-        file: IO[bytes] | None = None,
+        file: IO[bytes] | Spooled | None = None,
     ) -> None:
         self.size = size
         self.head = head
@@ -58,19 +64,34 @@ class Content:
         return self._bytes is not None or self._file is not None
 
     def data(self) -> bytes:
-        """The bytes that were captured, gaps left out.
+        """The bytes that were captured, gaps left out; at most ``cap`` of the writer.
 
         Raises:
             ContentNotKept: the capture was read without keeping them.
         """
         if self._bytes is not None:
             return self._bytes
-        if self._file is not None:
+        return b"".join(self.pieces())
+
+    def pieces(self, size: int = 1 << 20) -> Iterator[bytes]:
+        """The bytes of :meth:`data` in pieces of at most ``size``, so that a large one need not be in memory.
+
+        Raises:
+            ContentNotKept: as for :meth:`data`.
+        """
+        if self._bytes is not None:
+            for at in range(0, len(self._bytes), size):
+                yield self._bytes[at : at + size]
+        elif isinstance(self._file, Spooled):
+            yield from self._file.pieces(size)
+        elif self._file is not None:
             self._file.seek(0)
-            return self._file.read()
-        raise ContentNotKept(
-            f"the {self.size} bytes were not kept: open the capture with keep=True to have bodies and attachments"
-        )
+            while piece := self._file.read(size):
+                yield piece
+        else:
+            raise ContentNotKept(
+                f"the {self.size} bytes were not kept: open the capture with keep=True to have bodies and attachments"
+            )
 
 
 class ContentWriter:
@@ -79,14 +100,17 @@ class ContentWriter:
     Args:
         digest: compute SHA-256.
         keep: keep the bytes, the first ``limits.keep`` in memory, more in a temporary file.
-        cap: keep at most so many bytes at all (None: no bound); :attr:`overflow` says that there were more.
+        cap: keep at most so many bytes at all, in memory (None: no bound); :attr:`overflow` says that there were more.
+
+    Attributes:
+        size: bytes written.
+        gaps: as of :class:`Content`.
+        overflow: bytes that were to be kept were not: more than ``cap``, or no room for the temporary file.
     """
 
-    __slots__ = ("_chunks", "_digest", "_file", "_held", "cap", "gaps", "head", "keep", "limits", "overflow", "size")
+    __slots__ = ("_digest", "_file", "_kept", "_missing", "cap", "gaps", "head", "keep", "limits", "overflow", "size")
 
-    def __init__(
-        self, *, digest: bool, keep: bool, cap: int | None = None, limits: Limits = DEFAULT_LIMITS
-    ) -> None:
+    def __init__(self, *, digest: bool, keep: bool, cap: int | None = None, limits: Limits = DEFAULT_LIMITS) -> None:
         self.keep = keep
         self.cap = cap
         self.limits = limits
@@ -95,9 +119,9 @@ class ContentWriter:
         self.gaps: list[Gap] = []
         self.overflow = False
         self._digest = hashlib.sha256() if digest else None
-        self._chunks: list[bytes] = []
-        self._held = 0
-        self._file: IO[bytes] | None = None
+        self._kept: bytes | bytearray = b""
+        self._missing = 0
+        self._file: Spooled | None = None
 
     def write(self, data: bytes | memoryview) -> None:
         """The next bytes."""
@@ -106,25 +130,46 @@ class ContentWriter:
         self.size += len(data)
         if self._digest is not None:
             self._digest.update(data)
-        if not self.keep:
-            return
-        if self.cap is not None and self._held + len(data) > self.cap:
-            self.overflow = True
-            data = data[: max(self.cap - self._held, 0)]
-        self._held += len(data)
+        if self.keep:
+            self._keep(data)
+
+    def _keep(self, data: bytes | memoryview) -> None:
         if self._file is not None:
-            self._file.write(data)
+            self._spool(data)
             return
-        self._chunks.append(bytes(data))
-        if self.cap is None and self._held > self.limits.keep:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the Content
-            self._file.writelines(self._chunks)
-            self._chunks = []
+        if self.cap is not None and len(self._kept) + len(data) > self.cap:
+            self.overflow = True
+            data = data[: self.cap - len(self._kept)]
+        # The first piece is taken as it is: most bodies come in one, and bytes are not copied again.
+        if not self._kept:
+            self._kept = bytes(data)
+        else:
+            if isinstance(self._kept, bytes):
+                self._kept = bytearray(self._kept)
+            self._kept += data
+        if self.cap is None and len(self._kept) > self.limits.keep:
+            self._file = Spooled()
+            self._spool(self._kept)
+            self._kept = b""
+
+    def _spool(self, data: bytes | bytearray | memoryview) -> None:
+        try:
+            assert self._file is not None
+            self._file.write(data)
+        except OSError:
+            # No room on the disk is no reason to stop reading the capture: these bytes are not kept.
+            self.overflow = True
+            self.keep = False
+            self._file = None
 
     def gap(self, length: int, reason: str = "lost") -> None:
         """Bytes are missing here."""
-        missing = sum(g.length for g in self.gaps)
-        self.gaps.append(Gap(self.size + missing, length, reason))
+        at = self.size + self._missing
+        self._missing += length
+        if self.gaps and self.gaps[-1].offset + self.gaps[-1].length == at and self.gaps[-1].reason == reason:
+            last = self.gaps.pop()
+            at, length = last.offset, last.length + length
+        self.gaps.append(Gap(at, length, reason))
 
     def close(self, *, complete: bool, origin: Origin | None = None) -> Content:
         """The content. ``complete``: its end was seen."""
@@ -136,6 +181,6 @@ class ContentWriter:
             gaps=self.gaps,
             complete=whole,
             origin=origin,
-            data=b"".join(self._chunks) if self.keep and self._file is None else None,
+            data=bytes(self._kept) if self.keep and self._file is None else None,
             file=self._file,
         )

@@ -2,8 +2,8 @@
 
 Documentation and devices write some namespaces wrongly: the publisher of the driver documentation turned every
 ``http:`` into ``https:`` (and some devices copied that), its examples use pre-release URIs (scan 2006/01, addressing
-2003/03, XOP 2003/12), one sample a former URI of WS-DSP, one a damaged envelope URI. They are understood, and the caller
-is told what was mended.
+2003/03, XOP 2003/12), one sample a former URI of WS-DSP, one a damaged envelope URI. They are understood, and the
+caller is told what was mended.
 """
 
 from __future__ import annotations
@@ -100,7 +100,10 @@ _ALIASES = {
 }
 
 
-@lru_cache(maxsize=1024)
+_LONG = 512
+"""Longer URIs are none of ours, and are not remembered."""
+
+
 def canonical(uri: str) -> tuple[str, str | None]:
     """The canonical URI of a namespace, and what was mended.
 
@@ -112,6 +115,11 @@ def canonical(uri: str) -> tuple[str, str | None]:
         ``the pre-release URI of WS-Scan``. A URI that is not known is given back as it is, without white space
         around it.
     """
+    return _canonical(uri) if len(uri) <= _LONG else (uri.strip(), None)
+
+
+@lru_cache(maxsize=1024)
+def _canonical(uri: str) -> tuple[str, str | None]:
     if uri in _KNOWN:
         return uri, None
     plain, why = uri.strip(), []

@@ -110,22 +110,24 @@ _TEXTS = st.one_of(
 )
 
 
-def trees() -> st.SearchStrategy[Any]:
+_NAMES = [
+    "Id",
+    "Name",
+    "Valid",
+    "href",
+    "Dialect",
+    "Thing",
+    "{http://www.w3.org/2001/XMLSchema-instance}nil",
+    *(f"{{{PREFIXES['wscn']}}}{name}" for name in ("Id", "Name", "Valid", "MustHonor")),
+]
+
+
+@st.composite
+def trees(draw: st.DrawFn, depth: int = 4) -> tuple[str, str, dict[str, str], list[Any]]:
     """Small trees of known and unknown names in wrong places: (tag, text, attributes, children)."""
-    # By number, since hypothesis prints what it samples from.
-    known = st.integers(0, len(_TAGS) - 1).map(_TAGS.__getitem__)
-    tag = st.one_of(
-        known.map(lambda pair: f"{{{pair[0]}}}{pair[1]}"),
-        known.map(lambda pair: pair[1]),
-        known.map(lambda pair: f"{{http://vendor.example/x}}{pair[1]}"),
-        st.sampled_from(["{http://vendor.example/x}Thing", f"{{{PREFIXES['wscn']}}}Thing"]),
-    )
-    names = st.sampled_from(
-        ["Id", "Name", "Valid", "href", "Dialect", "Thing", "{http://www.w3.org/2001/XMLSchema-instance}nil"]
-        + [f"{{{PREFIXES['wscn']}}}{name}" for name in ("Id", "Name", "Valid", "MustHonor")]
-    )
-    attributes = st.dictionaries(names, _TEXTS, max_size=2)
-    leaf = st.tuples(tag, _TEXTS, attributes, st.just([]))
-    return st.recursive(
-        leaf, lambda inner: st.tuples(tag, _TEXTS, attributes, st.lists(inner, max_size=4)), max_leaves=12
-    )
+    namespace, local = _TAGS[draw(st.integers(0, len(_TAGS) - 1))]
+    namespace = draw(st.sampled_from([namespace, "", "http://vendor.example/x", PREFIXES["wscn"]]))
+    tag = f"{{{namespace}}}{local}" if namespace else local
+    attributes = draw(st.dictionaries(st.sampled_from(_NAMES), _TEXTS, max_size=2))
+    children = draw(st.lists(trees(depth - 1), max_size=3)) if depth else []
+    return tag, draw(_TEXTS), attributes, children

@@ -1,0 +1,71 @@
+"""Temporary files for bodies that are to be kept and are too large for memory.
+
+One file for each body would run out of file descriptors on a capture with thousands of images (1,024 is a usual
+limit), so bodies share files. A file has no name (nothing is left behind after a crash: scanned pages are private) and
+is closed, which frees its space, when the last body in it is forgotten; a new one is begun after :data:`ROTATE` bytes,
+so that bodies which are looked at one by one do not pile up.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+
+__all__ = ["ROTATE", "Spooled"]
+
+ROTATE = 64 << 20
+"""A spool file takes no new bytes behind this size."""
+
+_lock = threading.Lock()
+_current: _SpoolFile | None = None
+
+
+class _SpoolFile:
+    def __init__(self) -> None:
+        self.file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as a body needs it
+        self.size = 0
+
+
+class Spooled:
+    """The bytes of one body, in one or several spool files. Grows by :meth:`write`."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self) -> None:
+        self._pieces: list[tuple[_SpoolFile, int, int]] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append bytes.
+
+        Raises:
+            OSError: no room; what was written before stays readable.
+        """
+        global _current
+        size = len(data)
+        with _lock:
+            if _current is None or _current.size >= ROTATE:
+                _current = _SpoolFile()
+            spool, at = _current, _current.size
+            spool.size += size
+        view, done = memoryview(data), 0
+        while done < size:
+            done += os.pwrite(spool.file.fileno(), view[done:], at + done)
+        if self._pieces:
+            last, start, length = self._pieces[-1]
+            if last is spool and start + length == at:
+                self._pieces[-1] = (spool, start, length + size)
+                return
+        self._pieces.append((spool, at, size))
+
+    def pieces(self, size: int = 1 << 20) -> Iterator[bytes]:
+        """The bytes, in pieces of at most ``size``."""
+        for spool, start, length in self._pieces:
+            at = start
+            while at < start + length:
+                piece = os.pread(spool.file.fileno(), min(size, start + length - at), at)
+                if not piece:
+                    return
+                at += len(piece)
+                yield piece

@@ -1,0 +1,375 @@
+"""One direction of a TCP connection: segments in, contiguous bytes and gaps out.
+
+No clock, no sockets, no HTTP. Rules:
+
+- the first copy of a byte wins; a later copy that differs is a finding (RFC 9293 3.10.7.4 lets a receiver choose);
+- nothing is filled in: bytes that the capture does not hold become a :class:`Gap`, and decoding goes on behind it;
+- when a gap is given up depends on frames alone, never on how the capture is cut into blocks: when the peer
+  acknowledged the missing bytes and ``Limits.gap_wait_segments`` further segments of the connection came, when more
+  than ``Limits.out_of_order`` bytes wait behind it, or when the direction ends.
+
+Sequence numbers are unwrapped to 64 bits on arrival, so wrap-around is no case anywhere else.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dissector.base.findings import Finding, rule
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.base.origin import FrameMap, Gap
+from dissector.transport.model import Run, StreamConsumer, StreamEnd
+
+__all__ = ["Direction"]
+
+WRAP = 1 << 32
+HALF = 1 << 31
+AHEAD = 1 << 30
+"""A segment this far ahead belongs to no window that TCP allows (RFC 7323 2.3): it is not held."""
+TAIL = 16 << 10
+"""Delivered bytes kept to compare retransmissions with."""
+PIECES = 1 << 16
+"""Pieces held behind a gap."""
+TRIM = 512
+"""Frame map entries above which the consumed ones are dropped."""
+LATE = 64
+"""Gaps remembered to tell late segments from retransmissions."""
+
+DIFFERS = rule(
+    "tcp.differing-copy", "warn", "a retransmitted segment carries other bytes than the first copy", "RFC 9293 3.8.1"
+)
+LATE_SEGMENT = rule(
+    "tcp.late-segment", "note", "a segment came after its place had been given up as lost; it is not used"
+)
+FAR_AHEAD = rule("tcp.far-ahead", "warn", "a segment lies more than 1 GiB ahead of the expected one; it is not used")
+AFTER_END = rule("tcp.after-end", "note", "data after the end of the stream is not used", "RFC 9293 3.10.7.4")
+LOST = rule("tcp.gap", "warn", "bytes of the stream are not in the capture")
+CUT = rule("tcp.cut", "warn", "a segment was shortened by the capture length")
+
+
+class Piece(NamedTuple):
+    """A segment, or what is left of it, that waits behind a gap. ``end`` is where it ended on the wire."""
+
+    start: int
+    end: int
+    data: memoryview
+    frame: int
+    at: int
+    time: int
+
+
+class Direction:
+    """Reassembles one direction.
+
+    Args:
+        consumer: takes the bytes.
+        report: takes findings.
+        limits: bounds.
+
+    Attributes:
+        frames: map of stream offsets to frames, shared with the consumer.
+        next: unwrapped sequence number expected next; offset 0 is ``base``.
+        held: pieces behind a gap, ascending, without overlaps.
+        ended: how the direction ended, None while open.
+    """
+
+    __slots__ = (
+        "_acked_frames",
+        "_cut_reported",
+        "_fin",
+        "_given_up",
+        "_held_bytes",
+        "_last_time",
+        "_limits",
+        "_pending",
+        "_pending_start",
+        "_report",
+        "_tail",
+        "_tail_bytes",
+        "acked",
+        "base",
+        "consumer",
+        "ended",
+        "frames",
+        "held",
+        "last_frame",
+        "next",
+        "started",
+        "syn_seen",
+    )
+
+    def __init__(
+        self, consumer: StreamConsumer, report: Callable[[Finding], None], limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.consumer = consumer
+        self.frames = FrameMap()
+        self.base = 0
+        self.next = 0
+        self.started = False
+        self.syn_seen = False
+        self.held: list[Piece] = []
+        self.ended: StreamEnd | None = None
+        self.acked = 0
+        self.last_frame = 0
+        self._limits = limits
+        self._report = report
+        self._held_bytes = 0
+        self._acked_frames = 0
+        self._fin: int | None = None
+        self._tail: deque[tuple[int, bytes]] = deque()
+        self._tail_bytes = 0
+        self._given_up: deque[tuple[int, int]] = deque(maxlen=LATE)
+        self._pending: list[memoryview] = []
+        self._pending_start = 0
+        self._cut_reported = False
+        self._last_time = 0
+
+    # -- segments ----------------------------------------------------------------------------------------------
+
+    def unwrap(self, seq: int) -> int:
+        """The 64-bit sequence number next to the expected one."""
+        return self.next + ((seq - self.next + HALF) % WRAP) - HALF
+
+    def open(self, seq: int) -> None:
+        """A SYN with this sequence number was seen (or is known of)."""
+        if not self.started:
+            self.started = self.syn_seen = True
+            self.base = self.next = self.acked = seq + 1 + WRAP
+
+    def begin(self, seq: int, frame: int) -> None:
+        """The first segment seen has this number: what came before is not in the capture."""
+        self.started = True
+        self.base = self.next = self.acked = seq + WRAP
+        self.consumer.gap(Gap(0, 0, "start", 0, frame, frame))
+
+    def segment(self, seq: int, data: memoryview, wire: int, frame: int, at: int, time: int) -> None:
+        """A segment with payload. ``wire`` is the payload's length on the wire, ``at`` its place in the frame."""
+        self._last_time = time
+        if not self.started:
+            self.begin(seq, frame)
+        if self.ended is not None:
+            if self.unwrap(seq) + wire > self.next:
+                self._report(AFTER_END(frames=(frame,), offset=self.next - self.base))
+            return
+        start = self.unwrap(seq)
+        end = start + wire
+        if start > self.next + AHEAD:
+            self._report(FAR_AHEAD(frames=(frame,), offset=start - self.base))
+            return
+        if len(data) < wire and not self._cut_reported:
+            self._cut_reported = True
+            self._report(
+                CUT(
+                    f"the capture length cut the packets: of {wire} bytes of this segment {len(data)} are there",
+                    frames=(frame,),
+                    offset=start - self.base,
+                )
+            )
+        if start < self.next:
+            # A keep-alive repeats the last byte, or sends none; it tells nothing.
+            self._compare(start, data, frame)
+            if end <= self.next:
+                return
+            data = data[self.next - start :]
+            at = at + self.next - start if at >= 0 else -1
+            start = self.next
+        if start == self.next and not self.held:
+            self._deliver(Piece(start, end, data, frame, at, time))
+            self._finish_if_due(frame, time)
+            return
+        self._hold(Piece(start, end, data, frame, at, time))
+        self._drain(frame, time)
+        if self._held_bytes > self._limits.out_of_order or len(self.held) > PIECES:
+            self._give_up(frame)
+            self._finish_if_due(frame, time)
+
+    def fin(self, seq_end: int, frame: int, time: int) -> None:
+        """The sender is done; its last byte is before ``seq_end`` (32-bit)."""
+        if not self.started:
+            self.begin(seq_end % WRAP, frame)
+        if self._fin is None:
+            self._fin = self.unwrap(seq_end)
+        self._finish_if_due(frame, time)
+
+    def acknowledge(self, ack: int) -> None:
+        """The peer acknowledged up to ``ack`` (32-bit)."""
+        if self.started:
+            value = self.acked + ((ack - self.acked + HALF) % WRAP) - HALF
+            if value > self.acked:
+                self.acked = value
+
+    def passed(self, frame: int, time: int) -> None:
+        """Any segment of the connection went by: give a gap up that has been acknowledged for long enough."""
+        if self.ended is not None or (not self.held and self._fin is None):
+            return
+        if self.acked > self.next:
+            self._acked_frames += 1
+            if self._acked_frames > self._limits.gap_wait_segments:
+                self._give_up(frame)
+                self._finish_if_due(frame, time)
+
+    def stop(self, how: StreamEnd, frame: int, time: int) -> None:
+        """No more segments: release what is held, with gaps, and end."""
+        if self.ended is not None:
+            return
+        while self.held:
+            self._give_up(frame or self.held[-1].frame)
+        if self._fin is not None and self.next < self._fin <= self.next + AHEAD:
+            self._gap(self._fin, 0, frame)
+        self._end(StreamEnd.FIN if self._fin is not None and how is not StreamEnd.REUSED else how, frame, time)
+
+    # -- bulk ----------------------------------------------------------------------------------------------------
+
+    def bulk(self, data: bytes, starts: bytes, frames: bytes, at: bytes, times: bytes, last: tuple[int, int]) -> None:
+        """Many segments that run on from the expected one, joined. The columns are int64 buffers, ``starts`` holds
+        stream offsets; ``last`` is the frame and time of the last segment."""
+        self.flush()
+        offset = self.next - self.base
+        self.frames.extend(starts, frames, at, times, offset + len(data))
+        self.next += len(data)
+        self.last_frame, self._last_time = last
+        self._tail.clear()
+        self._tail.append((self.next - min(len(data), TAIL), data[-TAIL:]))
+        self._tail_bytes = min(len(data), TAIL)
+        self.consumer.data(Run(offset, data, self.frames))
+        self._trim()
+
+    def flush(self) -> None:
+        """Hand over what was delivered since the last call, as one run."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        data = pending[0] if len(pending) == 1 else b"".join(pending)
+        self.consumer.data(Run(self._pending_start, data, self.frames))
+        self._trim()
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _deliver(self, piece: Piece) -> None:
+        offset = piece.start - self.base
+        if len(piece.data):
+            if not self._pending:
+                self._pending_start = offset
+            self._pending.append(piece.data)
+            self.frames.add(offset, len(piece.data), piece.frame, piece.at, piece.time)
+            self._tail.append((piece.start, bytes(piece.data[-TAIL:])))
+            self._tail_bytes += len(piece.data)
+            while self._tail_bytes > TAIL and len(self._tail) > 1:
+                self._tail_bytes -= len(self._tail.popleft()[1])
+        self.last_frame = piece.frame
+        self.next = piece.start + len(piece.data)
+        if piece.end > self.next:
+            self._gap(piece.end, piece.frame, piece.frame, "cut")
+
+    def _hold(self, new: Piece) -> None:
+        """Put a piece among the held ones; where they overlap, what is there already wins."""
+        held = self.held
+        at = bisect_right(held, new.start, key=lambda piece: piece.start)
+        start = new.start
+        if at and held[at - 1].end > start:
+            self._compare_held(held[at - 1], new)
+            start = held[at - 1].end
+        while start < new.end:
+            stop = min(held[at].start, new.end) if at < len(held) else new.end
+            if stop > start:
+                skip = start - new.start
+                part = new.data[skip : stop - new.start]
+                held.insert(at, Piece(start, stop, part, new.frame, new.at + skip if new.at >= 0 else -1, new.time))
+                self._held_bytes += stop - start
+                at += 1
+            if at >= len(held) or held[at].start >= new.end:
+                break
+            self._compare_held(held[at], new)
+            start = held[at].end
+            at += 1
+
+    def _drain(self, frame: int, time: int) -> None:
+        count = 0
+        for piece in self.held:
+            if piece.start != self.next:
+                break
+            self._held_bytes -= piece.end - piece.start
+            self._deliver(piece)
+            count += 1
+        if count:
+            del self.held[:count]
+            self._acked_frames = 0
+            self._finish_if_due(frame, time)
+
+    def _give_up(self, frame: int) -> None:
+        if self.held:
+            self._gap(self.held[0].start, self.held[0].frame, frame)
+            self._drain(frame, self._last_time)
+        elif self._fin is not None and self.next < self._fin <= self.next + AHEAD:
+            self._gap(self._fin, 0, frame)
+        self._acked_frames = 0
+
+    def _gap(self, end: int, after: int, released: int, reason: str = "lost") -> None:
+        self.flush()
+        offset, length = self.next - self.base, end - self.next
+        gap = Gap(offset, length, reason, self.last_frame, after, released)
+        self._given_up.append((self.next, end))
+        self.frames.add(offset, length, 0, -1, self._last_time)
+        self.next = end
+        if reason == "lost":
+            self._report(
+                LOST(
+                    f"{length} bytes of the stream are not in the capture, after frame {gap.before or '?'}"
+                    f"{f' and before frame {after}' if after else ''}",
+                    frames=tuple(f for f in (gap.before, after) if f),
+                    offset=offset,
+                )
+            )
+        self.consumer.gap(gap)
+
+    def _finish_if_due(self, frame: int, time: int) -> None:
+        if self._fin is not None and self.next >= self._fin and self.ended is None:
+            self._end(StreamEnd.FIN, frame, time)
+
+    def _end(self, how: StreamEnd, frame: int, time: int) -> None:
+        self.flush()
+        self.ended = how
+        self._tail.clear()
+        self.held.clear()
+        self.consumer.end(how, frame, time or self._last_time)
+
+    def _trim(self) -> None:
+        if len(self.frames) > TRIM:
+            end = self.frames.end
+            self.frames.drop_before(min(getattr(self.consumer, "consumed", end), end))
+
+    def _compare(self, start: int, data: memoryview, frame: int) -> None:
+        """Compare a copy with what was delivered, as far as that is still there."""
+        for low, high in self._given_up:
+            if start < high and start + len(data) > low:
+                self._report(LATE_SEGMENT(frames=(frame,), offset=max(start, low) - self.base))
+                return
+        end = start + len(data)
+        for first, kept in self._tail:
+            low, high = max(start, first), min(end, first + len(kept))
+            if high > low and data[low - start : high - start] != kept[low - first : high - first]:
+                self._differs(low, frame)
+                return
+
+    def _compare_held(self, old: Piece, new: Piece) -> None:
+        low = max(old.start, new.start)
+        high = min(old.start + len(old.data), new.start + len(new.data))
+        if high > low and old.data[low - old.start : high - old.start] != new.data[low - new.start : high - new.start]:
+            self._differs(low, new.frame, old.frame)
+
+    def _differs(self, where: int, frame: int, first: int | None = None) -> None:
+        offset = where - self.base
+        if first is None:
+            known = self.frames.frames_of(offset, offset + 1)
+            first = known[0] if known else None
+        self._report(
+            DIFFERS(
+                f"a retransmitted segment carries other bytes than the first copy"
+                f"{f' in frame {first}' if first else ''}; the first copy is used",
+                frames=tuple(f for f in (first, frame) if f),
+                offset=offset,
+            )
+        )
