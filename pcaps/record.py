@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.support.stories import STORIES, Channel, Story
 
 HERE = Path(__file__).parent
-NAMESPACES = {"dsm-left": ["192.0.2.10/24", "192.0.2.40/24"], "dsm-right": ["192.0.2.20/24", "192.0.2.30/24"]}
+NAMESPACES = {"dsm-left": ["192.0.2.10/24"], "dsm-right": ["192.0.2.20/24", "192.0.2.30/24", "192.0.2.40/24"]}
 HOME = {address.split("/")[0]: name for name, many in NAMESPACES.items() for address in many}
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)

@@ -27,7 +27,7 @@ class Limits:
     """Bytes held for all incomplete IP datagrams."""
     streams: int = 1_000_000
     """TCP conversations remembered; the longest idle is closed."""
-    undecided: int = 4096
+    undecided: int = 64 << 10
     """Bytes of one direction held until it is known what it carries."""
     out_of_order: int = 16 << 20
     """Bytes of one direction held behind a missing segment before the gap is given up."""

@@ -159,8 +159,7 @@ class ContentWriter:
         except OSError:
             # No room on the disk is no reason to stop reading the capture: these bytes are not kept.
             self.overflow = True
-            self.keep = False
-            self._file = None
+            self.forget()
 
     def gap(self, length: int, reason: str = "lost") -> None:
         """Bytes are missing here."""
@@ -170,6 +169,12 @@ class ContentWriter:
             last = self.gaps.pop()
             at, length = last.offset, last.length + length
         self.gaps.append(Gap(at, length, reason))
+
+    def forget(self) -> None:
+        """Keep nothing after all."""
+        self.keep = False
+        self._kept = b""
+        self._file = None
 
     def close(self, *, complete: bool, origin: Origin | None = None) -> Content:
         """The content. ``complete``: its end was seen."""

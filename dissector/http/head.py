@@ -8,9 +8,10 @@ dissector goes on with the reading that explains most of what follows; the doubt
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dissector.base.findings import rule
+from dissector.base.findings import Rule, rule
 from dissector.http.headers import list_items
 from dissector.http.model import Header
 from dissector.http.report import Report
@@ -43,6 +44,8 @@ TRANSFER_CODING = rule(
 )
 NO_LENGTH = rule("http.no-length", "note", "a 202 on a lasting connection does not say its length: taken as empty", "RFC 9112 6.3")
 
+_Reporter = Callable[..., None]
+
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\r\n(?![ \t])")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -50,15 +53,22 @@ _DIGITS = re.compile(r"[0-9]+\Z", re.ASCII)
 _LOOSE_DIGITS = re.compile(r"\+?([0-9]+)\b", re.ASCII)
 
 
-def parse_headers(text: str, start: int, report: Report, base: int) -> list[Header]:
+def parse_headers(
+    text: str, start: int, report: Report, base: int | None, *, folded: Rule | None = FOLDED, bare_lf: Rule = BARE_LF
+) -> list[Header]:
     """The header lines of a head (or the trailer lines behind the last chunk).
 
     Args:
         text: the head as latin-1, so that an index is a byte offset.
         start: where the first header line begins.
         report: takes the deviations.
-        base: stream offset of the first byte of ``text``.
+        base: stream offset of the first byte of ``text``, None where findings have no offset.
+        folded, bare_lf: the rules that these break; None: no rule (MIME allows folding).
     """
+
+    def where(rule: Rule, at: int, text: str | None = None) -> None:
+        report(rule, text, offset=None if base is None else base + at)
+
     headers: list[Header] = []
     pos, end = start, len(text)
     match = _HEADER.match
@@ -69,13 +79,15 @@ def parse_headers(text: str, start: int, report: Report, base: int) -> list[Head
             headers.append(Header(name, value.rstrip(" \t"), pos, found.end() - 2))
             pos = found.end()
             continue
-        header, pos = _loose_line(text, pos, end, report, base)
+        header, pos = _loose_line(text, pos, end, where, folded, bare_lf)
         if header is not None:
             headers.append(header)
     return headers
 
 
-def _loose_line(text: str, pos: int, end: int, report: Report, base: int) -> tuple[Header | None, int]:
+def _loose_line(
+    text: str, pos: int, end: int, report: _Reporter, folded: Rule | None, bare_lf: Rule
+) -> tuple[Header | None, int]:
     """One header with its folded lines, and where the next begins; None for an empty line."""
     start = pos
     lines = []
@@ -84,7 +96,7 @@ def _loose_line(text: str, pos: int, end: int, report: Report, base: int) -> tup
         stop = end if feed < 0 else feed
         line = text[pos:stop]
         if feed >= 0 and not line.endswith("\r"):
-            report(BARE_LF, offset=base + stop)
+            report(bare_lf, stop)
         line = line.removesuffix("\r")
         last = pos + len(line)
         lines.append(line.strip(" \t"))
@@ -92,22 +104,23 @@ def _loose_line(text: str, pos: int, end: int, report: Report, base: int) -> tup
         # The empty line ends a head, also one of blanks and CRLF before it is not folded onto it.
         if not line or pos >= end or text[pos] not in " \t":
             break
-        report(FOLDED, offset=base + pos)
+        if folded is not None:
+            report(folded, pos)
     whole = " ".join(part for part in lines if part)
     if not whole:
         return None, pos
     name, colon, value = whole.partition(":")
     if not colon:
-        report(NO_COLON, f"the header line {whole[:60]!r} has no colon", offset=base + start)
+        report(NO_COLON, start, f"the header line {whole[:60]!r} has no colon")
         return Header(whole, "", start, last), pos
     bare = name.rstrip(" \t")
     if bare != name:
-        report(SPACE_BEFORE_COLON, f"blanks between the header name {bare[:60]!r} and its colon", offset=base + start)
+        report(SPACE_BEFORE_COLON, start, f"blanks between the header name {bare[:60]!r} and its colon")
     if not _TOKEN.match(bare):
-        report(HEADER_NAME, f"the header name {bare[:60]!r} is no token", offset=base + start)
+        report(HEADER_NAME, start, f"the header name {bare[:60]!r} is no token")
     value = value.strip(" \t")
     if _CONTROL.search(value):
-        report(HEADER_VALUE, f"the value of {bare[:60]!r} has control characters", offset=base + start)
+        report(HEADER_VALUE, start, f"the value of {bare[:60]!r} has control characters")
     return Header(bare, value, start, last), pos
 
 

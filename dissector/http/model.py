@@ -57,6 +57,8 @@ class Part:
         parameters: of the media type, names in lower case.
         root: it is the root part.
         findings: deviations in this part.
+        head: the raw bytes of its headers, up to and with the empty line; the places of ``headers`` are in it.
+        head_origin: of ``head``.
     """
 
     headers: list[Header]
@@ -66,6 +68,8 @@ class Part:
     parameters: dict[str, str] = field(default_factory=dict)
     root: bool = False
     findings: list[Finding] = field(default_factory=list)
+    head: bytes = b""
+    head_origin: Origin | None = None
 
 
 @dataclass(slots=True)
@@ -94,6 +98,7 @@ class HttpMessage:
         gaps: missing bytes, as stream offsets.
         answers: for a response: stream offset in the other direction of the request it was framed for, or None.
         findings: deviations from HTTP and MIME.
+        trailers: header lines behind the last chunk; their places count from the first of them.
     """
 
     is_request: bool
@@ -121,6 +126,7 @@ class HttpMessage:
     gaps: list[Gap] = field(default_factory=list)
     answers: int | None = None
     findings: list[Finding] = field(default_factory=list)
+    trailers: list[Header] = field(default_factory=list)
 
     def header(self, name: str) -> str | None:
         """Value of the first header of that name (case does not matter), None where there is none."""

@@ -99,7 +99,7 @@ class _QuotedPrintable:
     def feed(self, data: bytes) -> bytes:
         self._line += data
         made = []
-        feed = self._line.rfind(b"\n") + 1
+        feed = self._line.rfind(b"\n") + 1 if b"\n" in data else 0
         if feed:
             made.append(binascii.a2b_qp(bytes(self._line[:feed])))
             del self._line[:feed]

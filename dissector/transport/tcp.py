@@ -61,6 +61,22 @@ class Piece(NamedTuple):
     time: int
 
 
+class Nobody:
+    """The consumer of a direction that ended."""
+
+    def data(self, run: Run) -> None:
+        """Nothing."""
+
+    def gap(self, gap: Gap) -> None:
+        """Nothing."""
+
+    def end(self, how: StreamEnd, frame: int, time: int) -> None:
+        """Nothing."""
+
+
+NOBODY = Nobody()
+
+
 class Direction:
     """Reassembles one direction.
 
@@ -332,9 +348,12 @@ class Direction:
     def _end(self, how: StreamEnd, frame: int, time: int) -> None:
         self.flush()
         self.ended = how
+        self.consumer.end(how, frame, time or self._last_time)
+        # A capture can hold a million ended connections: keep no more of them than tells late segments.
+        self.consumer = NOBODY
+        self.frames = FrameMap()
         self._tail.clear()
         self.held.clear()
-        self.consumer.end(how, frame, time or self._last_time)
 
     def _trim(self) -> None:
         if len(self.frames) > TRIM:

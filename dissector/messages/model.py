@@ -1,7 +1,7 @@
-"""The message: one SOAP message (or the bare HTTP answer to one), decoded, with its origin.
+"""The message: one SOAP message (or the bare HTTP answer to one), with its origin.
 
-This is what the faces, the analysis and the replayer work with. :class:`MessageBuilder` makes messages from what
-the http and transport rooms give.
+The body and the header blocks are decoded when they are first asked for: a pass that only counts or pairs messages never
+pays for it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dissector.base.findings import Finding
-from dissector.base.origin import Endpoint, Origin, StreamRef
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.base.origin import ByteRange, Endpoint, Origin, StreamRef
+from dissector.catalog.decode import decode, decode_all, findings_of
 from dissector.catalog.model import Field, MessageDecl
 from dissector.http.content import Content
 from dissector.http.model import HttpMessage, Part
-from dissector.soap.model import Envelope, Fault
+from dissector.soap.model import Envelope, Fault, QName
+from dissector.soap.spans import element_spans
 
 __all__ = ["Attachment", "Message"]
 
@@ -75,7 +78,10 @@ class Message:
             None where not known.
         repeat_of: number of the first copy of a repeated datagram.
         complete: nothing is missing.
-        findings: of all layers below, and of this one.
+        findings: of all layers below, and of this one; those of the decoded values are in :meth:`all_findings`.
+        xml_origin: of the envelope's bytes (``envelope.xml``), None where it is not known.
+        body_name: name that the body is decoded as where it is not the one its tag says.
+        limits: bounds of the decoding.
     """
 
     number: int
@@ -102,6 +108,53 @@ class Message:
     repeat_of: int | None = None
     complete: bool = True
     findings: list[Finding] = field(default_factory=list)
+    xml_origin: Origin | None = field(default=None, repr=False)
+    body_name: QName | None = field(default=None, repr=False)
+    limits: Limits = field(default=DEFAULT_LIMITS, repr=False)
+    _spans: list[tuple[int, int]] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def decode_later(self) -> None:
+        """Forget body and headers; they are decoded from the envelope when they are asked for."""
+        del self.body
+        del self.headers
+
+    def __getattr__(self, name: str) -> Any:
+        # Called only where the slot is empty, so that a decoded (or given) body costs nothing here.
+        if name == "body":
+            content = self.envelope.content if self.envelope is not None else None
+            self.body = None if content is None else decode(content, qname=self.body_name, limits=self.limits)
+            return self.body
+        if name == "headers":
+            header = self.envelope.header if self.envelope is not None else None
+            self.headers = [] if header is None else decode_all(header, limits=self.limits)
+            return self.headers
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def all_findings(self) -> list[Finding]:
+        """``findings`` and those of the decoded headers and body."""
+        found = list(self.findings)
+        for block in self.headers:
+            found.extend(findings_of(block))
+        if self.body is not None:
+            found.extend(findings_of(self.body))
+        return found
+
+    def place_of(self, field: Field) -> list[ByteRange]:
+        """The bytes in frames that hold an element of this message, from ``<`` of its start tag to its end.
+
+        Args:
+            field: the body, a header block, or a field below one of them.
+
+        Returns:
+            Ranges in order; empty where the place is not known (damaged XML, a message that was not captured).
+        """
+        if self.envelope is None or self.xml_origin is None:
+            return []
+        if self._spans is None:
+            self._spans = element_spans(self.envelope.xml, self.envelope.encoding)
+        if not 0 <= field.index < len(self._spans):
+            return []
+        return self.xml_origin.byte_ranges(*self._spans[field.index])
 
     @property
     def source(self) -> Endpoint:

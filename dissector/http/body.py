@@ -1,0 +1,222 @@
+"""The body of one message: from transferred bytes to content and parts, while they stream by.
+
+Framing (chunks, lengths) is undone before the bytes come here. Here content codings are undone, and the decoded bytes go
+to the multipart reader or to one content. What could be XML is always kept, up to ``Limits.xml``: the content type says
+so, or the first byte that is not blank is ``<``, or a byte order mark stands there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from dissector.base.findings import rule
+from dissector.base.limits import Limits
+from dissector.base.origin import FrameMap, Origin, RangeMap, StreamRef
+from dissector.http.content import Content, ContentWriter
+from dissector.http.headers import MediaType, could_be_xml
+from dissector.http.inflate import CODING_UNKNOWN, CODINGS, Inflater
+from dissector.http.model import BodyPolicy, Part
+from dissector.http.multipart import MultipartReader
+from dissector.http.report import Report
+
+__all__ = ["BodyReader", "looks_like_xml"]
+
+SNIFF = 1024
+"""Blank bytes before the first other one that are held to tell whether the body could be XML."""
+
+MAX_CODINGS = 4
+"""Codings on top of each other that are undone."""
+
+XML_LIMIT = rule("http.xml-limit", "error", "the body is larger than is kept of one that could be XML")
+CODINGS_LIMIT = rule("http.codings-limit", "warn", "more codings on top of each other than are undone")
+
+_BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_BLANKS = b" \t\r\n"
+
+
+def looks_like_xml(first: bytes, *, final: bool) -> bool | None:
+    """Whether the first bytes can begin XML; None where they are too few to tell."""
+    bare = first.lstrip(_BLANKS)
+    if not bare:
+        return False if final or len(first) > SNIFF else None
+    if bare[:1] == b"<" or bare.startswith(_BOMS) or bare.startswith((b"\0<", b"<\0")):
+        return True
+    if not final and (bare == b"\0" or any(bom.startswith(bare) for bom in _BOMS)):
+        return None
+    return False
+
+
+class BodyReader:
+    """Takes one body.
+
+    Args:
+        media: of the Content-Type header; its value is "" where there is none.
+        codings: content codings below transfer codings, in the order they were applied.
+        policy: what is done with the bytes.
+        limits: bounds.
+        report: takes the deviations of the message.
+
+    Attributes:
+        transferred: bytes taken.
+    """
+
+    __slots__ = (
+        "_decoded",
+        "_digest",
+        "_first",
+        "_gaps",
+        "_inflaters",
+        "_lead",
+        "_limits",
+        "_media",
+        "_multipart",
+        "_policy",
+        "_ranges",
+        "_report",
+        "_writer",
+        "transferred",
+    )
+
+    def __init__(
+        self, media: MediaType, codings: list[str], policy: BodyPolicy, limits: Limits, report: Report
+    ) -> None:
+        self.transferred = 0
+        self._policy = policy
+        self._limits = limits
+        self._report = report
+        self._media = media
+        self._ranges = RangeMap()
+        self._gaps = False
+        self._digest = hashlib.sha256() if policy.digest_bodies else None
+        self._inflaters: list[Inflater] = []
+        self._decoded = True
+        for coding in reversed(codings):
+            if coding not in CODINGS:
+                report(CODING_UNKNOWN, f"the coding {coding[:40]!r} is unknown; the body stays coded")
+                self._decoded = False
+                break
+            if len(self._inflaters) == MAX_CODINGS:
+                report(CODINGS_LIMIT)
+                self._decoded = False
+                break
+            self._inflaters.append(Inflater(CODINGS[coding], limits, report))
+        self._first = b""
+        self._writer: ContentWriter | None = None
+        self._lead: ContentWriter | None = None
+        self._multipart: MultipartReader | None = None
+        if self._decoded and media.value.startswith("multipart/"):
+            self._multipart = MultipartReader(media.parameters, policy, limits, report)
+            self._writer = ContentWriter(digest=False, keep=policy.keep, limits=limits)
+            # Should there turn out to be no parts, this is the body.
+            self._lead = ContentWriter(digest=policy.digest, keep=True, cap=limits.xml, limits=limits)
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """The next bytes as transferred; ``offset`` is the stream offset of the first."""
+        size = len(data)
+        self._ranges.add(self.transferred, offset, size)
+        self.transferred += size
+        if self._digest is not None:
+            self._digest.update(data)
+        if self._inflaters:
+            self._inflate(data, 0)
+        else:
+            self._content(data)
+
+    def _inflate(self, data: bytes | memoryview, level: int) -> None:
+        last = level + 1 == len(self._inflaters)
+        for piece in self._inflaters[level].feed(data):
+            if last:
+                self._content(piece)
+            else:
+                self._inflate(piece, level + 1)
+
+    def gap(self, length: int, reason: str) -> None:
+        """Bytes as transferred are missing here (length 0: it is not known how many)."""
+        self._gaps = True
+        if self._inflaters:
+            for inflater in self._inflaters:
+                inflater.lost()
+            length = 0
+        if self._writer is None:
+            self._open(final=True)
+        assert self._writer is not None
+        self._writer.gap(length, reason)
+        if self._multipart is not None:
+            self._multipart.gap(length, reason)
+            if self._lead is not None:
+                self._lead.gap(length, reason)
+
+    def _content(self, data: bytes | memoryview) -> None:
+        """Decoded bytes."""
+        if self._multipart is not None:
+            self._multipart.write(data)
+            if self._lead is not None:
+                if self._multipart.begun:
+                    self._lead = None
+                else:
+                    self._lead.write(data)
+        if self._writer is None:
+            self._first = self._first + bytes(data[: SNIFF + 8]) if self._first else bytes(data[: SNIFF + 8])
+            rest = data[SNIFF + 8 :]
+            if not self._open(final=bool(rest)):
+                return
+            data = rest
+            if not data:
+                return
+        assert self._writer is not None
+        self._writer.write(data)
+
+    def _open(self, *, final: bool) -> bool:
+        """Make the writer for a body without parts, as soon as its first bytes tell whether it could be XML."""
+        xml = self._decoded and (could_be_xml(self._media.value) or looks_like_xml(self._first, final=final))
+        if xml is None:
+            return False
+        policy, limits = self._policy, self._limits
+        self._writer = ContentWriter(
+            digest=policy.digest and not xml, keep=xml or policy.keep, cap=limits.xml if xml else None, limits=limits
+        )
+        if self._first:
+            self._writer.write(self._first)
+        return True
+
+    def close(self, *, complete: bool, stream: StreamRef, frames: FrameMap) -> tuple[Content, list[Part], str | None]:
+        """The end: body, parts, and the digest of the body as transferred.
+
+        Args:
+            complete: the end of the body was seen.
+            stream: the direction that carried it.
+            frames: of the message.
+        """
+        if complete and not self._gaps:
+            decoded = self._close_inflaters()
+        else:
+            decoded = not self._inflaters
+        if self._writer is None:
+            self._open(final=True)
+        writer = self._writer
+        assert writer is not None
+        origin = Origin(stream, self._ranges, frames, writer.size, exact=not self._inflaters)
+        parts: list[Part] = []
+        if self._multipart is not None:
+            self._multipart.close(complete=complete and decoded)
+            parts = self._multipart.parts(origin)
+            if not parts and self._lead is not None:
+                writer = self._lead
+                if not self._policy.keep and not looks_like_xml(writer.head, final=True):
+                    writer.forget()
+        if writer.cap is not None and writer.overflow and writer.keep:
+            self._report(XML_LIMIT, f"the body has {writer.size} bytes, {self._limits.xml} are kept")
+        digest = self._digest.hexdigest() if self._digest is not None and complete and not self._gaps else None
+        return writer.close(complete=complete and decoded, origin=origin), parts, digest
+
+    def _close_inflaters(self) -> bool:
+        whole = True
+        for level, inflater in enumerate(self._inflaters):
+            rest, ended = inflater.close()
+            whole = whole and ended
+            if rest:
+                if level + 1 < len(self._inflaters):
+                    self._inflate(rest, level + 1)
+                else:
+                    self._content(rest)
+        return whole

@@ -1,0 +1,103 @@
+"""Which request a response answers, as far as framing needs it.
+
+A response is the answer to the oldest request on its connection that has none yet and that began before it. Frames tell what
+began before: the transport feeds one direction for a whole batch, then the other, so calls are not in the order of the
+wire. Either order of the directions gives the same pairs: a response that is fed before its request waits here for it, and
+is told when it comes. Only the framing of an answer to HEAD or CONNECT needs the request first (an answer to HEAD is then
+recognised where another answer follows it at once).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from dissector.http.model import HttpMessage
+
+__all__ = ["Answer", "Pairing", "Request"]
+
+WAIT_BYTES = 16 << 20
+"""A response waits for its request until so many bytes of its direction have gone by: two batches."""
+
+
+class Request(NamedTuple):
+    """What is remembered of a request: stream offset, frame of its first byte (0: not known), method."""
+
+    offset: int
+    frame: int
+    method: str
+
+
+class Answer:
+    """The place of a final response in the order of the connection.
+
+    Attributes:
+        offset: of the response in its direction.
+        frame: of its first byte.
+        request: the request it answers, None where that is not known (yet).
+        message: the response, once it was given out: it is told when the request is found later.
+    """
+
+    __slots__ = ("frame", "message", "offset", "request")
+
+    def __init__(self, offset: int, frame: int, request: Request | None) -> None:
+        self.offset = offset
+        self.frame = frame
+        self.request = request
+        self.message: HttpMessage | None = None
+
+
+class Pairing:
+    """The requests of one direction and the answers in the other.
+
+    Args:
+        limit: requests remembered, and answers that wait.
+    """
+
+    __slots__ = ("_answers", "_requests")
+
+    def __init__(self, limit: int) -> None:
+        self._requests: deque[Request] = deque(maxlen=limit)
+        self._answers: deque[Answer] = deque(maxlen=limit)
+
+    def request(self, request: Request) -> None:
+        """A request began. The answer that was fed before it is told."""
+        # Requests come in the order of the wire: an answer that began before this one waits in vain.
+        while self._answers:
+            answer = self._answers.popleft()
+            if answer.frame > request.frame > 0:
+                answer.request = request
+                if answer.message is not None:
+                    answer.message.answers = request.offset
+                return
+        self._requests.append(request)
+
+    def peek(self, frame: int, *, lost: bool) -> Request | None:
+        """The request that a response beginning in ``frame`` answers; it goes on waiting (for the final response)."""
+        return self._choose(frame, lost)
+
+    def response(self, offset: int, frame: int, *, lost: bool) -> Answer:
+        """A final response began.
+
+        Args:
+            offset: stream offset of the response.
+            frame: of its first byte.
+            lost: responses may have been lost before it. Then it answers the newest request: clients of WSD do not
+                send the next request before the answer.
+        """
+        request = self._choose(frame, lost)
+        answer = Answer(offset, frame, request)
+        if request is not None:
+            self._requests.popleft()
+        else:
+            while self._answers and self._answers[0].offset < offset - WAIT_BYTES:
+                self._answers.popleft()
+            self._answers.append(answer)
+        return answer
+
+    def _choose(self, frame: int, lost: bool) -> Request | None:
+        waiting = self._requests
+        if lost:
+            while len(waiting) > 1 and waiting[1].frame <= frame:
+                waiting.popleft()
+        return waiting[0] if waiting and waiting[0].frame <= frame else None

@@ -1,0 +1,159 @@
+"""Text for terminals: what came from the network is made harmless, numbers and lists are made short.
+
+Rule: whatever a peer sent passes :func:`printable` before it is written as text. Control characters, terminal escapes
+and characters that reorder or hide text (bidirectional controls, zero width) are shown as ``\\x1b`` or ``\\u202e``.
+JSON needs none of this: its encoder escapes them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "PLAIN",
+    "Palette",
+    "clip",
+    "count",
+    "frames_text",
+    "host_of",
+    "printable",
+    "short_id",
+    "short_uri",
+    "size_text",
+    "width",
+]
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e0fff]"
+)
+
+
+def printable(text: str) -> str:
+    """The text on one line, with everything that a terminal could obey or hide shown as an escape."""
+    return _UNSAFE.sub(_escape, text) if not (text.isascii() and text.isprintable()) else text
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    named = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
+    if named:
+        return named
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def width(text: str) -> int:
+    """Columns that the text takes on a terminal: wide characters two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    columns = 0
+    for character in text:
+        if unicodedata.combining(character):
+            continue
+        columns += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return columns
+
+
+def clip(text: str, columns: int) -> str:
+    """The text cut to so many columns, the cut shown as ``…``."""
+    if width(text) <= columns:
+        return text
+    taken, used = "", 0
+    for character in text:
+        used += width(character)
+        if used > columns - 1:
+            break
+        taken += character
+    return taken + "…"
+
+
+def short_id(text: str) -> str:
+    """A job token or message id, short enough for a line: the first eight digits of a UUID, else 16 characters."""
+    bare = re.sub(r"(?i)^urn:uuid:|^uuid:", "", text.strip())
+    if re.match(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-", bare):
+        return bare[:8]
+    return printable(clip(bare, 16))
+
+
+def short_uri(text: str) -> str:
+    """The last step of a URI, such as an action's or a dialect's name."""
+    return printable(text.rstrip("/").rsplit("/", 1)[-1].rsplit("}", 1)[-1])
+
+
+def host_of(endpoint: str) -> str:
+    """The address of ``address:port`` as text."""
+    return endpoint.rsplit(":", 1)[0].strip("[]") if endpoint.count(":") == 1 or endpoint.startswith("[") else endpoint
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """``1 image``, ``3 images``, ``2,000 bytes``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def size_text(size: int) -> str:
+    """A size in bytes for a table: ``812 B``, ``24.3 KiB``, ``1.2 MiB``."""
+    if size < 1024:
+        return f"{size} B"
+    amount = float(size)
+    for unit in ("KiB", "MiB", "GiB"):
+        amount /= 1024
+        if amount < 1024 or unit == "GiB":
+            break
+    return f"{amount:.1f} {unit}"
+
+
+def frames_text(frames: Sequence[int], most: int = 6) -> str:
+    """Frame numbers as runs: ``4-9, 12``; long lists are cut."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    shown = [f"{low}-{high}" if high > low else str(low) for low, high in runs[:most]]
+    return ", ".join(shown) + (f", … {frames[-1]}" if len(runs) > most else "")
+
+
+_CODES = {
+    "error": "31;1",
+    "warn": "33",
+    "note": "36",
+    "chat": "2",
+    "good": "32",
+    "title": "1",
+    "dim": "2",
+    "event": "35",
+    "fault": "31",
+    "response": "32",
+    "discovery": "34",
+    "request": "0",
+}
+
+
+class Palette:
+    """Colours by meaning; without colour every text stays as it is."""
+
+    def __init__(self, color: bool) -> None:
+        self.color = color
+
+    def __call__(self, role: str, text: str) -> str:
+        """The text in the colour of a role (a severity, a kind of message, "title", "dim", "good")."""
+        code = _CODES.get(role) if self.color and text else None
+        return f"\x1b[{code}m{text}\x1b[0m" if code and code != "0" else text
+
+
+PLAIN = Palette(False)
+"""No colours."""
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[int]:
+    """The widths that a table's columns need."""
+    widths: list[int] = []
+    for row in rows:
+        for place, cell in enumerate(row):
+            if place == len(widths):
+                widths.append(0)
+            widths[place] = max(widths[place], width(cell))
+    return widths

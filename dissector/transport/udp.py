@@ -1,0 +1,72 @@
+"""UDP: picks the datagrams of interest and gives each with the frames that carried it.
+
+Repeats of a datagram are not judged here: the transport knows no MessageID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from dissector.base.origin import FrameMap, StreamRef
+from dissector.transport.model import Datagram, Interest, PacketColumns, TransportStats
+
+__all__ = ["DatagramPicker"]
+
+
+class DatagramPicker:
+    """Takes the UDP rows of each block.
+
+    Args:
+        interest: first bytes and ports of interest.
+        take: called with each datagram of interest, in frame order.
+        stats: the count of taken packets is added here.
+    """
+
+    def __init__(self, interest: Interest, take: Callable[[Datagram], None], stats: TransportStats) -> None:
+        self._take = take
+        self._stats = stats
+        self._first = np.zeros(256, dtype=np.bool_)
+        self._first[[start[0] for start in interest.datagram]] = True
+        self._ports = np.array(sorted(interest.ports), dtype=np.int32)
+        self._numbers: dict[int, int] = {}
+
+    def feed(self, c: PacketColumns, rows: npt.NDArray[np.int64]) -> None:
+        """The UDP rows of a block, in order."""
+        wanted = np.zeros(len(rows), dtype=np.bool_)
+        which = c.buffer[rows]
+        filled = c.length[rows] > 0
+        for number, buffer in enumerate(c.buffers):
+            here = np.flatnonzero(filled & (which == number))
+            if len(here):
+                data = np.frombuffer(buffer, dtype=np.uint8)
+                wanted[here] = self._first[data[c.payload[rows[here]]]]
+        if len(self._ports):
+            wanted |= filled & (np.isin(c.sport[rows], self._ports) | np.isin(c.dport[rows], self._ports))
+        for row in rows[wanted].tolist():
+            self._give(c, row)
+
+    def _give(self, c: PacketColumns, row: int) -> None:
+        source, destination = c.endpoints(row)
+        number = self._numbers.setdefault(int(c.flow[row]), len(self._numbers))
+        start, length = int(c.payload[row]), int(c.length[row])
+        frame, time = int(c.frame[row]), int(c.time[row])
+        frames = FrameMap()
+        at = 0
+        for piece_frame, piece_at, size in c.fragments.get(row, ((frame, int(c.at[row]), length),)):
+            frames.add(at, size, piece_frame, piece_at, time)
+            at += size
+        self._stats.taken += 1
+        self._take(
+            Datagram(
+                StreamRef("udp", number, source, destination),
+                bytes(c.buffers[c.buffer[row]][start : start + length]),
+                int(c.wire[row]),
+                frame,
+                time,
+                frames,
+                bool(c.multicast[row]),
+            )
+        )

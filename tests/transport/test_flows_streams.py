@@ -1,0 +1,255 @@
+"""The flow table and the reassembly behind it, from frames to bytes."""
+
+from __future__ import annotations
+
+import random
+import struct
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dissector.base.limits import Limits
+from dissector.transport.model import StreamEnd
+from tests.support.stories import Channel, Story, dsm_completed, dsm_two_jobs
+from tests.support.streams import Passed, pass_over
+from tests.support.wire import Frame, Wire, frames_of
+
+REQUEST = b"POST /a HTTP/1.1\r\nContent-Length: 9000\r\n\r\n" + bytes(range(250)) * 36
+ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+
+
+def talk(*turns: tuple[bytes, bool], port: int = 5357) -> Story:
+    story = Story(channels={"c": Channel("192.0.2.1", "192.0.2.2", port)})
+    for data, back in turns:
+        story.say("c", data, back=back)
+    return story
+
+
+def two_way(passed: Passed) -> tuple[bytes, bytes]:
+    assert len(passed.taken) == 2
+    by_port = sorted(passed.taken, key=lambda t: t.stream.destination.port)
+    return by_port[0].bytes, by_port[1].bytes
+
+
+def seq_of(frame: Frame) -> int:
+    return int(struct.unpack(">I", frame.data[38:42])[0])
+
+
+def test_both_directions_are_taken_from_the_first_byte_to_the_fin() -> None:
+    passed = pass_over(frames_of(talk((REQUEST, False), (ANSWER, True))))
+    assert two_way(passed) == (REQUEST, ANSWER)
+    assert [t.events[-1][1] for t in passed.taken] == [StreamEnd.FIN, StreamEnd.FIN]
+    assert not passed.taken[0].gaps
+    conversation = passed.conversations[0]
+    assert conversation.opened
+    assert str(conversation.client) == "192.0.2.1:49153"
+
+
+def test_every_byte_knows_its_frame() -> None:
+    frames = frames_of(talk((REQUEST, False)), mss=1000)
+    taken = pass_over(frames, bulk=False).taken[0]
+    numbers = [n for n, f in enumerate(frames, 1) if f.payload]
+    # The map was released at the end of the stream for the transport, but the consumer still holds it.
+    assert taken.frames.frames_of(0, len(REQUEST)) == tuple(numbers)
+    place = taken.frames.ranges_of(1500, 1502)[0]
+    assert frames[place.frame - 1].data[place.start : place.start + 2] == REQUEST[1500:1502]
+
+
+@pytest.mark.parametrize("mss", [1, 2, 3, 7])
+def test_a_start_line_in_tiny_segments_is_still_taken(mss: int) -> None:
+    request = b"POST /tiny HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+    assert two_way(pass_over(frames_of(talk((request, False), (ANSWER, True)), mss=mss))) == (request, ANSWER)
+
+
+def test_sequence_numbers_wrap() -> None:
+    passed = pass_over(frames_of(talk((REQUEST, False), (ANSWER, True)), first_seq=0xFFFFF000))
+    assert two_way(passed) == (REQUEST, ANSWER)
+
+
+def test_a_lost_segment_is_a_gap_with_its_place_and_frames() -> None:
+    frames = frames_of(talk((REQUEST, False), (ANSWER, True)), mss=1000)
+    lost = [n for n, f in enumerate(frames) if f.payload == 1000][4]
+    passed = pass_over(frames[:lost] + frames[lost + 1 :])
+    taken = passed.taken[0]
+    assert taken.bytes == REQUEST[:4000] + REQUEST[5000:]
+    (gap,) = taken.gaps
+    assert (gap.offset, gap.length, gap.reason) == (4000, 1000, "lost")
+    data = [n for n, f in enumerate(frames[:lost] + frames[lost + 1 :], 1) if f.payload == 1000]
+    assert (gap.before, gap.after) == (data[3], data[4])
+    assert [f.rule for f in passed.stats.findings] == ["tcp.gap"]
+
+
+def test_a_gap_is_given_up_when_the_peer_acknowledged_it_and_the_talk_goes_on() -> None:
+    turns = [(REQUEST, False), (ANSWER, True)] * 20
+    frames = frames_of(talk(*turns), mss=1000)
+    lost = [n for n, f in enumerate(frames) if f.payload == 1000][2]
+    frames = frames[:lost] + frames[lost + 1 :]
+    gap = pass_over(frames).taken[0].gaps[0]
+    assert lost < gap.released < lost + 80
+
+
+def test_retransmissions_are_used_once_and_fill_gaps() -> None:
+    frames = frames_of(talk((REQUEST, False), (ANSWER, True)), mss=1000)
+    data = [n for n, f in enumerate(frames) if f.payload == 1000]
+    late = frames.pop(data[1])
+    frames.insert(data[6], late)
+    frames.insert(data[7], late)
+    passed = pass_over(frames)
+    assert two_way(passed) == (REQUEST, ANSWER)
+    assert not passed.taken[0].gaps
+    assert not passed.stats.findings
+
+
+def test_a_differing_copy_is_reported_and_the_first_one_used() -> None:
+    frames = frames_of(talk((REQUEST, False), (ANSWER, True)), mss=1000)
+    data = [n for n, f in enumerate(frames) if f.payload == 1000]
+    forged = replace(frames[data[2]], data=frames[data[2]].data[:-10] + b"X" * 10)
+    frames.insert(data[2] + 1, forged)
+    passed = pass_over(frames)
+    assert two_way(passed)[0] == REQUEST
+    (finding,) = passed.stats.findings
+    assert finding.rule == "tcp.differing-copy"
+    assert finding.frames == (data[2] + 1, data[2] + 2)
+
+
+def test_keep_alives_tell_nothing() -> None:
+    wire = Wire()
+    frames = list(wire.carry(talk((REQUEST, False), (ANSWER, True))))
+    data = [f for f in frames if f.payload and not f.back]
+    last = data[-1]
+    probe = bytearray(last.data[:54])
+    probe[38:42] = struct.pack(">I", (seq_of(last) + last.payload - 1) & 0xFFFFFFFF)
+    probe[16:18] = struct.pack(">H", 41)
+    at = frames.index(last) + 2
+    frames.insert(at, Frame(last.time, bytes(probe) + b"\x00"))
+    passed = pass_over(frames)
+    assert two_way(passed) == (REQUEST, ANSWER)
+    assert not passed.stats.findings
+
+
+def test_a_capture_that_began_in_the_middle_says_so() -> None:
+    frames = frames_of(talk((REQUEST, False), (ANSWER, True), (REQUEST, False), (ANSWER, True)), mss=1000)
+    middle = [n for n, f in enumerate(frames) if f.payload == 1000][3]
+    passed = pass_over(frames[middle:])
+    first = next(t for t in passed.taken if t.bytes.startswith(b"POST"))
+    assert first.gaps[0].reason == "start"
+    assert first.bytes == REQUEST
+    assert passed.conversations[0].client is None
+
+
+def test_one_direction_only() -> None:
+    frames = [f for f in frames_of(talk((REQUEST, False), (ANSWER, True))) if not f.back]
+    passed = pass_over(frames)
+    assert [t.bytes for t in passed.taken] == [REQUEST, b""]
+
+
+def test_reset_ends_both_directions() -> None:
+    frames = frames_of(talk((REQUEST, False)))
+    frames = frames[:-3]
+    reset = bytearray(next(f for f in reversed(frames) if f.back).data)
+    reset[47] = 0x14
+    frames.append(Frame(frames[-1].time + 1000, bytes(reset)))
+    assert [t.events[-1][1] for t in pass_over(frames).taken] == [StreamEnd.RESET, StreamEnd.RESET]
+
+
+@pytest.mark.parametrize("block", [400, 8 << 20])
+def test_a_reused_port_pair_is_a_new_conversation(block: int) -> None:
+    one = frames_of(talk((REQUEST, False), (ANSWER, True)))
+    two = frames_of(talk((REQUEST[:-1] + b"!", False), (ANSWER, True)), first_seq=77_000_000)
+    passed = pass_over(one[:-3] + two, block=block)
+    assert [t.stream.number for t in passed.taken] == [0, 0, 1, 1]
+    assert [t.bytes for t in passed.taken] == [REQUEST, ANSWER, REQUEST[:-1] + b"!", ANSWER]
+    assert passed.taken[0].events[-1][1] == StreamEnd.REUSED
+
+
+def test_segments_cut_by_the_capture_length_leave_gaps() -> None:
+    frames = frames_of(talk((REQUEST, False), (ANSWER, True)), mss=1000)
+    cut = [replace(f, data=f.data[:554], wirelen=len(f.data)) for f in frames]
+    passed = pass_over(cut)
+    assert passed.taken[0].bytes == b"".join(REQUEST[i : i + 500] for i in range(0, len(REQUEST), 1000))
+    assert {g.reason for g in passed.taken[0].gaps} == {"cut"}
+    assert [f.rule for f in passed.stats.findings] == ["tcp.cut"]
+
+
+def test_noise_is_passed_over_and_numbered_like_any_conversation() -> None:
+    frames = frames_of(talk((b"SSH-2.0-x\r\n", True), (b"SSH-2.0-y\r\n", False), port=22))
+    later = frames_of(talk((REQUEST, False), (ANSWER, True)), first_port=50000)
+    passed = pass_over(frames + later)
+    assert {t.stream.number for t in passed.taken} == {1}
+    assert passed.stats.conversations == 2
+
+
+def test_noise_that_turns_to_words_is_taken_from_there() -> None:
+    frames = frames_of(talk((b"\x01\x02junkjunk", False), (REQUEST, False), (ANSWER, True)))
+    for block in (300, 8 << 20):
+        passed = pass_over(frames, block=block)
+        assert passed.taken[0].gaps[0].reason == "start"
+        assert passed.taken[0].bytes == REQUEST
+
+
+def test_tls_is_counted() -> None:
+    hello = b"\x16\x03\x01\x00\x05hello"
+    passed = pass_over(frames_of(talk((hello, False), (b"\x17\x03\x03\x00\x02ab", True), port=5362)))
+    assert not passed.taken
+    (((one, two), (packets, size)),) = passed.stats.opaque["tls"].items()
+    assert (one.address, two.port) == ("192.0.2.1", 5362)
+    assert size == len(hello) + 7
+    assert packets == 10
+
+
+def test_datagrams_of_interest() -> None:
+    passed = pass_over(frames_of(dsm_completed()))
+    assert [(d.stream.number, d.frame, d.data[:5]) for d in passed.datagrams] == [(0, 1, b"<?xml"), (0, 2, b"<?xml")]
+
+
+def test_a_segment_far_ahead_is_not_held() -> None:
+    frames = frames_of(talk((REQUEST, False), (ANSWER, True)), mss=1000)
+    data = [n for n, f in enumerate(frames) if f.payload == 1000]
+    far = bytearray(frames[data[0]].data)
+    far[38:42] = struct.pack(">I", (seq_of(frames[data[0]]) + (1 << 30) + 5000) & 0xFFFFFFFF)
+    frames.insert(data[1], Frame(0, bytes(far)))
+    passed = pass_over(frames)
+    assert two_way(passed) == (REQUEST, ANSWER)
+    assert [f.rule for f in passed.stats.findings] == ["tcp.far-ahead"]
+
+
+def test_what_is_held_is_bounded() -> None:
+    frames = frames_of(talk((REQUEST * 8, False)), mss=1000, acks=False)
+    lost = [n for n, f in enumerate(frames) if f.payload == 1000][1]
+    del frames[lost]
+    gap = pass_over(frames, limits=Limits(out_of_order=10_000)).taken[0].gaps[0]
+    assert gap.released <= lost + 13
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from([200, 1000, 1460]), st.sampled_from([500, 4000, 8 << 20]))
+def test_any_disorder_gives_the_same_bytes(rng: random.Random, mss: int, block: int) -> None:
+    frames = frames_of(talk((REQUEST, False), (ANSWER, True), (REQUEST, False), (ANSWER, True)), mss=mss)
+    # Segments move by up to five places, and some come twice; handshake and end stay.
+    body = frames[3:-3]
+    keys = sorted(((n + rng.uniform(0, 5), f) for n, f in enumerate(body)), key=lambda k: k[0])
+    disordered = [f for _, f in keys]
+    for frame in rng.sample(body, 5):
+        disordered.insert(rng.randrange(len(disordered)), frame)
+    passed = pass_over(frames[:3] + disordered + frames[-3:], block=block)
+    assert two_way(passed) == (REQUEST * 2, ANSWER * 2)
+    assert not [g for t in passed.taken for g in t.gaps]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_blocks_and_bulk_make_no_difference(rng: random.Random) -> None:
+    frames = frames_of(dsm_two_jobs(), mss=rng.choice([100, 536, 1460]))
+    for _ in range(rng.randrange(8)):
+        where = rng.randrange(len(frames))
+        frame = frames.pop(where)
+        if rng.random() < 0.6:
+            frames.insert(min(len(frames), where + rng.randrange(12)), frame)
+    expected = pass_over(frames, bulk=False)
+    for block in (700, 20_000):
+        assert pass_over(frames, block=block).events() == expected.events()
+    again = pass_over(frames)
+    assert again.events() == expected.events()
+    assert again.stats.findings == expected.stats.findings
