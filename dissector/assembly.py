@@ -102,8 +102,9 @@ class MessagePass:
 
     @property
     def findings(self) -> list[Finding]:
-        """Of the container, the network and the transport; complete after the pass."""
-        found = [*self.source.info.findings, *self.stats.findings]
+        """Of the container, the network and the transport, by frame; complete after the pass."""
+        # The transport works block by block and flow by flow: only the frames give an order that is always the same.
+        found = [*self.source.info.findings, *sorted(self.stats.findings, key=lambda f: (f.frames, f.rule, f.text))]
         if self.not_soap:
             count = len(self.not_soap)
             found.append(
@@ -132,6 +133,7 @@ class MessagePass:
             yield from self._flush()
             if self._progress is not None:
                 self._progress(self.source.info, self.stats)
+        self._decoder.finish()
         self.flows.finish()
         yield from self._flush()
         # Requests of these were lost or never became whole.

@@ -11,7 +11,7 @@ import hashlib
 
 from dissector.base.findings import rule
 from dissector.base.limits import Limits
-from dissector.base.origin import FrameMap, Origin, RangeMap, StreamRef
+from dissector.base.origin import Origin
 from dissector.http.content import Content, ContentWriter
 from dissector.http.headers import MediaType, could_be_xml
 from dissector.http.inflate import CODING_UNKNOWN, CODINGS, Inflater
@@ -71,7 +71,6 @@ class BodyReader:
         "_media",
         "_multipart",
         "_policy",
-        "_ranges",
         "_report",
         "_writer",
         "transferred",
@@ -85,7 +84,6 @@ class BodyReader:
         self._limits = limits
         self._report = report
         self._media = media
-        self._ranges = RangeMap()
         self._gaps = False
         self._digest = hashlib.sha256() if policy.digest_bodies else None
         self._inflaters: list[Inflater] = []
@@ -110,11 +108,9 @@ class BodyReader:
             # Should there turn out to be no parts, this is the body.
             self._lead = ContentWriter(digest=policy.digest, keep=True, cap=limits.xml, limits=limits)
 
-    def write(self, data: memoryview, offset: int) -> None:
-        """The next bytes as transferred; ``offset`` is the stream offset of the first."""
-        size = len(data)
-        self._ranges.add(self.transferred, offset, size)
-        self.transferred += size
+    def write(self, data: bytes | memoryview) -> None:
+        """The next bytes as transferred."""
+        self.transferred += len(data)
         if self._digest is not None:
             self._digest.update(data)
         if self._inflaters:
@@ -179,13 +175,12 @@ class BodyReader:
             self._writer.write(self._first)
         return True
 
-    def close(self, *, complete: bool, stream: StreamRef, frames: FrameMap) -> tuple[Content, list[Part], str | None]:
+    def finish(self, origin: Origin, *, complete: bool) -> tuple[Content, list[Part], str | None]:
         """The end: body, parts, and the digest of the body as transferred.
 
         Args:
+            origin: of the body as transferred.
             complete: the end of the body was seen.
-            stream: the direction that carried it.
-            frames: of the message.
         """
         if complete and not self._gaps:
             decoded = self._close_inflaters()
@@ -195,7 +190,8 @@ class BodyReader:
             self._open(final=True)
         writer = self._writer
         assert writer is not None
-        origin = Origin(stream, self._ranges, frames, writer.size, exact=not self._inflaters)
+        if self._inflaters:
+            origin = Origin(origin.stream, origin.ranges, origin.frames, writer.size, exact=False)
         parts: list[Part] = []
         if self._multipart is not None:
             self._multipart.close(complete=complete and decoded)

@@ -42,7 +42,9 @@ LENGTH_AND_CODING = rule(
 TRANSFER_CODING = rule(
     "http.transfer-coding", "warn", "the transfer coding is unknown or does not end with chunked", "RFC 9112 6.1"
 )
-NO_LENGTH = rule("http.no-length", "note", "a 202 on a lasting connection does not say its length: taken as empty", "RFC 9112 6.3")
+NO_LENGTH = rule(
+    "http.no-length", "note", "a 202 on a lasting connection does not say its length: taken as empty", "RFC 9112 6.3"
+)
 
 _Reporter = Callable[..., None]
 
@@ -190,9 +192,7 @@ def plan_body(
     # "Any response to a HEAD request and any response with a 1xx, 204, or 304 status code is always terminated by
     # the first empty line after the header fields"; "Any 2xx (Successful) response to a CONNECT request implies
     # that the connection will become a tunnel" (RFC 9112 6.3).
-    if status and (
-        status < 200 or status in (204, 304) or method == "HEAD" or (method == "CONNECT" and status < 300)
-    ):
+    if status and (status < 200 or status in (204, 304) or method == "HEAD" or (method == "CONNECT" and status < 300)):
         return BodyPlan()
     codings = [c for c in list_items(fields.transfer_encoding) if c != "identity"]
     lengths = _lengths(fields.content_length, report, base) if fields.content_length else []

@@ -38,7 +38,9 @@ MEMBERS = 1000
 RATIO_FREE = 1 << 20
 """Output up to this size is never a bomb."""
 
-CODING_UNKNOWN = rule("http.coding-unknown", "note", "the content coding is unknown; the body stays coded", "RFC 9110 8.4")
+CODING_UNKNOWN = rule(
+    "http.coding-unknown", "note", "the content coding is unknown; the body stays coded", "RFC 9110 8.4"
+)
 CODING_WRONG = rule("http.coding-wrong", "warn", "the body is not coded as Content-Encoding says", "RFC 9110 8.4")
 CODING_DAMAGED = rule("http.coding-damaged", "error", "the coded body is damaged", "RFC 1952 2.3")
 CODING_JUNK = rule("http.coding-junk", "warn", "bytes follow the end of the coded body", "RFC 1952 2.2")
@@ -56,7 +58,20 @@ class Inflater:
         report: takes the deviations.
     """
 
-    __slots__ = ("_bits", "_first", "_held", "_in", "_limits", "_members", "_out", "_report", "_state", "_whole", "_zip", "coding")
+    __slots__ = (
+        "_bits",
+        "_first",
+        "_held",
+        "_in",
+        "_limits",
+        "_members",
+        "_out",
+        "_report",
+        "_state",
+        "_whole",
+        "_zip",
+        "coding",
+    )
 
     def __init__(self, coding: str, limits: Limits, report: Report) -> None:
         self.coding = coding
@@ -202,7 +217,9 @@ class Inflater:
         if total <= RATIO_FREE or (total <= self._limits.inflated and total <= allowed):
             self._out = total
             return False
-        self._report(INFLATE_LIMIT, f"the {self.coding} body grows beyond the limit: {self._in} bytes to {total} and more")
+        self._report(
+            INFLATE_LIMIT, f"the {self.coding} body grows beyond the limit: {self._in} bytes to {total} and more"
+        )
         self._state = _DEAD
         self._whole = False
         return True

@@ -336,9 +336,7 @@ class MultipartReader:
             part.report(problem)
         self._state = _DATA
         self._line_start = True
-        part.headers = parse_headers(
-            part.head.decode("latin-1"), 0, part.report, None, folded=None, bare_lf=BARE_LF
-        )
+        part.headers = parse_headers(part.head.decode("latin-1"), 0, part.report, None, folded=None, bare_lf=BARE_LF)
         if len(part.headers) > self._limits.headers:
             part.report(HEADERS_LIMIT, f"the part has {len(part.headers)} header lines")
             del part.headers[self._limits.headers :]

@@ -16,7 +16,16 @@ from typing import NamedTuple
 
 from dissector.base.findings import Rule, rule
 
-__all__ = ["INTEREST_WORDS", "METHODS", "RESYNC_LINE", "RESYNC_TAIL", "StartLine", "begins_message", "find_start", "parse_start_line"]
+__all__ = [
+    "INTEREST_WORDS",
+    "METHODS",
+    "RESYNC_LINE",
+    "RESYNC_TAIL",
+    "StartLine",
+    "begins_message",
+    "find_start",
+    "parse_start_line",
+]
 
 METHODS = (
     b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH",
@@ -50,9 +59,7 @@ _LOOSE_STATUS = re.compile(rb"HTTP/(1\.[0-9])[ \t]+([0-9]{3})(?:[ \t]([^\n]*))?\
 _VERSION = re.compile(rb"[ \t]HTTP/(1\.[0-9])\Z")
 _METHOD = re.compile(_TOKEN + rb"{1,64}\Z")
 
-_HIT = re.compile(
-    rb"HTTP/1\.[0-9](?:([ \t]{1,8}[0-9]{3}(?:[ \t][^\r\n]{0,%d})?\r?\n)|[ \t]{0,8}\r?\n)" % RESYNC_REASON
-)
+_HIT = re.compile(rb"HTTP/1\.[0-9](?:([ \t]{1,8}[0-9]{3}(?:[ \t][^\r\n]{0,%d})?\r?\n)|[ \t]{0,8}\r?\n)" % RESYNC_REASON)
 _RESYNC_REQUEST = re.compile(rb"([A-Z][A-Z-]{2,31}) ([^\x00-\x20\x7f]+) \Z")
 
 
@@ -112,9 +119,7 @@ def begins_message(prefix: bytes, *, request: bool) -> bool | None:
     return None if any(word.startswith(prefix) for word in _METHODS_SP) else False
 
 
-def find_start(
-    data: bytes | memoryview, start: int, *, line_start: bool, requests: bool, responses: bool
-) -> int:
+def find_start(data: bytes | memoryview, start: int, *, line_start: bool, requests: bool, responses: bool) -> int:
     """Where the first start line begins, -1 where there is none that is whole.
 
     Args:

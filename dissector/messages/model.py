@@ -1,7 +1,7 @@
 """The message: one SOAP message (or the bare HTTP answer to one), with its origin.
 
-The body and the header blocks are decoded when they are first asked for: a pass that only counts or pairs messages never
-pays for it.
+The body and the header blocks are decoded when they are first asked for: a pass that only counts or pairs messages
+never pays for it.
 """
 
 from __future__ import annotations
@@ -200,4 +200,3 @@ class Message:
     def get(self, path: str, default: Any = None) -> Any:
         """Value of an element below the body element, by path of local names (see :meth:`Field.get`)."""
         return default if self.body is None else self.body.get(path, default)
-

@@ -3,46 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from dissector.base.findings import Finding
-from dissector.catalog.decode import findings_of
 from dissector.catalog.model import Field
 from dissector.messages import Attachment, Message
+from dissector.output.findings import findings_json
 from dissector.output.times import iso_time
 
-__all__ = ["all_findings", "attachment_json", "fault_json", "fields_json", "finding_json", "findings_json", "message_json"]
-
-
-def finding_json(finding: Finding) -> dict[str, Any]:
-    """A finding with all its keys."""
-    return {
-        "rule": finding.rule,
-        "severity": finding.severity.value,
-        "text": finding.text,
-        "frames": list(finding.frames),
-        "offset": finding.offset,
-        "path": finding.path,
-    }
-
-
-def findings_json(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Findings in the order given."""
-    return [finding_json(finding) for finding in findings]
-
-
-def all_findings(message: Message) -> list[Finding]:
-    """Findings of a message, and those of its decoded body and headers that it does not carry itself."""
-    found = list(message.findings)
-    known = set(found)
-    roots = [*message.headers, *([message.body] if message.body is not None else [])]
-    for root in roots:
-        for finding in findings_of(root):
-            if finding not in known:
-                known.add(finding)
-                found.append(finding)
-    return found
+__all__ = ["attachment_json", "fault_json", "fields_json", "message_json"]
 
 
 def fields_json(body: Field | None) -> Any:
@@ -77,7 +45,7 @@ def fault_json(message: Message) -> dict[str, Any] | None:
         "subcode": fault.subcode,
         "subcodes": [str(name) for name in fault.subcodes],
         "reason": fault.reason,
-        "detail": "".join(fault.detail.itertext()).strip() or None if fault.detail is not None else None,
+        "detail": "".join(map(str, fault.detail.itertext())).strip() or None if fault.detail is not None else None,
     }
 
 
@@ -110,5 +78,5 @@ def message_json(message: Message) -> dict[str, Any]:
         "fields": fields_json(message.body),
         "fault": fault_json(message),
         "attachments": [attachment_json(attachment) for attachment in message.attachments],
-        "findings": findings_json(all_findings(message)),
+        "findings": findings_json(message.all_findings()),
     }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dissector.analysis.reading import operation_of, text_of, texts_of
 from dissector.catalog.model import Field
 from dissector.messages import Attachment, Message
+from dissector.messages.images import fits
 from dissector.output.text import clip, count, printable, short_id, short_uri, size_text
 
 __all__ = ["LONGEST", "attachment_text", "summary"]
@@ -43,7 +44,7 @@ def attachment_text(attachment: Attachment) -> str:
     real, declared = attachment.real_type, attachment.declared
     kind = real or declared or attachment.media_type or "unknown type"
     text = f"{kind}, {size_text(attachment.content.size)}"
-    if real and declared and not same_type(real, declared):
+    if real and declared and not fits(declared, real):
         text += f", declared {declared}"
     missing = sum(gap.length for gap in attachment.content.gaps)
     if missing:
@@ -51,13 +52,6 @@ def attachment_text(attachment: Attachment) -> str:
     elif not attachment.content.complete:
         text += ", cut short"
     return text
-
-
-def same_type(real: str, declared: str) -> bool:
-    """A declared format and a type told from the bytes are of one family (exif and jfif both are JPEG)."""
-    families = {"exif": "jpeg", "jfif": "jpeg", "jpg": "jpeg", "dib": "bmp", "pdf-a": "pdf", "image/jpeg": "jpeg"}
-    one, other = (families.get(name.lower(), name.lower()) for name in (real, declared))
-    return one == other or one.split("-")[0] == other.split("-")[0]
 
 
 def _fault(message: Message) -> str:
@@ -86,7 +80,7 @@ def _said(message: Message) -> Iterator[str]:
             yield attachment_text(attachment)
 
 
-# -- pieces ----------------------------------------------------------------------------------------------------------
+# -- pieces ----------------------------------------
 
 
 def _job(body: Field, path: str = "") -> str:
@@ -134,7 +128,7 @@ def _ticket(root: Field | None) -> Iterator[str]:
     yield ", ".join(one for one in said if one)
 
 
-# -- WS-DSP, WS-DSC -------------------------------------------------------------------------------------------------
+# -- WS-DSP, WS-DSC ----------------------------------------
 
 
 def _create_post_scan(message: Message, body: Field) -> Iterator[str]:
@@ -205,7 +199,7 @@ def _job_list(message: Message, body: Field) -> Iterator[str]:
         yield f"{_job(job)} {_state(job)}".strip()
 
 
-# -- WS-Scan, WS-DSD ----------------------------------------------------------------------------------------------------
+# -- WS-Scan, WS-DSD ----------------------------------------
 
 
 def _create_scan(message: Message, body: Field) -> Iterator[str]:
@@ -271,7 +265,7 @@ def _validate(message: Message, body: Field) -> Iterator[str]:
     yield from _ticket(body.find("ScanTicket"))
 
 
-# -- the services below -------------------------------------------------------------------------------------------------
+# -- the services below ----------------------------------------
 
 
 def _target(root: Field) -> Iterator[str]:

@@ -8,12 +8,13 @@ Sources: WS-Addressing 2004/08 2.1, 3 (ReferenceProperties, ReferenceParameters)
 
 from __future__ import annotations
 
+from lxml.etree import _Element as Element
+
 from dissector.base.findings import Finding, rule
 from dissector.soap.model import Addressing, EndpointReference, QName
-from dissector.soap.model import Element as Element
 from dissector.soap.namespaces import SOAP11, SOAP12, WSA04, WSA10, WSD05, WSD11, canonical
 
-__all__ = ["read_addressing", "qname_of", "split_tag", "text_of"]
+__all__ = ["qname_of", "read_addressing", "split_tag", "text_of"]
 
 DUPLICATE = rule("wsa.duplicate", "warn", "an addressing header occurs twice", "WS-Addressing rule A01")
 MIXED = rule("wsa.mixed", "warn", "headers of two versions of WS-Addressing in one message")

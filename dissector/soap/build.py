@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 
 from lxml import etree
+from lxml.etree import _Element as Element
 
-from dissector.soap.model import Element as Element
 from dissector.soap.model import EndpointReference, QName
 from dissector.soap.namespaces import SOAP11, SOAP12, WSA04, WSA10, XML
 
@@ -85,7 +85,8 @@ def build_envelope(
     holder = etree.SubElement(envelope, f"{{{soap}}}Body")
     if body is not None:
         holder.append(deepcopy(body))
-    return etree.tostring(envelope, xml_declaration=True, encoding=encoding)
+    made = etree.tostring(envelope, xml_declaration=True, encoding=encoding)
+    return made if isinstance(made, bytes) else made.encode()
 
 
 def build_fault(

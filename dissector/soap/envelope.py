@@ -12,11 +12,12 @@ import re
 from functools import lru_cache
 from urllib.parse import unquote
 
+from lxml.etree import _Element as Element
+
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.soap.addressing import qname_of, read_addressing, split_tag
 from dissector.soap.faults import read_fault
-from dissector.soap.model import Element as Element
 from dissector.soap.model import Envelope, Fault, Include
 from dissector.soap.namespaces import SOAP11, SOAP12, XOP, canonical
 from dissector.soap.xml import ParsedXml, parse_xml
@@ -145,9 +146,7 @@ def _judge_order(order: list[str], findings: list[Finding]) -> None:
         findings.append(STRAY(f"the envelope has a child {others[0][:80]}"))
 
 
-def _report_mended(
-    data: bytes, encoding: str, root: Element, content: Element | None, findings: list[Finding]
-) -> None:
+def _report_mended(data: bytes, encoding: str, root: Element, content: Element | None, findings: list[Finding]) -> None:
     """One finding for each misspelt namespace that the document declares."""
     if encoding.startswith(("utf-16", "utf-32")):
         maps = [root.nsmap, content.nsmap if content is not None else {}]

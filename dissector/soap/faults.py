@@ -5,9 +5,10 @@ Sources: SOAP 1.2 part 1, 5.4; SOAP 1.1, 4.4; DPWS R0014 and the fact table's ru
 
 from __future__ import annotations
 
+from lxml.etree import _Element as Element
+
 from dissector.base.findings import Finding, rule
 from dissector.soap.addressing import split_tag, text_of
-from dissector.soap.model import Element as Element
 from dissector.soap.model import Fault, QName
 from dissector.soap.namespaces import SOAP11, SOAP12, XML, canonical
 

@@ -74,10 +74,12 @@ def _spans(data: bytes, encoding: str) -> tuple[list[tuple[int, int]], bool]:
         ends.append(-1)
 
     def close(_name: str) -> None:
-        # For <a/> expat gives the place of the tag here too, for </a> that of the end tag.
-        at = parser.CurrentByteIndex
-        tag = match(data, at)
-        ends[open_elements.pop()] = tag.end() if tag else len(data)
+        # For <a/> expat gives the place behind the tag here, for </a> that of the end tag.
+        index = open_elements.pop()
+        tag = match(data, starts[index])
+        if tag is None or data[tag.end() - 2 : tag.end()] != b"/>":
+            tag = match(data, parser.CurrentByteIndex)
+        ends[index] = tag.end() if tag else len(data)
 
     def refuse(*_: object) -> None:
         raise ValueError("a document type declaration")

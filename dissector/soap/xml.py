@@ -13,6 +13,7 @@ RFC 7303 3.2 (charset parameter).
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -239,10 +240,12 @@ def _printable(text: str) -> str:
 def _root_end(text: bytes) -> int | None:
     """Offset of the end of the root element, None where it is not closed."""
     parser = expat.ParserCreate("utf-8")
-    depth, ends = 0, -1
+    depth, starts, ends = 0, -1, -1
 
     def begin(_name: str, _attributes: object) -> None:
-        nonlocal depth
+        nonlocal depth, starts
+        if depth == 0 and starts < 0:
+            starts = parser.CurrentByteIndex
         depth += 1
 
     def close(_name: str) -> None:
@@ -253,13 +256,14 @@ def _root_end(text: bytes) -> int | None:
 
     parser.StartElementHandler = begin
     parser.EndElementHandler = close
-    try:
+    with contextlib.suppress(expat.ExpatError, ValueError):
         parser.Parse(text, True)
-    except (expat.ExpatError, ValueError):
-        pass
     if ends < 0:
         return None
-    tag = _TAG.match(text, ends)
+    # For <a/> expat tells the place behind the tag, for </a> that of the end tag.
+    tag = _TAG.match(text, starts)
+    if tag is None or text[tag.end() - 1 : tag.end() + 1] != b"/>":
+        tag = _TAG.match(text, ends)
     return tag.end() + 1 if tag else None
 
 

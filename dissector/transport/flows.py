@@ -67,7 +67,7 @@ class Flow:
     """What is remembered of a flow.
 
     ``isn`` holds the sequence number that each side's SYN (or first segment) had, to tell when the ports are used
-    again; ``syn`` that of the SYN where it was seen and still says where the data begins.
+    again; ``syn`` that of the SYN, with its frame, where it was seen and still says where the data begins.
     """
 
     __slots__ = ("client", "first_side", "held", "isn", "number", "opaque", "pair", "state", "syn")
@@ -78,10 +78,15 @@ class Flow:
         self.client: bool | None = None
         self.state = UNDECIDED
         self.isn: list[int | None] = [None, None]
-        self.syn: list[int | None] = [None, None]
+        self.syn: list[tuple[int, int] | None] = [None, None]
         self.held: list[Segment] = []
         self.opaque: str | None = None
         self.pair: Pair | None = None
+
+    def opened(self, side: bool, frame: int) -> int | None:
+        """Sequence number of the side's SYN, if that came before the frame."""
+        syn = self.syn[side]
+        return syn[0] if syn is not None and syn[1] <= frame else None
 
 
 class Segment:
@@ -104,13 +109,16 @@ class Segment:
 
 
 class Pair:
-    """Both directions of a taken conversation. ``sides[False]`` sends rows whose ``side`` is False."""
+    """Both directions of a taken conversation. ``sides[False]`` sends rows whose ``side`` is False; which endpoint
+    that is changes from run to run with the salt of the hash, so nothing is ordered by it: ``ordered`` has the
+    direction of the first packet first."""
 
-    __slots__ = ("conversation", "sides")
+    __slots__ = ("conversation", "ordered", "sides")
 
-    def __init__(self, conversation: Conversation, sides: tuple[Direction, Direction]) -> None:
+    def __init__(self, conversation: Conversation, sides: tuple[Direction, Direction], first: bool) -> None:
         self.conversation = conversation
         self.sides = sides
+        self.ordered = (sides[first], sides[not first])
 
     @property
     def ended(self) -> bool:
@@ -138,11 +146,11 @@ class Pair:
         other.passed(s.frame, s.time)
 
     def stop(self, how: StreamEnd, frame: int, time: int) -> None:
-        for side in self.sides:
+        for side in self.ordered:
             side.stop(how, frame, time)
 
     def flush(self) -> None:
-        for side in self.sides:
+        for side in self.ordered:
             side.flush()
 
 
@@ -278,7 +286,7 @@ class FlowTable:
                 self._reopened.setdefault(h, []).append((int(rows[row]), flow))
             flow.isn[side] = seq
             if flow.state == UNDECIDED:
-                flow.syn[side] = seq
+                flow.syn[side] = flow.syn[side] or (seq, int(c.frame[rows[row]]))
                 if not flags[row] & ACK:
                     flow.client = side
         self._stats.conversations = self._next_number
@@ -310,7 +318,7 @@ class FlowTable:
             same = keys[at] == key[data]
             expected = (c.seq[rows[ranked[at]]] + 1) & 0xFFFFFFFF
             first = same & (c.seq[rows[data]] == expected)
-            noise[data[first]] = True
+            noise[data[first & (ranked[at] < data)]] = True
         any_noise = np.logical_or.reduceat(noise[order], starts)
         any_match = np.logical_or.reduceat(match[order], starts)
         any_syn = np.logical_or.reduceat(syn[order], starts)
@@ -437,7 +445,7 @@ class FlowTable:
             mine = [s for s in flow.held if s.side == side and s.wire]
             if not mine:
                 continue
-            isn = flow.syn[side]
+            isn = flow.opened(side, flow.held[-1].frame)
             expected = (isn + 1) & 0xFFFFFFFF if isn is not None else mine[0].seq
             start = b""
             for s in sorted(mine, key=lambda s: (s.seq - expected) & 0xFFFFFFFF):
@@ -461,7 +469,9 @@ class FlowTable:
         if bool(c.side[row]) != first:
             one, two = two, one
         by_side: dict[bool, Endpoint] = {first: one, (not first): two}
-        client = None if flow.client is None or flow.syn[flow.client] is None else by_side[flow.client]
+        frame = int(c.frame[row])
+        known = flow.client is not None and flow.opened(flow.client, frame) is not None
+        client = by_side[flow.client] if known and flow.client is not None else None
         conversation = Conversation(flow.number, one, two, client is not None, client)
         flow.state = TAKEN
         held, flow.held = flow.held, []
@@ -475,10 +485,10 @@ class FlowTable:
         for side in (first, not first):
             stream = StreamRef("tcp", flow.number, by_side[side], by_side[not side])
             sides[side] = Direction(self._factory(conversation, stream), report, self._limits)
-            isn = flow.syn[side]
+            isn = flow.opened(side, frame)
             if isn is not None:
                 sides[side].open(isn)
-        flow.pair = Pair(conversation, (sides[False], sides[True]))
+        flow.pair = Pair(conversation, (sides[False], sides[True]), first)
         for s in held:
             flow.pair.segment(s)
         flow.pair.flush()

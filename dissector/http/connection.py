@@ -1,0 +1,71 @@
+"""One connection: both directions' readers, joined by what the framing of one needs of the other.
+
+The reader of a response has to know the request's method (HEAD, CONNECT). Which side is the client is learnt from the
+content. Relied on: the transport makes both consumers of a conversation on one :class:`HttpConnection`; it feeds each
+direction in stream order; within one batch (a block of the capture) one direction may be fed whole before the other. Where
+the direction that asks is fed first, all pairs are known at once; in the other order messages, bodies and pairs are the
+same (a response already given out gets its ``answers`` when the request is fed), except that the answer to HEAD and CONNECT
+is framed without knowing so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.base.origin import StreamRef
+from dissector.http.model import BodyPolicy, HttpMessage
+from dissector.http.pairing import Pairing
+from dissector.http.reader import MessageReader
+from dissector.transport.model import Conversation
+
+__all__ = ["HttpConnection"]
+
+
+class HttpConnection:
+    """The HTTP messages of one connection.
+
+    Args:
+        conversation: the connection; takes findings that belong to no message.
+        emit: called with each message when it is whole or given up, in the order of its direction.
+        policy: what is done with the bytes of bodies.
+        limits: bounds.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        emit: Callable[[HttpMessage], None],
+        policy: BodyPolicy,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._conversation = conversation
+        self._emit = emit
+        self._policy = policy
+        self._limits = limits
+        self._pairings = (Pairing(limits.unpaired), Pairing(limits.unpaired))
+        self._readers: list[MessageReader] = []
+
+    def direction(self, stream: StreamRef) -> MessageReader:
+        """The consumer of one direction; called once for each of the two.
+
+        Raises:
+            ValueError: called a third time.
+        """
+        made = len(self._readers)
+        if made == 2:
+            raise ValueError("a connection has two directions")
+        reader = MessageReader(
+            self._conversation,
+            stream,
+            self._emit,
+            self._policy,
+            self._limits,
+            asking=self._pairings[made],
+            answering=self._pairings[1 - made],
+        )
+        self._readers.append(reader)
+        if made:
+            first = self._readers[0]
+            first.other, reader.other = reader, first
+        return reader

@@ -1,0 +1,181 @@
+"""Attachments: the parts of a package joined to the elements that include them, and inline base64.
+
+Sources: XOP 1.0, 3 and 4; MTOM 1.0; RFC 2392 (cid: URLs); MS-BDSRR 2.2.4 (ImageData); WS-Scan rules on RetrieveImage.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from dataclasses import replace
+from urllib.parse import unquote
+
+from lxml.etree import _Element as Element
+
+from dissector.base.findings import Finding, rule
+from dissector.base.origin import Origin
+from dissector.http.content import HEAD_SIZE, Content
+from dissector.http.model import Part
+from dissector.messages.images import fits, real_type, too_short
+from dissector.messages.model import Attachment
+from dissector.soap.addressing import split_tag, text_of
+from dissector.soap.model import Envelope, Include
+
+__all__ = ["attachments_of"]
+
+UNRESOLVED = rule("mime.include-unresolved", "error", "an xop:Include names a part that is not there", "XOP 1.0, 3.2")
+NOT_INCLUDED = rule("mime.part-not-included", "note", "a part is included by no element", "XOP 1.0, 3.1")
+BY_POSITION = rule("mime.include-by-position", "warn", "the only part is not named by the only xop:Include", "RFC 2392")
+BASE64 = rule("image.base64", "warn", "the inline base64 of an image is damaged", "XML Schema part 2, 3.2.16")
+MISMATCH = rule("image.type-mismatch", "warn", "an image is not what was declared")
+EMPTY = rule("image.empty", "warn", "an image has no bytes")
+HOLE = rule("image.hole", "error", "bytes of an image are not in the capture")
+CUT = rule("image.cut", "error", "the end of an image was not captured")
+
+_HOLDERS = ("ImageData", "ScanData")
+MAX_HOLES = 20
+"""Holes of one attachment that get a finding of their own."""
+
+
+def attachments_of(
+    envelope: Envelope, parts: list[Part], xml_origin: Origin | None, findings: list[Finding]
+) -> list[Attachment]:
+    """The attachments of a message, in the order of the elements that include them, then those without one.
+
+    Args:
+        envelope: with its includes.
+        parts: all parts of the package but the root part.
+        xml_origin: of the envelope's bytes.
+        findings: deviations are added.
+    """
+    found: list[Attachment] = []
+    declared = _declared_format(envelope) if parts or envelope.includes else None
+    free = list(parts)
+    unresolved: list[Include] = []
+    for include in envelope.includes:
+        part = _match(include.content_id, free) or _match(include.content_id, parts)
+        if part is None:
+            unresolved.append(include)
+            continue
+        if part in free:
+            free.remove(part)
+        found.append(_of_part(part, _path(include.parent, envelope), declared))
+    if len(unresolved) == 1 and len(free) == 1 and len(parts) == 1:
+        part, include = free.pop(), unresolved.pop()
+        named, own = include.content_id[:80], (part.content_id or "")[:80]
+        findings.append(BY_POSITION(f"the include names {named!r}, the only part is {own!r}"))
+        found.append(_of_part(part, _path(include.parent, envelope), declared))
+    for include in unresolved[:MAX_HOLES]:
+        named = include.content_id[:80]
+        findings.append(UNRESOLVED(f"no part has the Content-ID {named!r}", path=_local(include.parent)))
+    for part in free:
+        own = (part.content_id or "without Content-ID")[:80]
+        findings.append(NOT_INCLUDED(f"no element includes the part {own!r}"))
+        found.append(_of_part(part, None, None))
+    if b"ImageData" in envelope.xml or b"ScanData" in envelope.xml or envelope.encoding.startswith("utf-16"):
+        found.extend(_inline(envelope, xml_origin, findings))
+    for attachment in found:
+        _judge(attachment, findings)
+    return found
+
+
+def _match(content_id: str, parts: list[Part]) -> Part | None:
+    """The part of a Content-ID; percent-encoding may be on either side (RFC 2392 2)."""
+    if not content_id:
+        return None
+    for part in parts:
+        own = part.content_id
+        if own is not None and own == content_id:
+            return part
+    plain = unquote(content_id).strip().strip("<>")
+    for part in parts:
+        own = part.content_id
+        if own is not None and unquote(own).strip().strip("<>") == plain:
+            return part
+    return None
+
+
+def _of_part(part: Part, element: str | None, declared: str | None) -> Attachment:
+    return Attachment(
+        part.content, part.content_id, declared, part.media_type, real_type(part.content.head), element, part
+    )
+
+
+def _inline(envelope: Envelope, origin: Origin | None, findings: list[Finding]) -> list[Attachment]:
+    if envelope.content is None:
+        return []
+    found = []
+    for name in _HOLDERS:
+        for element in envelope.content.iter(f"{{*}}{name}"):
+            if len(element) or not (element.text or "").strip():
+                continue
+            text = text_of(element).encode("ascii", "replace")
+            try:
+                data = binascii.a2b_base64(b"".join(text.split()), strict_mode=True)
+            except binascii.Error as error:
+                findings.append(BASE64(f"the base64 of {name} is damaged: {error}", path=name))
+                data = _lenient(text)
+            content = Content(
+                size=len(data), head=data[:HEAD_SIZE], sha256=hashlib.sha256(data).hexdigest(), data=data,
+                origin=None if origin is None else replace(origin, exact=False), complete=not envelope.recovered,
+            )  # fmt: skip
+            found.append(
+                Attachment(
+                    content, None, _declared_format(envelope), "", real_type(data[:HEAD_SIZE]), _path(element, envelope)
+                )
+            )
+    return found
+
+
+def _lenient(text: bytes) -> bytes:
+    try:
+        return binascii.a2b_base64(text + b"===")
+    except binascii.Error:
+        return b""
+
+
+def _declared_format(envelope: Envelope) -> str | None:
+    """dsp:Format of a SendImageRequest."""
+    content = envelope.content
+    if content is None or _local(content) != "SendImageRequest":
+        return None
+    element = next(content.iter("{*}Format"), None)
+    return (text_of(element) or None) if element is not None else None
+
+
+def _local(element: Element) -> str:
+    return split_tag(str(element.tag))[1]
+
+
+def _path(element: Element, envelope: Envelope) -> str:
+    """Path of local names below the body element."""
+    names: list[str] = []
+    at: Element | None = element
+    while at is not None and at is not envelope.content and at is not envelope.body:
+        names.append(_local(at))
+        at = at.getparent()
+    return "/".join(reversed(names))
+
+
+def _judge(attachment: Attachment, findings: list[Finding]) -> None:
+    content = attachment.content
+    path = attachment.element or None
+    frames = attachment.frames[:1]
+    for gap in content.gaps[:MAX_HOLES]:
+        around = tuple(frame for frame in (gap.before, gap.after) if frame)
+        place = f"between frames {around[0]} and {around[1]}" if len(around) == 2 else f"at byte {gap.offset}"
+        size = f"{gap.length} bytes" if gap.length else "an unknown number of bytes"
+        findings.append(HOLE(f"{size} of the image are missing {place}", frames=around, offset=gap.offset, path=path))
+    if not content.complete and not content.gaps:
+        findings.append(CUT(f"the image ends after {content.size} bytes", frames=attachment.frames[-1:], path=path))
+    if content.size == 0 and not content.gaps:
+        findings.append(EMPTY(frames=frames, path=path))
+        return
+    lost_head = any(gap.offset == 0 for gap in content.gaps) or too_short(content.size)
+    if attachment.real_type is None or lost_head:
+        return
+    for word in (attachment.declared, attachment.media_type):
+        if word and not fits(word, attachment.real_type):
+            text = f"the image is declared as {word[:80]}, its bytes are {attachment.real_type}"
+            findings.append(MISMATCH(text, frames=frames, path=path))
+            return

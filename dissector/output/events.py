@@ -1,0 +1,130 @@
+"""Event notifications: ``dsmshark.events/1`` (see ``schemas/events.json``), and text.
+
+The analysis keeps no bodies, so the decoded fields are collected while the pass runs: :class:`EventBodies` is a sink
+for :meth:`dissector.reader.Capture.run`. An event's body is a few hundred bytes; images are never kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dissector.analysis.model import Notification
+from dissector.base.findings import Finding
+from dissector.messages import Message
+from dissector.output.findings import finding_line, findings_json
+from dissector.output.plain import fields_json
+from dissector.output.summary import summary
+from dissector.output.text import PLAIN, Palette, printable, short_id
+from dissector.output.times import iso_time
+from dissector.output.tree import field_lines
+
+__all__ = ["SCHEMA", "EventBodies", "Kept", "event_json", "event_lines", "events_json"]
+
+SCHEMA = "dsmshark.events/1"
+
+
+@dataclass(slots=True)
+class Kept:
+    """What is kept of an event's message."""
+
+    digits: int
+    action: str | None
+    source: str
+    destination: str
+    stream: int
+    frames: tuple[int, ...]
+    summary: str
+    fields: Any
+    lines: list[str]
+    findings: list[Finding]
+
+
+class EventBodies:
+    """A sink that keeps what an event says, by message number.
+
+    Args:
+        wanted: which messages; default: all events.
+        text: keep the lines for people, else the plain data.
+        paint: colours of those lines.
+    """
+
+    def __init__(
+        self, wanted: Callable[[Message], bool] | None = None, *, text: bool = False, paint: Palette = PLAIN
+    ) -> None:
+        self.kept: dict[int, Kept] = {}
+        self.seen = 0
+        self._wanted = wanted
+        self._text = text
+        self._paint = paint
+
+    def __call__(self, message: Message) -> None:
+        """Take the next message."""
+        self.seen += 1
+        if message.kind != "event" or (self._wanted is not None and not self._wanted(message)):
+            return
+        body = message.body
+        self.kept[message.number] = Kept(
+            message.digits,
+            message.action,
+            str(message.source),
+            str(message.destination),
+            message.stream.number,
+            message.frames,
+            summary(message),
+            None if self._text else fields_json(body),
+            list(field_lines(body, 1, self._paint)) if self._text and body is not None else [],
+            message.all_findings(),
+        )
+
+
+def all_findings(event: Notification, kept: Kept | None) -> list[Finding]:
+    """Of the notification and of its message."""
+    return [*event.findings, *(f for f in (kept.findings if kept else ()) if f not in event.findings)]
+
+
+def event_json(event: Notification, kept: Kept | None) -> dict[str, Any]:
+    """One event; ``kept``: what the sink kept of its message."""
+    return {
+        "number": event.message,
+        "time": iso_time(event.time, kept.digits if kept else 6),
+        "frame": event.frame,
+        "frames": list(kept.frames) if kept else [],
+        "stream": kept.stream if kept else None,
+        "source": kept.source if kept else None,
+        "destination": kept.destination if kept else None,
+        "event": event.event,
+        "action": kept.action if kept else None,
+        "service": event.service,
+        "job_id": event.job_id,
+        "subscription": event.subscription,
+        "http_status": event.http_status,
+        "fields": kept.fields if kept else None,
+        "findings": findings_json(all_findings(event, kept)),
+    }
+
+
+def events_json(events: Iterable[tuple[Notification, Kept | None]], notes: Iterable[str], *, interrupted: bool) -> Any:
+    """The whole answer."""
+    return {
+        "schema": SCHEMA,
+        "events": [event_json(event, kept) for event, kept in events],
+        "notes": list(notes),
+        "interrupted": interrupted,
+    }
+
+
+def event_lines(event: Notification, kept: Kept | None, clock: str, paint: Palette = PLAIN) -> Iterator[str]:
+    """One event for people: a line, its fields, how it was taken, its findings."""
+    way = f"{printable(kept.source)} → {printable(kept.destination)}" if kept else ""
+    head = f"{clock}  frame {event.frame}  {way}  {printable(event.service)}  "
+    yield head + paint("event", printable(event.event)) + (f"  {kept.summary}" if kept and kept.summary else "")
+    if kept is not None:
+        yield from kept.lines
+    answer = "no answer in the capture" if event.http_status is None else f"HTTP {event.http_status}"
+    of = f", subscription {event.subscription}" if event.subscription is not None else ""
+    job = f", job {short_id(event.job_id)}" if event.job_id else ""
+    yield f"    {paint('dim', f'answer: {answer}{of}{job}')}"
+    for finding in all_findings(event, kept):
+        yield f"    {finding_line(finding, paint)}"
