@@ -91,8 +91,11 @@ class ChunkedReader:
         ranges: list[tuple[int, int]] = []
         joined = 0
         while pos < size:
-            if self.state == State.DATA:
-                take = self.left if self.left < size - pos else size - pos
+            state = self.state
+            if state == State.DATA:
+                take = self.left
+                if take > size - pos:
+                    take = size - pos
                 slices.append(view[pos : pos + take])
                 ranges.append((base + pos, take))
                 joined += take
@@ -100,20 +103,20 @@ class ChunkedReader:
                 self.left -= take
                 if self.left:
                     break
-                self.state = State.AFTER_DATA
+                state = self.state = State.AFTER_DATA
                 if joined >= JOIN or len(slices) >= JOIN_COUNT:
                     self._flush(slices, ranges)
                     slices, ranges, joined = [], [], 0
-                continue
-            if not self._line and self.state <= State.AFTER_DATA:
-                found = (_NEXT if self.state == State.AFTER_DATA else _FIRST).match(data, pos, size)
+            elif state >= State.DONE:
+                break
+            if not self._line and state != State.TRAILERS:
+                found = (_NEXT if state == State.AFTER_DATA else _FIRST).match(data, pos, size)
                 if found:
                     pos = found.end()
                     self._begin(int(found[1], 16), base + pos)
                     continue
-            if self.state >= State.DONE:
-                break
-            pos = self._framing(data, base, pos, size)
+            if pos < size:
+                pos = self._framing(data, base, pos, size)
         if slices:
             self._flush(slices, ranges)
         return pos
@@ -147,7 +150,7 @@ class ChunkedReader:
         line += data[pos:end]
         if not feed:
             if len(line) >= limit:
-                self._too_long(trailers, base + pos)
+                self._too_long(trailers, base + pos - before)
             return end
         whole = bytes(line)
         line.clear()

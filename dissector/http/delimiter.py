@@ -21,6 +21,7 @@ MAX_NAME = 64
 MAX_REJECTED = 10_000
 """Candidates in the middle of a line that were none, before only lines' beginnings are looked at (time bound)."""
 
+_FIRST = re.compile(rb"[\r\n-]")
 _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9-]{0,%d}" % (MAX_NAME - 1))
 
 
@@ -143,7 +144,8 @@ class DelimiterSearch:
         size = len(window)
         low = max(size - len(self._starts[0]), 0)
         tail = window[low:]
-        # Nearly always the tail has none of the three bytes a delimiter can begin with.
+        if not _FIRST.search(tail):
+            return size
         best = size
         for start in self._starts:
             at = tail.find(start[:1])

@@ -11,10 +11,12 @@ Offsets of parts count the body's bytes that are there, gaps left out, as :mod:`
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
+from operator import itemgetter
 
 from dissector.base.findings import Rule, rule
 from dissector.base.limits import Limits
-from dissector.base.origin import Origin
+from dissector.base.origin import Origin, RangeMap
 from dissector.http.content import ContentWriter
 from dissector.http.delimiter import Delimiter, DelimiterSearch
 from dissector.http.head import parse_headers
@@ -25,7 +27,7 @@ from dissector.http.transfer import TransferDecoder, transfer_decoder
 
 __all__ = ["MultipartReader"]
 
-STEP = 64 << 10
+STEP = 128 << 10
 """Bytes looked at at once: they stay in the cache between the search for a delimiter and the digest."""
 
 MAX_LINE = 200
@@ -399,7 +401,7 @@ class MultipartReader:
     def _finished(self, part: _Draft, origin: Origin) -> Part:
         writer = part.writer
         root = part is self._root
-        place = origin.part(part.start, part.end)
+        place = _part_of(origin, part.start, part.end)
         if part.decoder is not None:
             place.exact = False
             place.size = writer.size
@@ -418,10 +420,19 @@ class MultipartReader:
             media_type=part.media_type,
             parameters=part.parameters,
             root=root,
-            findings=part.report.findings(default=place.frame_numbers()[:1]),
+            findings=part.report.findings(default=place.frame_numbers()[:1]) if part.report.any else [],
             head=part.head,
-            head_origin=origin.part(part.head_start, part.start),
+            head_origin=_part_of(origin, part.head_start, part.start),
         )
+
+
+def _part_of(origin: Origin, start: int, end: int) -> Origin:
+    """As ``origin.part``, without a walk over all pieces: a chunked image has thousands of them."""
+    pieces = origin.ranges.pieces
+    low = max(bisect_right(pieces, start, key=itemgetter(0)) - 1, 0)
+    high = bisect_left(pieces, end, low, key=itemgetter(0))
+    near = Origin(origin.stream, RangeMap(pieces[low:high]), origin.frames, origin.size) if origin.exact else origin
+    return near.part(start, end)
 
 
 def _bare_id(value: str | None) -> str | None:

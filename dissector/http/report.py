@@ -29,6 +29,11 @@ class Report:
         if rule.id not in self._items:
             self._items[rule.id] = (rule, text, offset, severity)
 
+    @property
+    def any(self) -> bool:
+        """Something was reported."""
+        return self._items is not None
+
     def has(self, rule: Rule) -> bool:
         """The rule was reported."""
         return self._items is not None and rule.id in self._items

@@ -149,6 +149,10 @@ class MessageBuilder:
         message.envelope = envelope
         message.fault = envelope.fault
         message.findings.extend(told.findings)
+        if envelope.recovered and not (told.wsd or told.service) and mentions_wsd(envelope.xml):
+            # What would tell was lost with the damage.
+            message.wsd = True
+            message.name = told.name or UNREADABLE
         message.decode_later()
 
 

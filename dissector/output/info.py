@@ -9,7 +9,7 @@ from typing import Any
 
 from dissector.analysis.endpoints import Host
 from dissector.base.findings import Finding
-from dissector.capture.linktypes import name_of as link_name
+from dissector.capture.linktypes import link_name
 from dissector.capture.model import Interface, SourceInfo
 from dissector.http.model import HttpMessage
 from dissector.messages import Message

@@ -40,6 +40,9 @@ ENCODING = rule("xml.encoding", "note", "the encoding is not the one that is dec
 NOT_UTF8 = rule("xml.not-utf-8", "warn", "bytes that are not UTF-8, read as Latin-1", "XML 1.0, 4.3.3")
 MALFORMED = rule("xml.not-well-formed", "error", "the document is not well-formed", "XML 1.0, 2.1")
 
+_BLANK = b"\xef\xbb\xbf\xfe\xff\x00 \t\r\n"
+"""Byte order marks, and what may stand before a document by mistake."""
+
 MAX_JUNK = 4096
 """Bytes before the document that are skipped."""
 
@@ -138,19 +141,23 @@ def sniff_encoding(data: bytes, charset: str | None = None) -> tuple[str, str | 
 def document_start(data: bytes, encoding: str) -> int:
     """Where the document begins in ``data``: behind a byte order mark, blanks and junk (0 where nothing is found)."""
     head = data[:MAX_JUNK]
-    if encoding.startswith("utf-16"):
-        low = "<\u003f".encode(encoding)
-        mark = len(codecs.BOM_UTF16) if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 0
-        odd = head.find(low)
-        at = head.find("<".encode(encoding)) if odd < 0 else odd
-        return at if at >= 0 else mark
-    if head[:1] == b"<":
+    if head[:1] == b"<" and head[1:2] != b"\x00":
         return 0
-    found = _BEGIN.search(head)
-    declared = head.find(b"<?xml ")
-    if declared >= 0:
-        return declared
-    return found.start() if found else 0
+    unit = 4 if encoding.startswith("utf-32") else 2 if encoding.startswith("utf-16") else 1
+    if unit > 1:
+        # One byte for each unit, so that places can be told.
+        low = unit - 1 if encoding.endswith("be") else 0
+        head = head[low::unit]
+    blank = len(head) - len(head.lstrip(_BLANK))
+    found = _BEGIN.match(head, blank)
+    if found is None:
+        declared = head.find(b"<?xml ")
+        if declared >= 0:
+            return declared * unit
+        found = _BEGIN.search(head)
+    if found is not None:
+        return found.start() * unit
+    return next((len(mark) for mark, _ in _BOMS if data.startswith(mark)), 0)
 
 
 # -- the slow path ---------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from tests.support import wsd
 CLIENT, SERVER = Endpoint("192.0.2.10", 50000), Endpoint("192.0.2.20", 5362)
 REQUEST = StreamRef("tcp", 0, CLIENT, SERVER)
 BUILDER = MessageBuilder(digits=lambda: 6)
-TOKEN = "urn:uuid:5b7fa4ec-7bf4-4e34-9b5e-3ba1cd1b6b9a"
+TOKEN = "5b7fa4ec-7bf4-4e34-9b5e-3ba1cd1b6b9a"
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + b"image" * 20
 FRAME = 10
 """Bytes of a frame in the maps made here."""
@@ -43,7 +43,7 @@ def content(data: bytes, start: int = 0, **more: Any) -> Content:
 
 
 def http(body: bytes = b"", *, status: int = 0, media_type: str = "application/soap+xml", **more: Any) -> HttpMessage:
-    carried = more.pop("body", None) or content(body, 100)
+    carried = more.pop("carried", None) or content(body, 100)
     assert carried.origin is not None
     frames = carried.origin.frames
     return HttpMessage(
@@ -88,8 +88,10 @@ def test_request() -> None:
     assert (found.wsd, found.complete, found.digits) == (True, True, 6)
     assert (found.first_time, found.time, found.message_id) == (1000, 9000, "urn:uuid:1")
     assert found.frames == tuple(range(1, (100 + len(END) + 9) // 10 + 1))
-    assert found.get("JobToken") is not None and found.operation == "EndPostScanJob"
-    assert told(found) == [] and found.all_findings() == []
+    assert found.get("JobToken") is not None
+    assert found.operation == "EndPostScanJob"
+    assert told(found) == []
+    assert found.all_findings() == []
 
 
 def test_body_and_headers_are_decoded_when_asked_for() -> None:
@@ -98,7 +100,9 @@ def test_body_and_headers_are_decoded_when_asked_for() -> None:
         with pytest.raises(AttributeError):
             object.__getattribute__(found, name)
     body = found.body
-    assert body is not None and body is found.body and body.name == "EndPostScanJobRequest"
+    assert body is not None
+    assert body is found.body
+    assert body.name == "EndPostScanJobRequest"
     assert [block.name for block in found.headers] == ["To", "Action", "MessageID", "ReplyTo"]
     assert found.headers is found.headers
     found.body = None
@@ -123,7 +127,8 @@ def test_place_of_a_field() -> None:
 def test_utf_16_is_placed_too() -> None:
     data = END.decode().replace("utf-8", "utf-16").encode("utf-16")
     found = built(http(data))
-    assert found.body is not None and found.service == "WS-DSP"
+    assert found.body is not None
+    assert found.service == "WS-DSP"
     assert sum(one.length for one in found.place_of(found.body)) == 2 * len(
         END[END.index(b"<dsp:End") : END.index(b"</soap:Body>")]
     )
@@ -134,19 +139,22 @@ def test_attachment_by_content_id(content_id: str) -> None:
     found = built(package(IMAGE, [("other", b"text"), (content_id, JPEG)]))
     image, other = found.attachments
     assert (image.content_id, image.declared, image.real_type) == (content_id, "jfif", "jfif")
-    assert (image.element, image.media_type) == ("ImageData", "image/jpeg") and image.frames
+    assert (image.element, image.media_type) == ("ImageData", "image/jpeg")
+    assert image.frames
     assert (other.content_id, other.element, other.declared) == ("other", None, None)
     assert told(found) == ["mime.part-not-included"]
 
 
 def test_the_only_part_is_joined() -> None:
     found = built(package(IMAGE, [("misspelt", JPEG)]))
-    assert [a.element for a in found.attachments] == ["ImageData"] and told(found) == ["mime.include-by-position"]
+    assert [a.element for a in found.attachments] == ["ImageData"]
+    assert told(found) == ["mime.include-by-position"]
 
 
 def test_include_without_part() -> None:
     found = built(package(IMAGE, []))
-    assert found.attachments == [] and told(found) == ["mime.include-unresolved"]
+    assert found.attachments == []
+    assert told(found) == ["mime.include-unresolved"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +177,8 @@ def test_type_of_images(declared: str, media_type: str, data: bytes, rules: list
 def test_holes_of_images() -> None:
     found = built(package(IMAGE, [("image@wsd", JPEG)], gaps=[Gap(50, 1460, "lost", 93, 95)], complete=False))
     finding = found.findings[0]
-    assert (finding.rule, finding.frames) == ("image.hole", (93, 95)) and "1460 bytes" in finding.text
+    assert (finding.rule, finding.frames) == ("image.hole", (93, 95))
+    assert "1460 bytes" in finding.text
     assert told(built(package(IMAGE, [("image@wsd", JPEG)], complete=False))) == ["image.cut"]
 
 
@@ -179,7 +188,8 @@ def test_inline_image() -> None:
     low, high = root.index("<xop:Include"), root.index("</dsp:ImageData>")
     found = built(http((root[:low] + text + root[high:]).encode()))
     (image,) = found.attachments
-    assert image.content.data() == JPEG and image.content.sha256 == hashlib.sha256(JPEG).hexdigest()
+    assert image.content.data() == JPEG
+    assert image.content.sha256 == hashlib.sha256(JPEG).hexdigest()
     assert (image.real_type, image.declared, image.element, image.part) == ("jfif", "jfif", "ImageData", None)
     damaged = built(http((root[:low] + "QU*JD" + root[high:]).encode()))
     assert "image.base64" in told(damaged)
@@ -195,23 +205,28 @@ def fault_message(subcode: str, uri: str, status: int = 500, action: str | None 
 def test_faults() -> None:
     found = fault_message("InvalidJobToken", wsd.DSP)
     assert (found.kind, found.name, found.service, found.wsd) == ("fault", "Fault", "WS-DSP", True)
-    assert found.fault is not None and found.fault.subcode == "InvalidJobToken" and told(found) == []
+    assert found.fault is not None
+    assert found.fault.subcode == "InvalidJobToken"
+    assert told(found) == []
     assert told(fault_message("InvalidJobToken", wsd.DSP, 200)) == ["soap.H05"]
     unknown = fault_message("X", "urn:vendor", action="urn:vendor/fault")
     assert (unknown.service, unknown.wsd) == ("", False)
     data = wsd.fault("urn:uuid:1", "urn:uuid:2", "Sender", "X", "urn:v", "no").replace(wsd.WSA.encode(), b"urn:a")
     udp = BUILDER.from_datagram(datagram(data))
-    assert udp is not None and (udp.kind, udp.wsd) == ("fault", True)
+    assert udp is not None
+    assert (udp.kind, udp.wsd) == ("fault", True)
 
 
 def test_bodies_under_a_misspelt_namespace_are_decoded() -> None:
     old = "http://schemas.microsoft.com/windows/2008/02/wdp/repository/processing"
     found = built(http(END.replace(wsd.DSP.encode(), old.encode())))
-    assert found.name == "EndPostScanJobRequest" and "soap.namespace-mended" in told(found)
+    assert found.name == "EndPostScanJobRequest"
+    assert "soap.namespace-mended" in told(found)
     elsewhere = END.replace(f'xmlns:dsp="{wsd.DSP}"'.encode(), f'xmlns:dsp="{wsd.DSC}"'.encode())
     found = built(http(elsewhere))
     assert found.body_name == QName(wsd.DSP, "EndPostScanJobRequest", "dsp")
-    assert found.body is not None and found.body.decl is not None
+    assert found.body is not None
+    assert found.body.decl is not None
 
 
 @pytest.mark.parametrize(
@@ -243,16 +258,26 @@ def test_ws_management_that_uses_ws_transfer() -> None:
         (http(b'<?xml version="1.0" encoding="utf-8"?><!-- c --><device/>', media_type="text/xml"), None),
         (http(b"nothing that is XML"), ("unreadable", False)),
         (http(b"<soap:Envelope <" + wsd.DSP.encode(), media_type="text/plain"), ("unreadable", True)),
-        (http(b"", status=200, body=content(b"", gaps=[Gap(0, 800)], complete=False)), ("unreadable", False)),
-        (http(b"", body=Content(size=9, head=b"<Envelope", origin=content(b"").origin)), ("unreadable", False)),
+        (http(b"", status=200, carried=content(b"", gaps=[Gap(0, 800)], complete=False)), ("unreadable", False)),
+        (http(b"", carried=Content(size=9, head=b"<Envelope", origin=content(b"").origin)), ("unreadable", False)),
     ],
 )
 def test_what_is_no_soap(message: HttpMessage, expected: tuple[str, bool] | None) -> None:
     found = BUILDER.from_http(message)
     assert (None if found is None else (found.name, found.wsd)) == expected
     if found is not None:
-        assert found.findings and found.body is None and found.headers == []
+        assert found.findings
+        assert found.body is None
+        assert found.headers == []
         assert found.kind == ("request" if message.is_request else "response")
+
+
+def test_damage_that_takes_the_body_away() -> None:
+    found = built(http(END[: END.index(b"<dsp:JobToken")]))
+    assert (found.name, found.wsd) == ("EndPostScanJobRequest", True)
+    found = built(http(END[: END.index(b"<soap:Header>") + 20]))
+    assert (found.kind, found.name, found.service, found.wsd) == ("request", "unreadable", "", True)
+    assert found.body is None
 
 
 def test_content_type() -> None:
@@ -281,7 +306,9 @@ def test_datagrams() -> None:
     assert BUILDER.from_datagram(datagram(b"M-SEARCH * HTTP/1.1\r\n")) is None
     assert BUILDER.from_datagram(datagram(b"<?xml version='1.0'?>")) is None
     cut = BUILDER.from_datagram(datagram(data[:300], wire=len(data)))
-    assert cut is not None and not cut.complete and "udp.cut" in told(cut)
+    assert cut is not None
+    assert not cut.complete
+    assert "udp.cut" in told(cut)
 
 
 @given(st.integers(0, len(IMAGE) - 1), st.integers(0, 255))

@@ -15,7 +15,9 @@ DSP = wsd.DSP
 
 
 def envelope(inner: str, *, soap: str = SOAP12, wsa: str = WSA04) -> bytes:
-    return f'<s:Envelope xmlns:s="{soap}" xmlns:a="{wsa}" xmlns:w="{WSCN}" xmlns:e="{WSE}">{inner}</s:Envelope>'.encode()
+    return (
+        f'<s:Envelope xmlns:s="{soap}" xmlns:a="{wsa}" xmlns:w="{WSCN}" xmlns:e="{WSE}">{inner}</s:Envelope>'.encode()
+    )
 
 
 def read(data: bytes) -> Envelope:
@@ -56,7 +58,8 @@ def test_shapes(data: bytes, version: str, rules: list[str]) -> None:
 @pytest.mark.parametrize("data", [b"<a/>", b"", b"<Envelope xmlns='urn:gml'><lower/></Envelope>", b"text"])
 def test_what_is_no_soap(data: bytes) -> None:
     found, findings = parse_envelope(data)
-    assert found is None and findings
+    assert found is None
+    assert findings
 
 
 @pytest.mark.parametrize(
@@ -92,9 +95,11 @@ def test_addressing(wsa: str, version: str) -> None:
     head = found.addressing
     assert (head.version, head.to, head.action, head.message_id) == (version, "urn:to", "urn:act", "urn:2")
     assert head.relates_to == [("a:Reply", "urn:1")]
-    assert head.reply_to is not None and head.reply_to.address == "urn:r"
+    assert head.reply_to is not None
+    assert head.reply_to.address == "urn:r"
     assert [(name.local, text) for name, text in head.reply_to.parameters] == [("P", "p"), ("Q", "q")]
-    assert head.source is not None and head.source.address == "urn:f"
+    assert head.source is not None
+    assert head.source.address == "urn:f"
     assert head.parameters == [(QName(WSE, "Identifier", "e"), "sub-1")]
     assert "wsa.duplicate" in told(found)
 
@@ -105,7 +110,8 @@ def test_action_is_missing() -> None:
 
 def test_a_prefix_that_is_not_declared() -> None:
     found = read(b"<S:Envelope><S:Body><d:X/></S:Body></S:Envelope>")
-    assert found.recovered and found.name == QName("", "X")
+    assert found.recovered
+    assert found.name == QName("", "X")
 
 
 def test_fault_of_soap_1_2() -> None:
@@ -117,28 +123,33 @@ def test_fault_of_soap_1_2() -> None:
     )
     found = read(envelope(inner))
     fault = found.fault
-    assert fault is not None and told(found) == []
+    assert fault is not None
+    assert told(found) == []
     assert (fault.code, fault.code_name.namespace, fault.subcode) == ("Sender", SOAP12, "Inner")
     assert [(c.namespace, c.local) for c in fault.subcodes] == [(WSCN, "Outer"), (DSP, "Inner")]
     assert fault.reasons == [("de", "nein"), ("en", "no")]
     assert (fault.node, fault.role, fault.soap11_form) == ("urn:n", "urn:r", False)
-    assert fault.detail is not None and len(fault.detail) == 1
+    assert fault.detail is not None
+    assert len(fault.detail) == 1
 
 
 @pytest.mark.parametrize(("soap", "rule"), [(SOAP12, "soap.fault-form"), (SOAP11, "soap.version-1.1")])
 def test_fault_of_soap_1_1_form(soap: str, rule: str) -> None:
     inner = "<s:Body><s:Fault><faultcode>{}</faultcode><faultstring>no</faultstring></s:Fault></s:Body>"
     found = read(envelope(inner.format("s:Client"), soap=soap))
-    assert found.fault is not None and found.fault.soap11_form
+    assert found.fault is not None
+    assert found.fault.soap11_form
     assert (found.fault.code, found.fault.reason, found.fault.subcodes) == ("Client", "no", [])
     assert told(found) == [rule]
     found = read(envelope(inner.format("w:ServerErrorInternalError"), soap=soap))
-    assert found.fault is not None and found.fault.subcode == "ServerErrorInternalError"
+    assert found.fault is not None
+    assert found.fault.subcode == "ServerErrorInternalError"
 
 
 def test_fault_code_without_a_declared_prefix() -> None:
     found = read(envelope("<s:Body><s:Fault><s:Code><s:Value>z:Sender</s:Value></s:Code></s:Fault></s:Body>"))
-    assert found.fault is not None and found.fault.code_name == QName("", "Sender", "z")
+    assert found.fault is not None
+    assert found.fault.code_name == QName("", "Sender", "z")
     assert told(found) == ["soap.fault-prefix", "soap.fault-reason"]
 
 
@@ -166,9 +177,16 @@ def test_built_envelopes_are_read_back(addressing: str, encoding: str) -> None:
     )  # fmt: skip
     found = read(data)
     head = found.addressing
-    assert told(found) == [] and found.name == QName(WSCN, "X", "wscn")
-    assert found.content is not None and found.content.text == "t\u00e4"
-    assert (head.version, head.action, head.to, head.message_id) == (addressing, "urn:a", anonymous(addressing), "urn:m")
+    assert told(found) == []
+    assert found.name == QName(WSCN, "X", "wscn")
+    assert found.content is not None
+    assert found.content.text == "t\u00e4"
+    assert (head.version, head.action, head.to, head.message_id) == (
+        addressing,
+        "urn:a",
+        anonymous(addressing),
+        "urn:m",
+    )
     assert head.relates_to == [("", "urn:1"), ("k", "urn:2")]
     assert head.reply_to == EndpointReference("urn:r", [parameter])
     assert (head.fault_to, head.source) == (EndpointReference("urn:f"), EndpointReference("urn:s"))
@@ -180,8 +198,11 @@ def test_built_faults_are_read_back() -> None:
     subcode = QName(DSP, "InvalidJobToken", "dsp")
     found = read(build_fault("Sender", subcode, "no such job", detail, relates_to="urn:1"))
     fault = found.fault
-    assert fault is not None and told(found) == []
+    assert fault is not None
+    assert told(found) == []
     assert (fault.code, fault.subcodes, fault.reasons) == ("Sender", [subcode], [("en", "no such job")])
-    assert fault.detail is not None and fault.detail[0].tag == "{urn:v}D"
-    assert found.addressing.action == f"{WSA04}/fault" and found.addressing.relates_to == [("", "urn:1")]
+    assert fault.detail is not None
+    assert fault.detail[0].tag == "{urn:v}D"
+    assert found.addressing.action == f"{WSA04}/fault"
+    assert found.addressing.relates_to == [("", "urn:1")]
     assert read(build_fault("Receiver", None, "no")).fault == read(build_fault("Receiver", None, "no")).fault

@@ -25,7 +25,8 @@ TEXTS = [
 def test_slices(before: str, encoding: str) -> None:
     data = (before + DOCUMENT).encode(encoding) + b"\x00\x00"
     parsed = parse_xml(data)
-    assert parsed.root is not None and parsed.encoding == encoding
+    assert parsed.root is not None
+    assert parsed.encoding == encoding
     spans = element_spans(data, parsed.encoding)
     assert [data[low:high].decode(encoding) for low, high in spans] == TEXTS
     assert len(spans) == sum(1 for _ in parsed.root.iter("*"))

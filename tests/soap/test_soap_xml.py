@@ -24,7 +24,8 @@ def told(parsed: ParsedXml) -> list[str]:
 
 def test_a_sound_document_has_no_findings() -> None:
     parsed = parse_xml(MESSAGE)
-    assert parsed.root is not None and parsed.root.tag == f"{{{wsd.SOAP}}}Envelope"
+    assert parsed.root is not None
+    assert parsed.root.tag == f"{{{wsd.SOAP}}}Envelope"
     assert (parsed.encoding, parsed.recovered, parsed.findings) == ("utf-8", False, [])
 
 
@@ -35,7 +36,8 @@ def test_utf_16(order: str, mark: bool, declared: str | None) -> None:
     start = f'<?xml version="1.0" encoding="{declared}"?>' if declared else ""
     data = (("\ufeff" if mark else "") + start + PLAIN).encode(f"utf-16-{order}")
     parsed = parse_xml(data, charset="utf-8")
-    assert parsed.root is not None and parsed.root[0].text == "\u00e4\u20ac"
+    assert parsed.root is not None
+    assert parsed.root[0].text == "\u00e4\u20ac"
     assert parsed.encoding == f"utf-16-{order}"
     assert told(parsed) == (["xml.encoding"] if declared == "utf-8" else [])
 
@@ -55,14 +57,17 @@ def test_utf_16(order: str, mark: bool, declared: str | None) -> None:
 )
 def test_encodings(start: str, encoding: str, charset: str | None, expected: str, rules: list[str]) -> None:
     parsed = parse_xml((start + "<a>\u00e4</a>").encode(encoding), charset=charset)
-    assert parsed.root is not None and parsed.root.text == "\u00e4"
+    assert parsed.root is not None
+    assert parsed.root.text == "\u00e4"
     assert (parsed.encoding, told(parsed)) == (expected, rules)
 
 
 def test_stray_latin_1_beside_utf_8() -> None:
     parsed = parse_xml(b"<a>\xc3\xa4\xe4</a>")
-    assert parsed.root is not None and parsed.root.text == "\u00e4\u00e4"
-    assert told(parsed) == ["xml.not-utf-8"] and parsed.findings[0].offset == 5
+    assert parsed.root is not None
+    assert parsed.root.text == "\u00e4\u00e4"
+    assert told(parsed) == ["xml.not-utf-8"]
+    assert parsed.findings[0].offset == 5
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,8 @@ def test_damage(data: bytes, rules: list[str], recovered: bool) -> None:
 )
 def test_refused(data: bytes, rule: str) -> None:
     parsed = parse_xml(data)
-    assert parsed.root is None and rule in told(parsed)
+    assert parsed.root is None
+    assert rule in told(parsed)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""What the commands share: opening the input, where output goes, progress, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TextIO
+
+from dissector.base.errors import ExitCode, UsageError
+from dissector.base.findings import Finding, Severity
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.capture.model import SourceInfo
+from dissector.output.text import Palette, printable
+from dissector.reader import Capture, open_capture
+from dissector.transport.model import TransportStats
+
+__all__ = ["exit_code", "limits_of", "note", "notes_after", "opened", "output", "palette", "terminal_columns"]
+
+_LONG_FILE = 16 << 20
+"""Bytes of input from which a progress bar is worth its line."""
+
+
+def limits_of(args: argparse.Namespace) -> Limits:
+    """The limits, with those of ``--limit``."""
+    given = dict(args.limit or [])
+    return replace(DEFAULT_LIMITS, **given) if given else DEFAULT_LIMITS
+
+
+@contextlib.contextmanager
+def opened(
+    args: argparse.Namespace, *, keep: bool = False, digest: bool = True, quiet: bool = False
+) -> Iterator[Capture]:
+    """The capture of ``FILE…``, with a progress bar where standard error is a terminal and the input is long."""
+    files: list[str] = args.files
+    if files.count("-") > 1:
+        raise UsageError("standard input (-) can be given only once")
+    bar = _Progress() if not quiet and sys.stderr.isatty() else None
+    with open_capture(
+        files if len(files) > 1 else files[0],
+        keep=keep,
+        digest=digest,
+        limits=limits_of(args),
+        progress=bar,
+    ) as capture:
+        try:
+            yield capture
+        finally:
+            if bar is not None:
+                bar.clear()
+    if capture.interrupted:
+        note("interrupted: this is what was read until then")
+
+
+@contextlib.contextmanager
+def output(args: argparse.Namespace) -> Iterator[TextIO]:
+    """Standard output, or the file of ``-o``."""
+    path = getattr(args, "output", None)
+    if path in (None, "-"):
+        yield sys.stdout
+        return
+    _never_the_input(path, args.files)
+    try:
+        file = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot write: {error.strerror}") from error
+    with file:
+        yield file
+
+
+def _never_the_input(path: str, files: Iterable[str]) -> None:
+    for name in files:
+        with contextlib.suppress(OSError):
+            if name != "-" and os.path.samefile(path, name):
+                raise UsageError(f"{path} is the capture itself; give -o another file")
+
+
+def palette(args: argparse.Namespace, out: TextIO) -> Palette:
+    """Colours as ``--color`` says; "auto": on a terminal, unless NO_COLOR is set or the terminal is dumb."""
+    if args.color == "auto":
+        on = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        return Palette(on)
+    return Palette(args.color == "always")
+
+
+def terminal_columns(out: TextIO) -> int:
+    """Columns of the terminal, 140 where there is none."""
+    return shutil.get_terminal_size((140, 24)).columns if out.isatty() or os.environ.get("COLUMNS") else 140
+
+
+def exit_code(findings: Iterable[Finding]) -> ExitCode:
+    """1 where a finding of severity error is among them, else 0."""
+    return ExitCode.FINDINGS if any(f.severity is Severity.ERROR for f in findings) else ExitCode.OK
+
+
+def note(text: str) -> None:
+    """One sentence to standard error."""
+    print(f"dsmshark: {printable(text)}", file=sys.stderr)
+
+
+def notes_after(notes: Iterable[str], emit: Callable[[str], None] = note) -> None:
+    """Notes on the capture, after the output."""
+    for text in notes:
+        emit(text)
+
+
+class _Progress:
+    """A bar on standard error, redrawn at most ten times a second and only for long inputs."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + 0.5
+        self._drawn = False
+
+    def __call__(self, info: SourceInfo, stats: TransportStats) -> None:
+        if info.bytes_total is not None and info.bytes_total < _LONG_FILE:
+            return
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + 0.1
+        if info.bytes_total:
+            share = min(info.bytes_read / info.bytes_total, 1.0)
+            done = int(share * 30)
+            text = f"[{'#' * done}{'.' * (30 - done)}] {share:4.0%}  {stats.frames:,} packets"
+        else:
+            text = f"{info.bytes_read >> 20:,} MiB  {stats.frames:,} packets"
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()
+        self._drawn = True
+
+    def clear(self) -> None:
+        """Take the bar away."""
+        if self._drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._drawn = False

@@ -1,0 +1,73 @@
+"""Entry point: parse, run one command, turn whatever happens into an exit code and at most one sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from dissector.base.errors import DsmsharkError, ExitCode
+from dissector.cli.parser import build_parser
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``dsmshark``.
+
+    Args:
+        argv: arguments without the program's name; default: those of the process.
+
+    Returns:
+        The exit code, see :class:`~dissector.base.errors.ExitCode`.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # A terminal without UTF-8 shows escapes instead of ending the program.
+            reconfigure(errors="backslashreplace")
+    given = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in given
+    try:
+        args = build_parser().parse_args(given)
+        command = import_module(f"dissector.cli.{args.module}")
+        code = int(command.run(args))
+        sys.stdout.flush()
+        return code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(ExitCode.OK)
+    except BrokenPipeError:
+        _abandon_stdout()
+        return int(ExitCode.OK)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
+    except DsmsharkError as error:
+        if debug:
+            raise
+        _say(str(error))
+        return int(error.exit_code)
+    except MemoryError:
+        _say("out of memory; see “dsmshark --help” for the limits that bound it")
+        return int(ExitCode.UNREADABLE)
+    except Exception as error:
+        if debug:
+            raise
+        _say(f"internal error: {type(error).__name__}: {error} (--debug shows where)")
+        return int(ExitCode.UNREADABLE)
+
+
+def _say(text: str) -> None:
+    from dissector.output.text import printable
+
+    print(f"dsmshark: {printable(text)}", file=sys.stderr)
+
+
+def _abandon_stdout() -> None:
+    """The reader of our output is gone: nothing is left to say, and the interpreter must not try at exit."""
+    try:
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass

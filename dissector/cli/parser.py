@@ -1,0 +1,371 @@
+"""The arguments. Nothing but argparse is imported here; what is costly to say is said when help is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import textwrap
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from dissector import __version__
+from dissector.base.errors import UsageError
+from dissector.base.limits import Limits
+
+__all__ = ["Parser", "build_parser"]
+
+SUMMARY = """\
+dsmshark reads captures of Web Services on Devices scanning (WS-Scan, and Distributed Scan Management: WS-DSP, WS-DSC,
+WS-DSD). It finds the messages on any port, follows each scan job to its completion event, and says how it ended and, if
+it failed, where. It only reads: it never sends anything.
+"""
+
+EXAMPLES = {
+    "": """
+        dsmshark jobs customer.pcapng                 which jobs are in it, how did each end
+        dsmshark jobs --job 264a customer.pcapng      the story of one job, step by step
+        dsmshark read -V --job 264a customer.pcapng   every message of that job, whole
+        dsmshark events trace.pcap.gz                 every event notification, decoded
+        dsmshark info huge.pcap                       what the capture is, what speaks WSD in it
+        dsmshark export images -o out trace.pcap      the scanned pictures as files
+        tcpdump -w - -U | dsmshark read -             live
+    """,
+    "read": """
+        dsmshark read trace.pcap
+        dsmshark read -V --origin --kind event trace.pcap
+        dsmshark read --ndjson trace.pcap | jq 'select(.kind == "fault")'
+        dsmshark read --host 192.0.2.10 --service WS-DSP --time absolute day1.pcap day2.pcap
+        ssh printserver tcpdump -w - -U port 5362 | dsmshark read -
+    """,
+    "jobs": """
+        dsmshark jobs trace.pcap
+        dsmshark jobs --job 264a19bf trace.pcap
+        dsmshark jobs --json trace.pcap | jq '.jobs[] | {id, outcome, images_received}'
+    """,
+    "events": """
+        dsmshark events trace.pcap
+        dsmshark events --job 264a19bf trace.pcap
+        dsmshark events --json trace.pcap | jq '.events[].event'
+    """,
+    "info": """
+        dsmshark info trace.pcap
+        dsmshark info --json trace.pcap | jq '.endpoints[] | {address, roles}'
+    """,
+    "export": """
+        dsmshark export images trace.pcap -o pictures
+        dsmshark export images --job 264a19bf trace.pcap -o pictures
+        dsmshark export messages --pretty trace.pcap -o xml
+        dsmshark export bodies trace.pcap -o bodies
+    """,
+    "crosscheck": """
+        dsmshark crosscheck trace.pcap
+        dsmshark crosscheck --json trace.pcap
+    """,
+    "rules": """
+        dsmshark rules
+        dsmshark rules --json | jq '.rules[] | select(.severity == "error")'
+    """,
+    "completion": """
+        dsmshark completion bash > ~/.local/share/bash-completion/completions/dsmshark
+        dsmshark completion zsh > ~/.zfunc/_dsmshark
+        dsmshark completion fish > ~/.config/fish/completions/dsmshark.fish
+    """,
+}
+
+EXIT_CODES = """
+    0    fine: everything was read and nothing of what was shown is wrong
+    1    findings of severity error are among what was shown (crosscheck: differences)
+    2    the command line is wrong
+    3    the input cannot be read
+    130  broken off before anything was read
+"""
+
+SCHEMA_NAMES = """
+    jobs --json      dsmshark.jobs/1
+    events --json    dsmshark.events/1
+    read --json      dsmshark.messages/1
+    read --ndjson    dsmshark.message/1, one object a line
+    info --json      dsmshark.info/1
+    rules --json     dsmshark.rules/1
+
+    The number grows only when something is taken away or changes its meaning. Keys are always there, null where there is
+    no value. Times are ISO 8601 in UTC with the resolution of the capture. The JSON Schema files are in the package, in
+    dissector/output/schemas.
+"""
+
+INPUT = """
+    FILE is pcap or pcapng, plain or compressed with gzip, zstd, lz4 or xz; “-” is standard input. Several files are one
+    capture, read in the order of time (the parts of a rotated capture); frames are counted over all of them.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong arguments are a :class:`~dissector.base.errors.UsageError`; sections of the help are made when asked for."""
+
+    sections: Callable[[], list[tuple[str, str]]] | None = None
+
+    def error(self, message: str) -> NoReturn:
+        """One sentence, the place to read more, and exit code 2."""
+        raise UsageError(f"{message} (see “{self.prog} --help”)")
+
+    def format_help(self) -> str:
+        """Usage, options and the sections."""
+        text = super().format_help()
+        for title, body in self.sections() if self.sections is not None else []:
+            text += f"\n{title}:\n{textwrap.indent(textwrap.dedent(body).strip(chr(10)), '  ')}\n"
+        return text
+
+
+def _limits_help() -> str:
+    """Each limit with its default and what it bounds, read off the source of :class:`Limits`."""
+    import ast
+    import inspect
+
+    body = ast.parse(textwrap.dedent(inspect.getsource(Limits))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    docs: dict[str, str] = {}
+    for at, following in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(at, ast.AnnAssign)
+            and isinstance(at.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            docs[at.target.id] = " ".join(str(following.value.value).split())
+    lines = [
+        f"{field.name:<18} {field.default:>13,}  {docs.get(field.name, '')}" for field in dataclasses.fields(Limits)
+    ]
+    return "\n".join(["A limit that is hit becomes a finding; reading goes on. Bytes unless it says otherwise.", *lines])
+
+
+def _limit(text: str) -> tuple[str, int]:
+    """``NAME=VALUE`` of ``--limit``; the value may end in K, M or G (powers of 1024)."""
+    name, _, value = text.partition("=")
+    name = name.strip().replace("-", "_")
+    if name not in {field.name for field in dataclasses.fields(Limits)}:
+        raise argparse.ArgumentTypeError(f"there is no limit {name!r}; dsmshark --help lists them")
+    shift = {"K": 10, "M": 20, "G": 30}.get(value[-1:].upper(), 0)
+    digits = value[:-1] if shift else value
+    if not (digits.isascii() and digits.isdecimal()) or not int(digits):
+        raise argparse.ArgumentTypeError(f"the limit {name} needs a number above 0, such as {name}=64M, not {value!r}")
+    return name, int(digits) << shift
+
+
+def _stream(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"a stream is a number from 0, not {text!r}")
+    return int(text)
+
+
+def build_parser() -> Parser:
+    """The parser of ``dsmshark``; the namespace names the command's module in ``module``."""
+    parser = Parser(
+        prog="dsmshark",
+        description=SUMMARY,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"dsmshark {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    parser.sections = lambda: [
+        ("examples", EXAMPLES[""]),
+        ("input", INPUT),
+        ("exit codes", EXIT_CODES),
+        ("JSON", SCHEMA_NAMES),
+        ("limits (--limit NAME=VALUE)", _limits_help()),
+    ]
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    _read(commands)
+    _jobs(commands)
+    _events(commands)
+    _export(commands)
+    _info(commands)
+    _crosscheck(commands)
+    _rules(commands)
+    _completion(commands)
+    return parser
+
+
+# -- one function a command ---------------------------------------------------------------------------------------------
+
+
+def _command(
+    commands: Any, name: str, help: str, description: str, *, module: str | None = None, examples: str | None = None
+) -> Parser:
+    made: Parser = commands.add_parser(
+        name,
+        help=help,
+        description=textwrap.dedent(description).strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.set_defaults(module=module or name)
+    made.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show where an error comes from")
+    shown = EXAMPLES[examples or name]
+    made.sections = lambda: [("examples", shown), ("exit codes", EXIT_CODES)]
+    return made
+
+
+def _files(parser: Parser, *, color: bool = True, limit: bool = True) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="capture, “-” for standard input")
+    if limit:
+        parser.add_argument(
+            "--limit", action="append", type=_limit, metavar="NAME=VALUE", help="change a limit (dsmshark --help lists them)"
+        )
+    if color:
+        parser.add_argument(
+            "--color", choices=("auto", "always", "never"), default="auto",
+            help="colours: auto (on a terminal, unless NO_COLOR is set), always, never",
+        )  # fmt: skip
+
+
+def _out(parser: Parser) -> None:
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE instead of standard output")
+
+
+def _read(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "read",
+        "list the messages, one line each, or whole",
+        """
+        One line for each message: number, findings (E error, W warning), time, source, destination, service, what it is,
+        what it says. -V gives the whole tree: frames, HTTP head, addressing, header blocks, every element with its
+        typed value, unit and meaning, attachments, findings. Times are those of the packet that made a message whole.
+        """,
+    )
+    _files(parser)
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("-V", "--verbose", action="store_true", help="each message whole, as a tree")
+    shape.add_argument("--json", action="store_true", help="one JSON object (dsmshark.messages/1)")
+    shape.add_argument("--ndjson", action="store_true", help="one JSON object a line, as soon as it is known")
+    parser.add_argument("--origin", action="store_true", help="with -V: frame:start+length of the bytes of each line")
+    _out(parser)
+    parser.add_argument(
+        "--time", choices=("relative", "absolute", "delta"), default="relative",
+        help="seconds since the first packet (default), UTC, or seconds since the line before",
+    )  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="also SOAP messages that do not belong to WSD")
+    only = parser.add_argument_group("only messages")
+    only.add_argument("--job", metavar="ID", help="of the job whose id begins so")
+    only.add_argument("--service", metavar="NAME", help="of a service, such as WS-DSP or dsp")
+    only.add_argument("--host", metavar="ADDR", help="from or to an address")
+    only.add_argument("--stream", metavar="N", type=_stream, help="of a TCP stream, as tcp.stream of Wireshark counts")
+    only.add_argument(
+        "--kind", choices=("request", "response", "event", "fault", "discovery"), help="of a kind"
+    )
+
+
+def _jobs(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "jobs",
+        "list the scan jobs and how each ended",
+        """
+        A table with one row a job: post-scan jobs (by JobToken) and scan jobs (by JobId at their scanner), followed
+        across connections to the completion event. Below it the findings in words, and what to know of the capture.
+        --job tells the story of one job: each step with time and frame, images, filters, faults, findings.
+        """,
+    )
+    _files(parser)
+    parser.add_argument("--job", metavar="ID", help="the story of the job whose id begins so")
+    parser.add_argument("--json", action="store_true", help="JSON (dsmshark.jobs/1)")
+    _out(parser)
+
+
+def _events(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "events",
+        "show every event notification, decoded",
+        """
+        Every event notification in order: what it says, element by element, which job and subscription it belongs to, and
+        the HTTP status its sink answered.
+        """,
+    )
+    _files(parser)
+    parser.add_argument("--job", metavar="ID", help="only events of the job whose id begins so")
+    parser.add_argument("--json", action="store_true", help="JSON (dsmshark.events/1)")
+    _out(parser)
+    parser.add_argument(
+        "--time", choices=("relative", "absolute", "delta"), default="absolute",
+        help="UTC (default), seconds since the first packet, or seconds since the event before",
+    )  # fmt: skip
+
+
+def _export(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "export",
+        "write images, messages or bodies to files",
+        """
+        Writes what a capture carried to files of a folder. Names tell job, page and the type that the bytes really are
+        (post-scan-264a19bf-doc9.png); what is not whole ends in .partial. Nothing that exists is overwritten without
+        --force. The files hold people's documents: treat them so.
+        """,
+    )
+    kinds = parser.add_subparsers(title="what", metavar="WHAT", dest="what", required=True)
+    for name, help in (
+        ("images", "the scanned images"),
+        ("messages", "the SOAP envelopes, as XML"),
+        ("bodies", "the bodies of the HTTP messages, content coding undone"),
+    ):
+        one = _command(kinds, name, help, f"Write {help} to files.", module="export", examples="export")
+        _files(one, color=False)
+        one.add_argument("-o", "--output", metavar="DIR", required=True, dest="folder", help="folder, made if need be")
+        one.add_argument("--force", action="store_true", help="overwrite files that exist")
+        if name == "images":
+            one.add_argument("--job", metavar="ID", help="only images of the job whose id begins so")
+        elif name == "messages":
+            one.add_argument("--pretty", action="store_true", help="indented; default: the bytes as sent")
+        else:
+            one.add_argument("--all", action="store_true", help="also bodies of HTTP messages that are not WSD")
+
+
+def _info(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "info",
+        "say what the capture is and what speaks WSD in it",
+        """
+        Container, link types, time span, packets and the share of noise; the hosts that speak WSD with their roles,
+        services and names; message counts by service; connections that could not be read (TLS); findings.
+        """,
+    )
+    _files(parser)
+    parser.add_argument("--json", action="store_true", help="JSON (dsmshark.info/1)")
+    _out(parser)
+
+
+def _crosscheck(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "crosscheck",
+        "compare with Wireshark's own reassembly (needs tshark)",
+        """
+        Reads the capture with tshark too, and compares streams, HTTP messages and hashes of bodies, one line each. Every
+        difference is explained: which of the two is right, and why.
+        """,
+    )
+    _files(parser, color=False, limit=False)
+    parser.add_argument("--json", action="store_true", help="JSON")
+
+
+def _rules(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "rules",
+        "list the rules that findings come from",
+        """
+        Every rule that a finding can be of: identifier, usual severity, what it means, and the specification it is from.
+        Printed from the code that applies them.
+        """,
+    )
+    parser.add_argument("--json", action="store_true", help="JSON (dsmshark.rules/1)")
+
+
+def _completion(commands: Any) -> None:
+    parser = _command(
+        commands, "completion", "print a completion script for a shell", "Prints a completion script for a shell."
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell")

@@ -1,0 +1,137 @@
+"""Which request a response answers, and framing that depends on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from dissector.http.writer import build_request, build_response
+from tests.support.http_feed import Feed
+
+GET = build_request("GET", "/a", [("Host", "h")])
+POST = build_request("POST", "/b", [("Host", "h")], b"<b/>")
+HEAD = build_request("HEAD", "/c", [("Host", "h")])
+OK = build_response(200, "OK", [], b"<ok/>")
+HEADED = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+
+
+def answers(feed: Feed) -> list[int | None]:
+    return [m.answers for m in feed.messages if not m.is_request]
+
+
+def test_in_turn() -> None:
+    feed = Feed()
+    for _ in range(3):
+        feed.up.data(POST)
+        feed.down.data(OK)
+    assert answers(feed) == [0, len(POST), 2 * len(POST)]
+
+
+@pytest.mark.parametrize("first", ["up", "down"])
+def test_a_batch_of_one_direction_at_a_time(first: str) -> None:
+    """All requests before all responses, or the other way round: frames tell."""
+    feed = Feed()
+    count = 5
+
+    def up() -> None:
+        for i in range(count):
+            feed.up.data(POST, frame=10 * i + 1)
+
+    def down() -> None:
+        for i in range(count):
+            feed.down.data(OK, frame=10 * i + 2)
+
+    for turn in (up, down) if first == "up" else (down, up):
+        turn()
+    assert answers(feed) == [i * len(POST) for i in range(count)]
+
+
+def test_a_later_request_is_not_answered() -> None:
+    feed = Feed()
+    feed.up.data(POST, frame=10)
+    feed.down.data(OK, frame=5)
+    feed.down.data(OK, frame=12)
+    assert answers(feed) == [None, 0]
+
+
+def test_pipelined() -> None:
+    feed = Feed()
+    feed.up.data(GET + POST + GET)
+    feed.down.data(OK + OK + OK)
+    assert answers(feed) == [0, len(GET), len(GET + POST)]
+
+
+def test_interim_answers_do_not_use_up_the_request() -> None:
+    feed = Feed()
+    feed.up.data(POST)
+    feed.down.data(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)
+    assert [m.status for m in feed.messages] == [0, 100, 200]
+    assert feed.messages[-1].answers == 0
+
+
+def test_answer_to_head_has_no_body() -> None:
+    feed = Feed()
+    feed.up.data(HEAD)
+    feed.up.data(POST)
+    feed.down.data(HEADED)
+    feed.down.data(OK)
+    assert [(m.status, m.body.size, m.complete) for m in feed.messages if not m.is_request] == [
+        (200, 0, True),
+        (200, 5, True),
+    ]
+
+
+def test_answer_to_head_before_the_request_is_known() -> None:
+    feed = Feed()
+    feed.down.data(HEADED, frame=2)
+    feed.down.data(OK, frame=4)
+    feed.up.data(HEAD, frame=1)
+    feed.up.data(POST, frame=3)
+    feed.down.end(frame=9)
+    answered = [m for m in feed.messages if not m.is_request]
+    assert [m.body.size for m in answered] == [0, 5]
+    assert [m.answers for m in answered] == [0, len(HEAD)]
+
+
+@pytest.mark.parametrize(
+    ("request_head", "answer"),
+    [
+        (b"CONNECT h:443 HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 Connection established\r\n\r\n"),
+        (
+            b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        ),
+    ],
+)
+def test_a_tunnel_is_opaque(request_head: bytes, answer: bytes) -> None:
+    feed = Feed()
+    feed.up.data(request_head)
+    feed.down.data(answer)
+    feed.up.data(b"\x16\x03\x01\x00\x05hello" + POST)
+    feed.down.data(b"\x16\x03\x01\x00\x05hello" + OK)
+    feed.up.end()
+    feed.down.end()
+    assert len(feed.messages) == 2
+    assert all(m.complete for m in feed.messages)
+    assert {f.severity for f in feed.findings} <= {"note"}
+
+
+def test_connect_that_failed_is_no_tunnel() -> None:
+    feed = Feed()
+    feed.up.data(b"CONNECT h:443 HTTP/1.1\r\n\r\n")
+    feed.down.data(build_response(403, "Forbidden", [], b"no"))
+    feed.up.data(POST)
+    feed.down.data(OK)
+    assert [m.status for m in feed.messages] == [0, 403, 0, 200]
+
+
+def test_answers_in_turn_without_length() -> None:
+    """An answer that says no length, on a connection that goes on."""
+    feed = Feed()
+    feed.up.data(POST)
+    feed.down.data(b"HTTP/1.1 202 Accepted\r\nServer: s\r\n\r\n")
+    feed.up.data(POST)
+    feed.down.data(b"HTTP/1.1 200 OK\r\nServer: s\r\n\r\n")
+    feed.up.data(POST)
+    feed.down.data(OK)
+    assert [(m.status, m.body.size) for m in feed.messages if not m.is_request] == [(202, 0), (200, 0), (200, 5)]
+    assert answers(feed) == [0, len(POST), 2 * len(POST)]
