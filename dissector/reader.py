@@ -177,16 +177,17 @@ class Capture:
 
     # -- the pass -----------------------------------------------------------------------------------------------
 
-    def run(self, *sinks: Callable[[Message], None]) -> None:
+    def run(self, *sinks: Callable[[Message], None], all_soap: bool = False) -> None:
         """Read to the end, giving each WSD message to each sink. Ctrl-C ends the pass as if the capture ended.
 
-        Does nothing where the pass is over and no sink is given.
+        Does nothing where the pass is over and no sink is given. ``all_soap``: give the sinks the messages of other
+        SOAP protocols too.
         """
         if self._ended and not sinks:
             return
         restore = self._catch_interrupt()
         try:
-            for message in self.messages:
+            for message in self.all_soap if all_soap else self.messages:
                 for sink in sinks:
                     sink(message)
         finally:

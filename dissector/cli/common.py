@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TextIO
 
@@ -16,11 +16,13 @@ from dissector.base.errors import ExitCode, UsageError
 from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.capture.model import SourceInfo
+from dissector.http.model import HttpMessage
+from dissector.messages import Message
 from dissector.output.text import Palette, printable
 from dissector.reader import Capture, open_capture
 from dissector.transport.model import TransportStats
 
-__all__ = ["exit_code", "limits_of", "note", "notes_after", "opened", "output", "palette", "terminal_columns"]
+__all__ = ["Count", "exit_code", "limits_of", "note", "opened", "output", "palette", "terminal_columns"]
 
 _LONG_FILE = 16 << 20
 """Bytes of input from which a progress bar is worth its line."""
@@ -66,7 +68,7 @@ def output(args: argparse.Namespace) -> Iterator[TextIO]:
         return
     _never_the_input(path, args.files)
     try:
-        file = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
+        file = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n")  # noqa: SIM115 - closed by the with below
     except OSError as error:
         raise UsageError(f"{path}: cannot write: {error.strerror}") from error
     with file:
@@ -80,10 +82,10 @@ def _never_the_input(path: str, files: Iterable[str]) -> None:
                 raise UsageError(f"{path} is the capture itself; give -o another file")
 
 
-def palette(args: argparse.Namespace, out: TextIO) -> Palette:
+def palette(args: argparse.Namespace, out: TextIO | None) -> Palette:
     """Colours as ``--color`` says; "auto": on a terminal, unless NO_COLOR is set or the terminal is dumb."""
     if args.color == "auto":
-        on = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        on = out is not None and out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         return Palette(on)
     return Palette(args.color == "always")
 
@@ -103,10 +105,20 @@ def note(text: str) -> None:
     print(f"dsmshark: {printable(text)}", file=sys.stderr)
 
 
-def notes_after(notes: Iterable[str], emit: Callable[[str], None] = note) -> None:
-    """Notes on the capture, after the output."""
-    for text in notes:
-        emit(text)
+class Count:
+    """Counts what a pass sees: WSD messages and all HTTP messages."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.https = 0
+
+    def message(self, message: Message) -> None:
+        """A sink for the pass."""
+        self.messages += 1
+
+    def http(self, message: HttpMessage) -> None:
+        """For ``Capture.on_http``."""
+        self.https += 1
 
 
 class _Progress:

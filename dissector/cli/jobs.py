@@ -3,20 +3,80 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 
+from dissector.analysis.model import Job
 from dissector.base.errors import ExitCode
-from dissector.base.findings import Severity
-from dissector.cli.common import exit_code, opened, output, palette, terminal_columns
+from dissector.base.findings import Finding, Severity
+from dissector.cli.choose import choose_job
+from dissector.cli.common import Count, exit_code, opened, output, palette, terminal_columns
+from dissector.output.notes import notes
+from dissector.output.text import Palette, printable
 
 __all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Run the command."""
-    counted = _Count()
+    count = Count()
     with opened(args) as capture:
-        if not args.json:
-            capture.on_http = counted.on_http
-        jobs = capture.jobs
-        messages = capture.analysis.messages_seen if hasattr(capture.analysis, "messages_seen") else None
-    raise NotImplementedError(messages, jobs, Severity)
+        capture.on_http = count.http
+        capture.run(count.message)
+        jobs: Sequence[Job] = capture.jobs
+        shown = choose_job(jobs, args.job) if args.job is not None else jobs
+        said = notes(capture.stats, count.messages, count.https, jobs=len(jobs))
+        of_capture = capture.findings
+        interrupted = capture.interrupted
+    with output(args) as out:
+        if args.json:
+            from dissector.output.jobs_json import jobs_json
+            from dissector.output.jsontext import dumps
+
+            print(dumps(jobs_json(shown, said, of_capture, interrupted=interrupted), indent=2), file=out)
+        else:
+            paint = palette(args, out)
+            if args.job is not None:
+                lines = _stories(shown, paint)
+            else:
+                lines = _table(shown, terminal_columns(out), paint)
+            for line in lines:
+                print(line, file=out)
+            if args.job is None:
+                for line in _capture(of_capture, said, paint):
+                    print(line, file=out)
+    findings = [finding for job in shown for finding in job.findings]
+    return exit_code(findings if args.job is not None else [*findings, *of_capture])
+
+
+def _stories(jobs: Sequence[Job], paint: Palette) -> Iterator[str]:
+    from dissector.output.jobs_text import job_story
+
+    for number, job in enumerate(jobs):
+        if number:
+            yield ""
+        yield from job_story(job, paint)
+
+
+def _table(jobs: Sequence[Job], columns: int, paint: Palette) -> Iterator[str]:
+    from dissector.output.jobs_text import job_findings, jobs_table
+
+    if jobs:
+        yield from jobs_table(jobs, columns, paint)
+        yield from job_findings(jobs, paint)
+    else:
+        yield "No jobs."
+
+
+def _capture(findings: Sequence[Finding], said: Sequence[str], paint: Palette) -> Iterator[str]:
+    from dissector.output.findings import finding_line
+
+    shown = [f for f in findings if f.severity in (Severity.ERROR, Severity.WARN)]
+    if shown:
+        yield ""
+        yield paint("title", "The capture")
+        for finding in shown:
+            yield f"  {finding_line(finding, paint)}"
+    if said:
+        yield ""
+        for text in said:
+            yield f"note: {printable(text)}"

@@ -15,9 +15,10 @@ from dissector.base.limits import Limits
 __all__ = ["Parser", "build_parser"]
 
 SUMMARY = """\
-dsmshark reads captures of Web Services on Devices scanning (WS-Scan, and Distributed Scan Management: WS-DSP, WS-DSC,
-WS-DSD). It finds the messages on any port, follows each scan job to its completion event, and says how it ended and, if
-it failed, where. It only reads: it never sends anything.
+dsmshark reads captures of Web Services on Devices scanning (WS-Scan, and Distributed Scan
+Management: WS-DSP, WS-DSC, WS-DSD). It finds the messages on any port, follows each scan job to its
+completion event, and says how it ended and, if it failed, where. It only reads: it never sends
+anything.
 """
 
 EXAMPLES = {
@@ -88,19 +89,20 @@ SCHEMA_NAMES = """
     info --json      dsmshark.info/1
     rules --json     dsmshark.rules/1
 
-    The number grows only when something is taken away or changes its meaning. Keys are always there, null where there is
-    no value. Times are ISO 8601 in UTC with the resolution of the capture. The JSON Schema files are in the package, in
-    dissector/output/schemas.
+    The number grows only when something is taken away or changes its meaning. Keys are always there,
+    null where there is no value. Times are ISO 8601 in UTC with the resolution of the capture. The JSON
+    Schema files are in the package, in dissector/output/schemas.
 """
 
 INPUT = """
-    FILE is pcap or pcapng, plain or compressed with gzip, zstd, lz4 or xz; “-” is standard input. Several files are one
-    capture, read in the order of time (the parts of a rotated capture); frames are counted over all of them.
+    FILE is pcap or pcapng, plain or compressed with gzip, zstd, lz4 or xz; “-” is standard input.
+    Several files are one capture, read in the order of time (the parts of a rotated capture); frames
+    are counted over all of them.
 """
 
 
 class Parser(argparse.ArgumentParser):
-    """Wrong arguments are a :class:`~dissector.base.errors.UsageError`; sections of the help are made when asked for."""
+    """Wrong arguments are a :class:`~dissector.base.errors.UsageError`; help is made when asked for."""
 
     sections: Callable[[], list[tuple[str, str]]] | None = None
 
@@ -135,7 +137,9 @@ def _limits_help() -> str:
     lines = [
         f"{field.name:<18} {field.default:>13,}  {docs.get(field.name, '')}" for field in dataclasses.fields(Limits)
     ]
-    return "\n".join(["A limit that is hit becomes a finding; reading goes on. Bytes unless it says otherwise.", *lines])
+    return "\n".join(
+        ["A limit that is hit becomes a finding; reading goes on. Bytes unless it says otherwise.", *lines]
+    )
 
 
 def _limit(text: str) -> tuple[str, int]:
@@ -186,7 +190,7 @@ def build_parser() -> Parser:
     return parser
 
 
-# -- one function a command ---------------------------------------------------------------------------------------------
+# -- one function a command --------------------------------------------------------------------------------
 
 
 def _command(
@@ -195,7 +199,7 @@ def _command(
     made: Parser = commands.add_parser(
         name,
         help=help,
-        description=textwrap.dedent(description).strip(),
+        description=textwrap.fill(" ".join(description.split()), 100),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -210,7 +214,11 @@ def _files(parser: Parser, *, color: bool = True, limit: bool = True) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="capture, “-” for standard input")
     if limit:
         parser.add_argument(
-            "--limit", action="append", type=_limit, metavar="NAME=VALUE", help="change a limit (dsmshark --help lists them)"
+            "--limit",
+            action="append",
+            type=_limit,
+            metavar="NAME=VALUE",
+            help="change a limit (dsmshark --help lists them)",
         )
     if color:
         parser.add_argument(
@@ -229,8 +237,8 @@ def _read(commands: Any) -> None:
         "read",
         "list the messages, one line each, or whole",
         """
-        One line for each message: number, findings (E error, W warning), time, source, destination, service, what it is,
-        what it says. -V gives the whole tree: frames, HTTP head, addressing, header blocks, every element with its
+        One line for each message: number, findings (E error, W warning), time, source, destination, service, what it
+        is, what it says. -V gives the whole tree: frames, HTTP head, addressing, header blocks, every element with its
         typed value, unit and meaning, attachments, findings. Times are those of the packet that made a message whole.
         """,
     )
@@ -251,9 +259,7 @@ def _read(commands: Any) -> None:
     only.add_argument("--service", metavar="NAME", help="of a service, such as WS-DSP or dsp")
     only.add_argument("--host", metavar="ADDR", help="from or to an address")
     only.add_argument("--stream", metavar="N", type=_stream, help="of a TCP stream, as tcp.stream of Wireshark counts")
-    only.add_argument(
-        "--kind", choices=("request", "response", "event", "fault", "discovery"), help="of a kind"
-    )
+    only.add_argument("--kind", choices=("request", "response", "event", "fault", "discovery"), help="of a kind")
 
 
 def _jobs(commands: Any) -> None:
@@ -279,8 +285,8 @@ def _events(commands: Any) -> None:
         "events",
         "show every event notification, decoded",
         """
-        Every event notification in order: what it says, element by element, which job and subscription it belongs to, and
-        the HTTP status its sink answered.
+        Every event notification in order: what it says, element by element, which job and subscription it belongs to,
+        and the HTTP status its sink answered.
         """,
     )
     _files(parser)
@@ -305,12 +311,12 @@ def _export(commands: Any) -> None:
         """,
     )
     kinds = parser.add_subparsers(title="what", metavar="WHAT", dest="what", required=True)
-    for name, help in (
+    for name, said in (
         ("images", "the scanned images"),
         ("messages", "the SOAP envelopes, as XML"),
         ("bodies", "the bodies of the HTTP messages, content coding undone"),
     ):
-        one = _command(kinds, name, help, f"Write {help} to files.", module="export", examples="export")
+        one = _command(kinds, name, said, f"Write {said} to files.", module="export", examples="export")
         _files(one, color=False)
         one.add_argument("-o", "--output", metavar="DIR", required=True, dest="folder", help="folder, made if need be")
         one.add_argument("--force", action="store_true", help="overwrite files that exist")
@@ -343,8 +349,8 @@ def _crosscheck(commands: Any) -> None:
         "crosscheck",
         "compare with Wireshark's own reassembly (needs tshark)",
         """
-        Reads the capture with tshark too, and compares streams, HTTP messages and hashes of bodies, one line each. Every
-        difference is explained: which of the two is right, and why.
+        Reads the capture with tshark too, and compares streams, HTTP messages and hashes of bodies, one line each.
+        Every difference is explained: which of the two is right, and why.
         """,
     )
     _files(parser, color=False, limit=False)
@@ -357,7 +363,8 @@ def _rules(commands: Any) -> None:
         "rules",
         "list the rules that findings come from",
         """
-        Every rule that a finding can be of: identifier, usual severity, what it means, and the specification it is from.
+        Every rule that a finding can be of: identifier, usual severity, what it means, and the specification it is
+        from.
         Printed from the code that applies them.
         """,
     )

@@ -1,8 +1,8 @@
 """The body of one message: from transferred bytes to content and parts, while they stream by.
 
-Framing (chunks, lengths) is undone before the bytes come here. Here content codings are undone, and the decoded bytes go
-to the multipart reader or to one content. What could be XML is always kept, up to ``Limits.xml``: the content type says
-so, or the first byte that is not blank is ``<``, or a byte order mark stands there.
+Framing (chunks, lengths) is undone before the bytes come here. Here content codings are undone, and the decoded
+bytes go to the multipart reader or to one content. What could be XML is always kept, up to ``Limits.xml``: the content
+type says so, or the first byte that is not blank is ``<``, or a byte order mark stands there.
 """
 
 from __future__ import annotations

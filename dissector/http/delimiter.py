@@ -62,21 +62,22 @@ class DelimiterSearch:
         self._dense = not boundary.strip(b"-")
         self._rejected = 0
 
-    def find(self, window: bytes, *, line_start: bool, final: bool) -> tuple[Delimiter | None, int]:
+    def find(self, window: bytes, start: int, *, line_start: bool, final: bool) -> tuple[Delimiter | None, int]:
         """The first delimiter in the window, and up to where the bytes are surely data.
 
         Args:
-            window: bytes at hand. What an earlier call left undecided stands at the beginning.
-            line_start: the first byte begins a line.
+            window: bytes at hand.
+            start: where to begin. What an earlier call left undecided stands there.
+            line_start: the byte at ``start`` begins a line.
             final: no more bytes follow.
 
         Returns:
             (delimiter, its start), or (None, n): the bytes from n on may begin a delimiter (all are data where
             ``final``).
         """
-        at = 0 if line_start and window.startswith(self.needle) else self._next(window, 0)
+        at = start if line_start and window.startswith(self.needle, start) else self._next(window, start)
         while at >= 0:
-            found = self._look(window, at, line_start, final)
+            found = self._look(window, start, at, line_start, final)
             if found is None:
                 self._rejected += 1
                 if self._rejected > MAX_REJECTED:
@@ -88,7 +89,7 @@ class DelimiterSearch:
                 return found, found.start
         if final:
             return None, len(window)
-        return None, self._begins(window)
+        return None, self._begins(window, start)
 
     def _next(self, window: bytes, at: int) -> int:
         if not self._dense:
@@ -96,23 +97,23 @@ class DelimiterSearch:
         feed = window.find(b"\n" + self.needle, max(at - 1, 0))
         return feed + 1 if feed >= 0 else -1
 
-    def _look(self, window: bytes, at: int, line_start: bool, final: bool) -> Delimiter | int | None:
+    def _look(self, window: bytes, low: int, at: int, line_start: bool, final: bool) -> Delimiter | int | None:
         """The delimiter whose hyphens stand at ``at``; None: it is none; a number: undecided, hold from there."""
         start, mid_line, bare = at, False, False
-        if at and window[at - 1] == 10:
+        if at > low and window[at - 1] == 10:
             start = at - 1
-            if start and window[start - 1] == 13:
+            if start > low and window[start - 1] == 13:
                 start -= 1
             else:
                 bare = True
-        elif at or not line_start:
+        elif at > low or not line_start:
             mid_line = True
         size = len(window)
         end = at + len(self.needle)
         last = window.startswith(b"--", end)
         if last:
             end += 2
-        elif window[end:] == b"-" and not final:
+        elif end + 1 == size and window[end] == 45 and not final:
             return start
         stop = end
         while stop < size and window[stop] in b" \t":
@@ -139,19 +140,19 @@ class DelimiterSearch:
                 return None
         return Delimiter(start, stop, last, mid_line, bare)
 
-    def _begins(self, window: bytes) -> int:
+    def _begins(self, window: bytes, start: int) -> int:
         """Where the longest end of the window begins that could begin a delimiter; its size if there is none."""
         size = len(window)
-        low = max(size - len(self._starts[0]), 0)
+        low = max(size - len(self._starts[0]), start)
         tail = window[low:]
         if not _FIRST.search(tail):
             return size
         best = size
-        for start in self._starts:
-            at = tail.find(start[:1])
+        for whole in self._starts:
+            at = tail.find(whole[:1])
             while 0 <= at < best - low:
-                if start.startswith(tail[at:]):
+                if whole.startswith(tail[at:]):
                     best = low + at
                     break
-                at = tail.find(start[:1], at + 1)
+                at = tail.find(whole[:1], at + 1)
         return best

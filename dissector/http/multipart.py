@@ -127,6 +127,9 @@ class MultipartReader:
 
     def write(self, data: bytes | memoryview) -> None:
         """The next bytes of the body."""
+        if len(data) <= 2 * STEP:
+            self._take(bytes(data))
+            return
         for at in range(0, len(data), STEP):
             self._take(bytes(data[at : at + STEP]))
 
@@ -153,7 +156,7 @@ class MultipartReader:
         line = bytes(self._line)
         self._line.clear()
         if line and self._state == _HEADERS:
-            line = self._header_line(line)
+            line = b"" if self._header_line(line) else line
         elif line and self._learn(line):
             line = b""
         self._first_line = False
@@ -161,7 +164,7 @@ class MultipartReader:
             self._take(line)
         while self._held and self._search is not None:
             window, self._held = self._held, b""
-            found, data_end = self._search.find(window, line_start=self._line_start, final=True)
+            found, data_end = self._search.find(window, 0, line_start=self._line_start, final=True)
             self._data(window[:data_end])
             if found is not None:
                 self._delimiter(found)
@@ -181,39 +184,51 @@ class MultipartReader:
     # -- states --------------------------------------------------------------------------------------------------
 
     def _take(self, data: bytes) -> None:
-        while data:
+        pos, size = 0, len(data)
+        while pos < size:
             if self._state == _HEADERS:
-                data = self._take_headers(data)
+                pos = self._take_headers(data, pos)
             elif self._state == _EPILOGUE:
-                self._offset += len(data)
+                self._offset += size - pos
                 return
             elif self._first_line or self._search is None:
-                data = self._take_line(data)
+                pos = self._take_line(data, pos)
             else:
-                data = self._take_data(data)
+                pos = self._take_data(data, pos, self._search)
 
-    def _take_data(self, data: bytes) -> bytes:
-        """Preamble or content of a part, up to a delimiter; gives what was not taken."""
-        search = self._search
-        assert search is not None
-        if self._held:
-            # Join what is held with no more than decides about it.
-            held = len(self._held)
-            window = self._held + data[: search.longest]
-            rest = data[search.longest :]
-        else:
-            held, window, rest = 0, data, b""
-        found, data_end = search.find(window, line_start=self._line_start, final=False)
+    def _take_data(self, data: bytes, pos: int, search: DelimiterSearch) -> int:
+        """Preamble or content of a part, up to a delimiter; gives where it stopped."""
+        if not self._held:
+            found, data_end = search.find(data, pos, line_start=self._line_start, final=False)
+            self._data(data[pos:data_end])
+            if found is not None:
+                self._delimiter(found)
+                return found.end
+            self._held = data[data_end:]
+            return len(data)
+        # Join what is held with no more than decides about it.
+        held = len(self._held)
+        piece = data[pos : pos + search.longest]
+        window = self._held + piece
+        found, data_end = search.find(window, 0, line_start=self._line_start, final=False)
         self._data(window[:data_end])
         if found is not None:
             self._held = b""
             self._delimiter(found)
-            return window[found.end :] + rest
-        if held and data_end >= held:
+            if found.end >= held:
+                return pos + found.end - held
+            # The beginning of a header name decided that it is a delimiter: it belongs to the part.
+            early = window[found.end : held]
+            if self._state == _HEADERS:
+                self._line += early
+            else:
+                self._offset += len(early)
+            return pos
+        if data_end >= held:
             self._held = b""
-            return data[data_end - held :]
+            return pos + data_end - held
         self._held = window[data_end:]
-        return rest
+        return pos + len(piece)
 
     def _data(self, data: bytes) -> None:
         if not data:
@@ -251,23 +266,25 @@ class MultipartReader:
             self._drafts.append(_Draft(self._offset))
             self._state = _HEADERS
 
-    def _take_line(self, data: bytes) -> bytes:
+    def _take_line(self, data: bytes, pos: int) -> int:
         """The first line of the body or, as long as the boundary is not known, each line."""
-        feed = data.find(b"\n")
+        feed = data.find(b"\n", pos)
         end = len(data) if feed < 0 else feed + 1
-        if feed < 0 and len(self._line) + end <= MAX_LINE:
-            self._line += data
-            return b""
-        line = bytes(self._line) + data[:end]
+        before = bytes(self._line)
+        if feed < 0 and len(before) + end - pos <= MAX_LINE:
+            self._line += data[pos:]
+            return end
         self._line.clear()
-        if feed >= 0 and self._learn(line):
-            return data[end:]
+        short = len(before) + end - pos <= MAX_LINE
+        if feed >= 0 and short and self._learn(before + data[pos:end]):
+            return end
         self._first_line = False
         if self._search is not None:
-            return line + data[end:]
-        self._offset += len(line)
+            self._held = before
+            return pos
+        self._offset += len(before) + end - pos
         self._line_start = feed >= 0
-        return data[end:]
+        return end
 
     def _learn(self, line: bytes) -> bool:
         """Take the boundary of the first delimiter line, if none or another one was declared."""
@@ -287,30 +304,34 @@ class MultipartReader:
 
     # -- headers of a part ---------------------------------------------------------------------------------------
 
-    def _take_headers(self, data: bytes) -> bytes:
-        feed = data.find(b"\n")
+    def _take_headers(self, data: bytes, pos: int) -> int:
+        feed = data.find(b"\n", pos)
         end = len(data) if feed < 0 else feed + 1
-        if len(self._head) + len(self._line) + end > self._limits.head:
+        if len(self._head) + len(self._line) + end - pos > self._limits.head:
             self._report(HEAD_LIMIT, f"the headers of a part are longer than {self._limits.head} bytes")
-            line = bytes(self._line)
+            before = bytes(self._line)
             self._end_headers(None)
-            return line + data
-        self._line += data[:end]
+            self._held = before
+            return pos
         if feed < 0:
-            return b""
-        line = bytes(self._line)
+            self._line += data[pos:]
+            return end
+        before = bytes(self._line)
         self._line.clear()
-        return self._header_line(line) + data[end:]
+        if self._header_line(before + data[pos:end]):
+            return end
+        self._held = before
+        return pos
 
-    def _header_line(self, line: bytes) -> bytes:
-        """Take one line of a part's headers; gives it back where it belongs to the content."""
+    def _header_line(self, line: bytes) -> bool:
+        """Take one line of a part's headers; False where it belongs to the content."""
         bare = line.rstrip(b" \t\r\n")
         if not bare:
             if line.strip(b"\r\n"):
                 self._report(BLANK_LINE)
             self._head += line
             self._end_headers(None)
-            return b""
+            return True
         search = self._search
         assert search is not None
         if bare.startswith(search.needle) and bare[len(search.needle) :] in (b"", b"--"):
@@ -318,12 +339,12 @@ class MultipartReader:
             self._end_part(closed=True, end=self._offset)
             self._offset += len(line)
             self._after_delimiter(final=bare != search.needle)
-            return b""
+            return True
         if line.startswith(b"<") or (not self._head and not _HEADER_LIKE.match(line)):
             self._end_headers(NO_EMPTY_LINE if self._head else NO_HEADERS)
-            return line
+            return False
         self._head += line
-        return b""
+        return True
 
     def _end_headers(self, problem: Rule | None, rest: bytes = b"") -> None:
         """The headers of the part are over (``rest``: a line of them that is cut); open its content."""

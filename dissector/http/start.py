@@ -2,7 +2,7 @@
 
 Two places ask. At the place where a message has to begin, :func:`parse_start_line` is tolerant: whatever can be told
 apart is read, with findings. Somewhere behind a gap, :func:`find_start` is strict, since there any bytes may stand: a
-request line counts at a line start only, a status line anywhere. What ``find_start`` accepts ``parse_start_line``
+request line of an unknown method counts at a line start only, one of a known method and a status line anywhere. What ``find_start`` accepts ``parse_start_line``
 accepts too; the reader depends on it to make progress.
 
 Sources: RFC 9112 3 (request line), 4 (status line); methods: RFC 9110 9, RFC 5789, RFC 4918, UPnP Device
@@ -49,6 +49,8 @@ RESYNC_TAIL = RESYNC_REASON + 32
 START_LINE = rule("http.start-line", "warn", "the start line has blanks where it should not", "RFC 9112 3, 4")
 NO_REASON = rule("http.no-reason", "note", "the status line lacks the blank behind the code", "RFC 9112 4")
 
+MAX_METHOD = max(len(method) for method in METHODS)
+
 _METHODS_SP = tuple(method + b" " for method in METHODS)
 _STATUS_BEGIN = b"HTTP/1."
 
@@ -61,6 +63,9 @@ _METHOD = re.compile(_TOKEN + rb"{1,64}\Z")
 
 _HIT = re.compile(rb"HTTP/1\.[0-9](?:([ \t]{1,8}[0-9]{3}(?:[ \t][^\r\n]{0,%d})?\r?\n)|[ \t]{0,8}\r?\n)" % RESYNC_REASON)
 _RESYNC_REQUEST = re.compile(rb"([A-Z][A-Z-]{2,31}) ([^\x00-\x20\x7f]+) \Z")
+
+
+_CONTROL = re.compile(rb"[\x00-\x20\x7f]")
 
 
 class StartLine(NamedTuple):
@@ -141,9 +146,26 @@ def find_start(data: bytes | memoryview, start: int, *, line_start: bool, reques
         low = max(at - RESYNC_LINE, 0)
         before = bytes(data[low:at])
         feed = before.rfind(b"\n")
-        if feed < 0 and not (low == 0 and line_start):
-            continue
-        line = _RESYNC_REQUEST.match(before, feed + 1)
-        if line and (feed >= 0 or line[1] in METHODS):
-            return low + feed + 1
+        if feed >= 0 or (low == 0 and line_start):
+            line = _RESYNC_REQUEST.match(before, feed + 1)
+            if line and (feed >= 0 or line[1] in METHODS):
+                return low + feed + 1
+        method = _known_method(before)
+        if method is not None:
+            return low + method
     return -1
+
+
+def _known_method(before: bytes) -> int | None:
+    """Where the known method begins in ``before``, which stands before the version of a request line."""
+    # Bodies of XML or images end without a line end, and the next request line follows at once. No regular expression:
+    # this is asked at each "HTTP/1.x", and has to be cheap where there are many.
+    if not before.endswith(b" "):
+        return None
+    blank = before.rfind(b" ", 0, -1)
+    target = before[blank + 1 : -1]
+    if blank < 0 or not target or _CONTROL.search(target):
+        return None
+    word = before[max(blank - MAX_METHOD, 0) : blank]
+    sizes = [len(method) for method in METHODS if word.endswith(method)]
+    return blank - max(sizes) if sizes else None

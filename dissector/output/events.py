@@ -20,7 +20,7 @@ from dissector.output.text import PLAIN, Palette, printable, short_id
 from dissector.output.times import iso_time
 from dissector.output.tree import field_lines
 
-__all__ = ["SCHEMA", "EventBodies", "Kept", "event_json", "event_lines", "events_json"]
+__all__ = ["SCHEMA", "EventBodies", "Kept", "all_findings", "event_json", "event_lines", "events_json"]
 
 SCHEMA = "dsmshark.events/1"
 
@@ -105,12 +105,19 @@ def event_json(event: Notification, kept: Kept | None) -> dict[str, Any]:
     }
 
 
-def events_json(events: Iterable[tuple[Notification, Kept | None]], notes: Iterable[str], *, interrupted: bool) -> Any:
+def events_json(
+    events: Iterable[tuple[Notification, Kept | None]],
+    notes: Iterable[str],
+    findings: Iterable[Finding],
+    *,
+    interrupted: bool,
+) -> dict[str, Any]:
     """The whole answer."""
     return {
         "schema": SCHEMA,
         "events": [event_json(event, kept) for event, kept in events],
         "notes": list(notes),
+        "findings": findings_json(findings),
         "interrupted": interrupted,
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -144,8 +144,8 @@ class Images:
             # The bytes are on disk now; what stays is where they came from.
             self._found.append((message.number, place, attachment, held))
 
-    def finish(self, jobs: Iterable[Job], wanted: Job | None = None) -> None:
-        """Name the files. ``wanted``: only the images of this job."""
+    def finish(self, jobs: Iterable[Job], wanted: Sequence[Job] | None = None) -> None:
+        """Name the files. ``wanted``: only the images of these jobs."""
         by_message: dict[int, list[tuple[Job, Image]]] = {}
         for job in jobs:
             for image in job.images:
@@ -153,7 +153,7 @@ class Images:
         for number, place, attachment, held in self._found:
             owners = by_message.get(number, [])
             owner = owners[0] if owners else None
-            if wanted is not None and not any(job is wanted for job, _ in owners):
+            if wanted is not None and not any(job is one for job, _ in owners for one in wanted):
                 continue
             suffix = f".{extension(attachment.real_type)}" + ("" if attachment.content.complete else ".partial")
             if owner is None:

@@ -106,7 +106,9 @@ def job_json(job: Job) -> dict[str, Any]:
     }
 
 
-def jobs_json(jobs: Iterable[Job], notes: Iterable[str], findings: Iterable[Finding], *, interrupted: bool) -> Any:
+def jobs_json(
+    jobs: Iterable[Job], notes: Iterable[str], findings: Iterable[Finding], *, interrupted: bool
+) -> dict[str, Any]:
     """The whole answer.
 
     Args:

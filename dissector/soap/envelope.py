@@ -18,13 +18,14 @@ from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.soap.addressing import qname_of, read_addressing, split_tag
 from dissector.soap.faults import read_fault
-from dissector.soap.model import Envelope, Fault, Include
+from dissector.soap.model import Addressing, Envelope, Fault, Include
 from dissector.soap.namespaces import SOAP11, SOAP12, XOP, canonical
 from dissector.soap.xml import ParsedXml, parse_xml
 
 __all__ = ["looks_like_soap", "parse_envelope"]
 
 NOT_SOAP = rule("soap.no-envelope", "error", "the document is no SOAP envelope", "SOAP 1.2 part 1, 5.1")
+BARE_FAULT = rule("soap.bare-fault", "error", "a Fault stands without an envelope", "SOAP 1.2 part 1, 5.1")
 VERSION_11 = rule("soap.version-1.1", "warn", "the envelope is one of SOAP 1.1", "DPWS R0034")
 NAMESPACE = rule("soap.envelope-namespace", "error", "the namespace of the envelope is not SOAP's")
 MENDED = rule("soap.namespace-mended", "note", "a namespace is misspelt", "fact table rule X10")
@@ -36,14 +37,14 @@ STRAY = rule("soap.stray-element", "warn", "the envelope has a child that is nei
 INCLUDE = rule("soap.include-href", "warn", "an xop:Include does not name a part by cid:", "XOP 1.0, 2.1")
 
 _VERSIONS = {SOAP12: "1.2", SOAP11: "1.1"}
-_ROOT = re.compile(rb"<(?:[^\s<>/:!?]+:)?Envelope(?:[\s>/]|\Z)")
+_ROOT = re.compile(rb"<(?:[^\s<>/:!?]+:)?(?:Envelope|Fault)(?:[\s>/]|\Z)")
 _ANY_ROOT = re.compile(rb"<[^\s<>/!?]")
 _XMLNS = re.compile(rb"""xmlns(?::[^\s=<>"']+)?\s*=\s*(?:"([^"<]*)"|'([^'<]*)')""")
 MAX_NAMESPACES = 200
 
 
 def looks_like_soap(first_bytes: bytes) -> bool:
-    """Whether a document that begins with these bytes can be a SOAP envelope.
+    """Whether a document that begins with these bytes can be a SOAP envelope (or a fault without one).
 
     Args:
         first_bytes: some 64 bytes or more; where they end before the root element, the answer is yes for XML.
@@ -72,10 +73,24 @@ def parse_envelope(
     root = parsed.root
     if root is None:
         return None, parsed.findings
+    sent, local = split_tag(str(root.tag))
+    if local == "Fault" and canonical(sent)[0] in _VERSIONS:
+        return _bare_fault(data, parsed, root, _VERSIONS[canonical(sent)[0]]), parsed.findings
     version = _version(root, parsed.findings)
     if version is None:
         return None, parsed.findings
     return _read(data, parsed, root, version), parsed.findings
+
+
+def _bare_fault(data: bytes, parsed: ParsedXml, root: Element, version: str) -> Envelope:
+    """A Fault as the root element: what a printer was seen to answer junk on the discovery port with."""
+    findings = parsed.findings
+    findings.append(BARE_FAULT())
+    fault = read_fault(root, version, findings)
+    return Envelope(
+        version, data, parsed.encoding, root, None, None, root, qname_of(root), Addressing(), fault,
+        recovered=parsed.recovered, findings=findings,
+    )  # fmt: skip
 
 
 def _version(root: Element, findings: list[Finding]) -> str | None:

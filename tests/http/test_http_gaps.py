@@ -42,7 +42,8 @@ def test_the_second_message_survives_any_gap_in_the_first(name: str, length: int
         assert not any(m.complete for m in feed.messages[:-1]), start
         if start > first.index(b"\n"):
             assert feed.messages[0].target == "/first", start
-        assert outcome(with_gap(data, start, length, step=1)) == outcome(feed), start
+        if start % 5 == 0:
+            assert outcome(with_gap(data, start, length, step=1)) == outcome(feed), start
 
 
 @pytest.mark.parametrize("name", ["length", "chunked"])

@@ -19,7 +19,9 @@ NEXT_ANSWER = b"HTTP/1.1 204 No Content\r\nServer: s\r\n\r\n"
 
 
 def coded(coding: str, data: bytes, name: str = "Content-Encoding") -> bytes:
-    return b"POST / HTTP/1.1\r\n%s: %s\r\nContent-Length: %d\r\n\r\n" % (name.encode(), coding.encode(), len(data)) + data
+    return (
+        b"POST / HTTP/1.1\r\n%s: %s\r\nContent-Length: %d\r\n\r\n" % (name.encode(), coding.encode(), len(data)) + data
+    )
 
 
 def chunked(body: bytes) -> bytes:

@@ -47,7 +47,7 @@ def http(body: bytes = b"", *, status: int = 0, media_type: str = "application/s
     assert carried.origin is not None
     frames = carried.origin.frames
     return HttpMessage(
-        is_request=not status, stream=REQUEST if not status else REQUEST.reversed(), version="1.1", headers=[], head=b"",
+        is_request=not status, stream=REQUEST.reversed() if status else REQUEST, version="1.1", headers=[], head=b"",
         origin=Origin.whole(REQUEST, 0, 100 + len(body), frames), body=carried, status=status, media_type=media_type,
         first_frame=1, last_frame=len(frames), first_time=1000, last_time=9000, **more,
     )  # fmt: skip

@@ -117,9 +117,9 @@ def test_a_prefix_that_is_not_declared() -> None:
 def test_fault_of_soap_1_2() -> None:
     inner = (
         f"<s:Body><s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>w:Outer</s:Value><s:Subcode>"
-        f'<s:Value xmlns:q="{DSP}">q:Inner</s:Value></s:Subcode></s:Subcode></s:Code><s:Reason><s:Text xml:lang="de">nein'
-        '</s:Text><s:Text xml:lang="en">no</s:Text></s:Reason><s:Node>urn:n</s:Node><s:Role>urn:r</s:Role><s:Detail>'
-        "<w:D/></s:Detail></s:Fault></s:Body>"
+        f'<s:Value xmlns:q="{DSP}">q:Inner</s:Value></s:Subcode></s:Subcode></s:Code><s:Reason>'
+        '<s:Text xml:lang="de">nein</s:Text><s:Text xml:lang="en">no</s:Text></s:Reason>'
+        "<s:Node>urn:n</s:Node><s:Role>urn:r</s:Role><s:Detail><w:D/></s:Detail></s:Fault></s:Body>"
     )
     found = read(envelope(inner))
     fault = found.fault
@@ -144,6 +144,18 @@ def test_fault_of_soap_1_1_form(soap: str, rule: str) -> None:
     found = read(envelope(inner.format("w:ServerErrorInternalError"), soap=soap))
     assert found.fault is not None
     assert found.fault.subcode == "ServerErrorInternalError"
+
+
+def test_fault_without_an_envelope() -> None:
+    data = (
+        f"<?xml version='1.0'?><S:Fault xmlns:S='{SOAP12}'><faultcode>S:Client</faultcode><faultstring>Method '\u00aa' "
+        "not implemented</faultstring></S:Fault>"
+    ).encode("latin-1")
+    assert looks_like_soap(data[:64])
+    found = read(data)
+    assert found.fault is not None
+    assert (found.fault.code, found.fault.reason) == ("Client", "Method '\u00aa' not implemented")
+    assert told(found) == ["xml.not-utf-8", "soap.bare-fault", "soap.fault-form"]
 
 
 def test_fault_code_without_a_declared_prefix() -> None:

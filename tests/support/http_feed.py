@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from dissector.base.findings import Finding
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -45,7 +46,7 @@ class _Side:
     def data(self, data: bytes, frame: int | None = None, cuts: Sequence[int] = ()) -> None:
         """One run; a frame for each piece between the cuts."""
         edges = [0, *cuts, len(data)]
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in pairwise(edges):
             number = self._next(frame)
             self.frames.add(self.at + low, high - low, number, 54, number * 1000)
         self.reader.data(Run(self.at, data, self.frames))
@@ -76,7 +77,7 @@ def read(
     """Read one direction, in runs between the cuts."""
     feed = Feed(policy, limits)
     edges = [0, *cuts, len(data)]
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         feed.up.data(data[low:high])
     feed.up.end(how)
     return feed

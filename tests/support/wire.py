@@ -9,6 +9,7 @@ import ipaddress
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from tests.support.stories import Channel, Story
 
@@ -38,15 +39,20 @@ def checksum(data: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def packet(source: str, destination: str, protocol: int, transport: bytes, number: int = 0) -> bytes:
-    """Ethernet, IPv4 or IPv6, and a TCP or UDP packet whose checksum is filled in."""
-    src, dst = ipaddress.ip_address(source), ipaddress.ip_address(destination)
+@cache
+def parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(address)
+
+
+def packet(source: str, destination: str, protocol: int, transport: bytes, number: int = 0, sums: bool = True) -> bytes:
+    """Ethernet, IPv4 or IPv6, and a TCP or UDP packet whose checksum is filled in (``sums``)."""
+    src, dst = parsed(source), parsed(destination)
     at = 16 if protocol == 6 else 6
     if src.version == 4:
         pseudo = src.packed + dst.packed + struct.pack(">BBH", 0, protocol, len(transport))
     else:
         pseudo = src.packed + dst.packed + struct.pack(">IHBB", len(transport), 0, 0, protocol)
-    value = checksum(pseudo + transport)
+    value = checksum(pseudo + transport) if sums else 0
     transport = transport[:at] + struct.pack(">H", value or (0xFFFF if protocol == 17 else 0)) + transport[at + 2 :]
     macs = b"\x02\x00\x00\x00\x00" + dst.packed[-1:] + b"\x02\x00\x00\x00\x00" + src.packed[-1:]
     if src.version == 6:
@@ -78,6 +84,7 @@ class Wire:
     first_port: int = 49152
     first_seq: int = 1_000_000
     acks: bool = True
+    sums: bool = True
 
     def __post_init__(self) -> None:
         self._ports = self.first_port
@@ -150,7 +157,7 @@ class Wire:
         self.clock += self.tick
         self._number += 1
         return Frame(
-            self.clock, packet(one.address, two.address, protocol, data, self._number), name, back, payload
+            self.clock, packet(one.address, two.address, protocol, data, self._number, self.sums), name, back, payload
         )
 
 

@@ -1,0 +1,53 @@
+"""``dsmshark events``: every event notification, decoded."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from dissector.base.errors import ExitCode
+from dissector.base.findings import Finding, Severity
+from dissector.cli.choose import choose_job, same_job
+from dissector.cli.common import Count, exit_code, note, opened, output, palette
+from dissector.output.events import EventBodies, all_findings, event_lines, events_json
+from dissector.output.jsontext import dumps
+from dissector.output.notes import notes
+from dissector.output.times import Clock
+
+__all__ = ["run"]
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Run the command."""
+    count = Count()
+    # Text is kept ready for printing, so its colours must be known before the pass.
+    paint = palette(args, sys.stdout if args.output is None else None)
+    bodies = EventBodies(text=not args.json, paint=paint)
+    with opened(args, digest=False) as capture:
+        capture.on_http = count.http
+        capture.run(count.message, bodies)
+        events = capture.events
+        if args.job is not None:
+            chosen = choose_job(capture.jobs, args.job)
+            events = [event for event in events if same_job(event.job_id, chosen)]
+        said = notes(capture.stats, count.messages, count.https)
+        of_capture: list[Finding] = capture.findings
+        clock = Clock(args.time, capture.stats.first_time)
+        interrupted = capture.interrupted
+    pairs = [(event, bodies.kept.get(event.message)) for event in events]
+    with output(args) as out:
+        if args.json:
+            print(dumps(events_json(pairs, said, of_capture, interrupted=interrupted), indent=2), file=out)
+        else:
+            for event, kept in pairs:
+                for line in event_lines(event, kept, clock(event.time, kept.digits if kept else 6), paint):
+                    print(line, file=out)
+            if not pairs:
+                print("No event notifications.", file=out)
+            out.flush()
+            for finding in of_capture:
+                if finding.severity in (Severity.ERROR, Severity.WARN):
+                    note(str(finding))
+            for text in said:
+                note(text)
+    return exit_code([*(finding for event, kept in pairs for finding in all_findings(event, kept)), *of_capture])

@@ -1,0 +1,1 @@
+"""JSON Schema files of the outputs; a package, so that they are installed."""
