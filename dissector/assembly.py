@@ -9,6 +9,7 @@ still coming in) waits for it.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
@@ -40,15 +41,16 @@ INTEREST = Interest(
 REMEMBERED_IDS = 10_000
 """MessageIDs of datagrams remembered to tell repeats; repeats come within a second (SOAP-over-UDP 3.4)."""
 
+SWAPPED = 32
+"""Frames by which an answer may precede its request in the capture."""
+
 SAME_ID = rule(
     "udp.same-id-differs",
     "note",
     "a datagram has the MessageID of an earlier one of the same sender, but other content",
     "SOAP-over-UDP 4.4",
 )
-NOT_SOAP = rule(
-    "udp.not-soap", "note", "datagrams on the discovery port hold no SOAP message", "WS-Discovery 2.4"
-)
+NOT_SOAP = rule("udp.not-soap", "note", "datagrams on the discovery port hold no SOAP message", "WS-Discovery 2.4")
 
 
 class MessagePass:
@@ -90,6 +92,7 @@ class MessagePass:
         self._numbered_so_far = 0
         self._open_requests: OrderedDict[tuple[int, int], Message | None] = OrderedDict()
         self._waiting: dict[tuple[int, int], HttpMessage] = {}
+        self._early: list[tuple[int, Message]] = []
         self._seen_ids: OrderedDict[str, Message] = OrderedDict()
         self._stop = False
         self.waiting = False
@@ -136,6 +139,7 @@ class MessagePass:
         self._decoder.finish()
         self.flows.finish()
         yield from self._flush()
+        yield from self._overdue(sys.maxsize)
         # Requests of these were lost or never became whole.
         for http in list(self._waiting.values()):
             yield from self._message(http, None)
@@ -161,7 +165,9 @@ class MessagePass:
     def _flush(self) -> Iterator[Message]:
         batch, self._batch = self._batch, []
         batch.sort(key=lambda entry: entry[:3])
-        for _, _, _, item in batch:
+        for trigger, _, _, item in batch:
+            if self._early:
+                yield from self._overdue(trigger)
             if isinstance(item, Datagram):
                 yield from self._udp_message(item)
                 continue
@@ -175,19 +181,45 @@ class MessagePass:
                     self._open_requests.popitem(last=False)
                 if message is not None:
                     yield from self._numbered(message)
+                    yield from self._meet_early(key, message)
                 answer = self._waiting.pop(key, None)
                 if answer is not None:
                     yield from self._message(answer, self._open_requests.pop(key, None))
             elif item.status // 100 == 1:
                 continue
             elif item.answers is None:
-                yield from self._message(item, None)
+                yield from self._unmatched(item)
             else:
                 key = (item.stream.number, item.answers)
                 if key in self._open_requests:
                     yield from self._message(item, self._open_requests.pop(key))
                 else:
                     self._waiting[key] = item
+
+    # -- answers before their requests ----------------------------------------------------------------------------
+
+    def _unmatched(self, http: HttpMessage) -> Iterator[Message]:
+        """An answer without a request before it. Where it relates to a message, that may have been captured a few
+        frames late (a capture can swap packets of the two directions): it is held back for :data:`SWAPPED` frames."""
+        message = self._builder.from_http(http)
+        if message is None:
+            return
+        if message.relates_to:
+            self._early.append((http.trigger + SWAPPED, message))
+        else:
+            yield from self._numbered(message)
+
+    def _meet_early(self, key: tuple[int, int], request: Message) -> Iterator[Message]:
+        for place, (_, message) in enumerate(self._early):
+            if message.relates_to == request.message_id and message.stream.number == request.stream.number:
+                del self._early[place]
+                self._open_requests.pop(key, None)
+                yield from self._answered(message, request)
+                return
+
+    def _overdue(self, trigger: int) -> Iterator[Message]:
+        while self._early and self._early[0][0] < trigger:
+            yield from self._numbered(self._early.pop(0)[1])
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -197,6 +229,9 @@ class MessagePass:
             if request is None:
                 return
             message = self._builder.bare_answer(http, request)
+        yield from self._answered(message, request)
+
+    def _answered(self, message: Message, request: Message | None) -> Iterator[Message]:
         if request is not None:
             message.request = request.number or None
             if message.kind == "fault" and request.wsd:
@@ -221,8 +256,7 @@ class MessagePass:
             elif first.source.address == message.source.address:
                 message.findings.append(
                     SAME_ID(
-                        f"MessageID {message.message_id} was already used in frame {first.frames[0]} "
-                        "for other content",
+                        f"MessageID {message.message_id} was already used in frame {first.frames[0]} for other content",
                         frames=(first.frames[0], *message.frames),
                     )
                 )

@@ -222,9 +222,20 @@ class Story:
         attachment = _picture(message)
         frame = frame_of(message)
         if attachment is None:
+            gaps = message.http.gaps if message.http is not None else []
+            missing = sum(gap.length for gap in gaps)
+            if not message.complete:
+                around = [f for gap in gaps for f in (gap.before, gap.after) if f]
+                self.find(
+                    IMAGE_INCOMPLETE,
+                    f"image {document_id} could not be read: the head of its MIME part is among "
+                    f"{size_text(missing)} missing from the capture"
+                    + (f" between frames {around[0]} and {around[-1]}" if len(around) > 1 else ""),
+                    *(around or [frame]),
+                )
             return Image(
                 document_id, declared, None, "", 0, None, message.complete, (frame,) if frame else (),
-                message.number, message.time,
+                message.number, message.time, missing=missing,
             )  # fmt: skip
         content = attachment.content
         gaps = content.gaps or ([] if content.complete or message.http is None else message.http.gaps)
@@ -244,8 +255,10 @@ class Story:
         )
         if not content.complete:
             lost = f"{size_text(missing)} missing" if missing else "its end is missing"
-            after = next((gap.before for gap in gaps if gap.before), 0)
-            before = next((gap.after for gap in gaps if gap.after), 0)
+            # The holes of a part count its own bytes; those of the message know the frames around them.
+            around = message.http.gaps if message.http is not None and message.http.gaps else gaps
+            after = next((gap.before for gap in around if gap.before), 0)
+            before = next((gap.after for gap in around if gap.after), 0)
             where = f" between frames {after} and {before}" if after and before else f" after frame {after or frame}"
             self.find(
                 IMAGE_INCOMPLETE,

@@ -18,11 +18,12 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.capture.model import SourceInfo
 from dissector.http.model import HttpMessage
 from dissector.messages import Message
+from dissector.output.findings import finding_lines
 from dissector.output.text import Palette, printable
 from dissector.reader import Capture, open_capture
 from dissector.transport.model import TransportStats
 
-__all__ = ["Count", "exit_code", "limits_of", "note", "opened", "output", "palette", "terminal_columns"]
+__all__ = ["Count", "exit_code", "limits_of", "note", "opened", "output", "palette", "report", "terminal_columns"]
 
 _LONG_FILE = 16 << 20
 """Bytes of input from which a progress bar is worth its line."""
@@ -119,6 +120,13 @@ class Count:
     def http(self, message: HttpMessage) -> None:
         """For ``Capture.on_http``."""
         self.https += 1
+
+
+def report(said: Iterable[str], findings: Iterable[Finding]) -> None:
+    """Notes and the graver findings on the capture, to standard error."""
+    graver = [finding for finding in findings if finding.severity in (Severity.ERROR, Severity.WARN)]
+    for text in [*finding_lines(graver), *said]:
+        note(text)
 
 
 class _Progress:

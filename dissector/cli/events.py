@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from dissector.base.errors import ExitCode
-from dissector.base.findings import Finding, Severity
+from dissector.base.findings import Finding
 from dissector.cli.choose import choose_job, same_job
-from dissector.cli.common import Count, exit_code, note, opened, output, palette
+from dissector.cli.common import Count, exit_code, opened, output, palette, report
 from dissector.output.events import EventBodies, all_findings, event_lines, events_json
 from dissector.output.jsontext import dumps
 from dissector.output.notes import notes
@@ -45,9 +45,5 @@ def run(args: argparse.Namespace) -> ExitCode:
             if not pairs:
                 print("No event notifications.", file=out)
             out.flush()
-            for finding in of_capture:
-                if finding.severity in (Severity.ERROR, Severity.WARN):
-                    note(str(finding))
-            for text in said:
-                note(text)
+            report(said, of_capture)
     return exit_code([*(finding for event, kept in pairs for finding in all_findings(event, kept)), *of_capture])

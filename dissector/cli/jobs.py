@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dissector.analysis.model import Job
 from dissector.base.errors import ExitCode
 from dissector.base.findings import Finding, Severity
-from dissector.cli.choose import choose_job
 from dissector.cli.common import Count, exit_code, opened, output, palette, terminal_columns
 from dissector.output.notes import notes
 from dissector.output.text import Palette, printable
@@ -23,7 +22,11 @@ def run(args: argparse.Namespace) -> ExitCode:
         capture.on_http = count.http
         capture.run(count.message)
         jobs: Sequence[Job] = capture.jobs
-        shown = choose_job(jobs, args.job) if args.job is not None else jobs
+        shown = jobs
+        if args.job is not None:
+            from dissector.cli.choose import choose_job
+
+            shown = choose_job(jobs, args.job)
         said = notes(capture.stats, count.messages, count.https, jobs=len(jobs))
         of_capture = capture.findings
         interrupted = capture.interrupted
@@ -68,14 +71,14 @@ def _table(jobs: Sequence[Job], columns: int, paint: Palette) -> Iterator[str]:
 
 
 def _capture(findings: Sequence[Finding], said: Sequence[str], paint: Palette) -> Iterator[str]:
-    from dissector.output.findings import finding_line
+    from dissector.output.findings import finding_lines
 
     shown = [f for f in findings if f.severity in (Severity.ERROR, Severity.WARN)]
     if shown:
         yield ""
         yield paint("title", "The capture")
-        for finding in shown:
-            yield f"  {finding_line(finding, paint)}"
+        for line in finding_lines(shown, paint):
+            yield f"  {line}"
     if said:
         yield ""
         for text in said:

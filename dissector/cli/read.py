@@ -9,7 +9,7 @@ from typing import Any, Protocol, TextIO
 from dissector.base.errors import ExitCode
 from dissector.base.findings import Finding, Severity, worst
 from dissector.cli.choose import choose_job
-from dissector.cli.common import Count, exit_code, note, opened, output, palette
+from dissector.cli.common import Count, exit_code, opened, output, palette, report
 from dissector.cli.select import chosen_by, numbers_of
 from dissector.messages import Message
 from dissector.output.jsontext import dumps
@@ -104,14 +104,6 @@ class _StartedClock(Clock):
         return super().__call__(ns, digits)
 
 
-def _notes(said: list[str], findings: list[Finding]) -> None:
-    for finding in findings:
-        if finding.severity in (Severity.ERROR, Severity.WARN):
-            note(str(finding))
-    for text in said:
-        note(text)
-
-
 class _List:
     def __init__(self, out: TextIO, lines: PacketList, flush: bool) -> None:
         self._out, self._lines, self._flush = out, lines, flush
@@ -125,7 +117,7 @@ class _List:
 
     def end(self, findings: list[Finding], said: list[str], interrupted: bool) -> None:
         self._out.flush()
-        _notes(said, findings)
+        report(said, findings)
 
 
 class _Trees:
@@ -146,7 +138,7 @@ class _Trees:
 
     def end(self, findings: list[Finding], said: list[str], interrupted: bool) -> None:
         self._out.flush()
-        _notes(said, findings)
+        report(said, findings)
 
 
 class _Lines:
@@ -157,7 +149,7 @@ class _Lines:
         print(dumps(_plain(message)), file=self._out, flush=True)
 
     def end(self, findings: list[Finding], said: list[str], interrupted: bool) -> None:
-        _notes(said, findings)
+        report(said, findings)
 
 
 class _Object:

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         data = {
             "schema": "dsmshark.rules/1",
             "rules": [
-                {"id": one.id, "severity": one.severity.value, "summary": one.summary, "source": one.source or None}
+                {"id": one.id, "severity": one.severity.value, "summary": one.summary, "source": one.source}
                 for one in found
             ],
         }

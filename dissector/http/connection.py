@@ -2,11 +2,10 @@
 
 The reader of a response has to know the request's method (HEAD, CONNECT). Which side is the client is learnt from the
 content. Relied on: the transport makes both consumers of a conversation on one :class:`HttpConnection`; it feeds each
-direction in stream order; within one batch (a block of the capture) one direction may be fed whole before the other. Where
-the direction that asks is fed first, all pairs are known at once; in the other order messages, bodies and pairs are the
-same (a response already given out gets its ``answers`` when the request is fed), except that the answer to HEAD and CONNECT
-is framed without knowing so.
-"""
+direction in stream order; within one batch (a block of the capture) one direction may be fed whole before the other.
+Where the direction that asks is fed first, all pairs are known at once; in the other order messages, bodies and pairs
+are the same (a response already given out gets its ``answers`` when the request is fed), except that the answer to
+HEAD and CONNECT is framed without knowing so."""
 
 from __future__ import annotations
 

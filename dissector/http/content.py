@@ -1,9 +1,8 @@
 """Content: the bytes of a body or part, without holding more of them than was asked for.
 
 Two kinds of offsets must not be mixed up. ``gaps`` count in the content as it was sent, missing bytes included.
-``data()`` leaves the missing bytes out, since nothing is ever filled in for them; ``origin`` speaks of those bytes, so an
-index into ``data()`` is an offset for ``origin``. Without gaps the two are the same.
-"""
+``data()`` leaves the missing bytes out, since nothing is ever filled in for them; ``origin`` speaks of those bytes,
+so an index into ``data()`` is an offset for ``origin``. Without gaps the two are the same."""
 
 from __future__ import annotations
 

@@ -67,20 +67,21 @@ def parse_headers(
         base: stream offset of the first byte of ``text``, None where findings have no offset.
         folded, bare_lf: the rules that these break; None: no rule (MIME allows folding).
     """
-
-    def where(rule: Rule, at: int, text: str | None = None) -> None:
-        report(rule, text, offset=None if base is None else base + at)
-
     headers: list[Header] = []
     pos, end = start, len(text)
-    match = _HEADER.match
+    match, append = _HEADER.match, headers.append
     while pos < end:
         found = match(text, pos)
         if found is not None:
             name, value = found.groups()
-            headers.append(Header(name, value.rstrip(" \t"), pos, found.end() - 2))
-            pos = found.end()
+            after = found.end()
+            append(Header(name, value.rstrip(" \t"), pos, after - 2))
+            pos = after
             continue
+
+        def where(rule: Rule, at: int, text: str | None = None) -> None:
+            report(rule, text, offset=None if base is None else base + at)
+
         header, pos = _loose_line(text, pos, end, where, folded, bare_lf)
         if header is not None:
             headers.append(header)
@@ -153,8 +154,9 @@ _WANTED = {
 def fields_of(headers: list[Header]) -> HeadFields:
     """Pick the values that matter out of all headers."""
     found = HeadFields()
+    wanted = _WANTED.get
     for header in headers:
-        name = _WANTED.get(header.name.lower())
+        name = wanted(header.name.lower())
         if name is not None:
             getattr(found, name).append(header.value)
     return found
@@ -238,11 +240,11 @@ def _lengths(values: list[str], report: Report, base: int) -> list[int]:
         if loose:
             report(LENGTH_INVALID, f"Content-Length {item[:40]!r} is taken as {digits}", offset=base)
         number = int(digits)
-        if number not in found:
+        if number not in found and len(found) < MAX_LENGTHS:
             found.append(number)
     if len(items) > 1 and len(found) == 1:
         report(LENGTH_REPEATED, f"Content-Length {found[0]} is given {len(items)} times", offset=base)
     elif len(found) > 1:
-        said = ", ".join(str(n) for n in found[:MAX_LENGTHS])
+        said = ", ".join(str(n) for n in found)
         report(LENGTH_CONFLICT, f"Content-Length is given with differing values: {said}", offset=base)
-    return sorted(found[:MAX_LENGTHS])
+    return sorted(found)

@@ -1,7 +1,8 @@
 """Header values with parameters, read as devices write them.
 
-Real values have unquoted odd characters, lack semicolons (``type=application/soap+xml charset=UTF-8``), end with a stray
-one, or have blanks around ``=``. What can be read is read; what was wrong is said in :attr:`MediaType.problems`.
+Real values have unquoted odd characters, lack semicolons (``type=application/soap+xml charset=UTF-8``), end with a
+stray one, or have blanks around ``=``. What can be read is read; what was wrong is said in
+:attr:`MediaType.problems`.
 
 Sources: RFC 9110 5.6.6 and 8.3 (HTTP), RFC 2045 5.1 (MIME).
 """
@@ -13,6 +14,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = ["MediaType", "could_be_xml", "list_items", "parse_media_type"]
+
+MAX_VALUE = 4096
+"""Characters of one value that are read."""
 
 _BLANKS = " \t\r\n"
 _SEPARATOR = re.compile(r"[;\s]*")
@@ -37,9 +41,16 @@ class MediaType(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=1024)
 def parse_media_type(text: str) -> MediaType:
-    """Read a value with parameters. Never raises. The result is shared: copy ``parameters`` before changing it."""
+    """Read a value with parameters, of at most :data:`MAX_VALUE` characters. Never raises.
+
+    The result is shared: copy ``parameters`` before changing it.
+    """
+    return _parse(text) if len(text) <= MAX_VALUE else _parse(text[:MAX_VALUE])
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> MediaType:
     main = re.match(r"[^;\s]*", text.strip(_BLANKS))
     value = main[0] if main else ""
     pos = text.find(value) + len(value)

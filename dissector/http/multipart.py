@@ -1,9 +1,9 @@
 """Reading multipart bodies while they stream by (RFC 2046 5.1, RFC 2387 for multipart/related).
 
-The reader is fed the body (transfer and content coding undone) in pieces of any size and never holds more of it than a
-delimiter line or a part's headers. Devices' habits it knows: no final delimiter, no line end before a delimiter (Xerox
-3025), a ``start`` that names no part (Ricoh MP 201), a boundary that is not declared or differs from the one used, headers
-with LF alone, parts without headers.
+The reader is fed the body (transfer and content coding undone) in pieces of any size and never holds more of it than
+a delimiter line or a part's headers. Devices' habits it knows: no final delimiter, no line end before a delimiter
+(Xerox 3025), a ``start`` that names no part (Ricoh MP 201), a boundary that is not declared or differs from the one
+used, headers with LF alone, parts without headers.
 
 Offsets of parts count the body's bytes that are there, gaps left out, as :mod:`dissector.http.content` says.
 """

@@ -2,8 +2,8 @@
 
 Two places ask. At the place where a message has to begin, :func:`parse_start_line` is tolerant: whatever can be told
 apart is read, with findings. Somewhere behind a gap, :func:`find_start` is strict, since there any bytes may stand: a
-request line of an unknown method counts at a line start only, one of a known method and a status line anywhere. What ``find_start`` accepts ``parse_start_line``
-accepts too; the reader depends on it to make progress.
+request line of an unknown method counts at a line start only, one of a known method and a status line anywhere. What
+``find_start`` accepts ``parse_start_line`` accepts too; the reader depends on it to make progress.
 
 Sources: RFC 9112 3 (request line), 4 (status line); methods: RFC 9110 9, RFC 5789, RFC 4918, UPnP Device
 Architecture 2.0 (4).
@@ -51,21 +51,21 @@ NO_REASON = rule("http.no-reason", "note", "the status line lacks the blank behi
 
 MAX_METHOD = max(len(method) for method in METHODS)
 
+_CONTROL = re.compile(rb"[\x00-\x20\x7f]")
 _METHODS_SP = tuple(method + b" " for method in METHODS)
 _STATUS_BEGIN = b"HTTP/1."
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 _REQUEST = re.compile(rb"(" + _TOKEN + rb"{1,64}) ([^\x00-\x20\x7f]+) HTTP/(1\.[0-9])\r?\n\Z")
-_STATUS = re.compile(rb"HTTP/(1\.[0-9]) ([0-9]{3})(?: ([^\n]*))?\n\Z")
-_LOOSE_STATUS = re.compile(rb"HTTP/(1\.[0-9])[ \t]+([0-9]{3})(?:[ \t]([^\n]*))?\s*\n\Z")
+_STATUS = re.compile(rb"HTTP/(1\.[0-9]) ([1-9][0-9]{2})(?: ([^\n]*))?\n\Z")
+_LOOSE_STATUS = re.compile(rb"HTTP/(1\.[0-9])[ \t]+([1-9][0-9]{2})(?:[ \t]([^\n]*))?\s*\n\Z")
 _VERSION = re.compile(rb"[ \t]HTTP/(1\.[0-9])\Z")
 _METHOD = re.compile(_TOKEN + rb"{1,64}\Z")
 
-_HIT = re.compile(rb"HTTP/1\.[0-9](?:([ \t]{1,8}[0-9]{3}(?:[ \t][^\r\n]{0,%d})?\r?\n)|[ \t]{0,8}\r?\n)" % RESYNC_REASON)
+_HIT = re.compile(
+    rb"HTTP/1\.[0-9](?:([ \t]{1,8}[1-9][0-9]{2}(?:[ \t][^\r\n]{0,%d})?\r?\n)|[ \t]{0,8}\r?\n)" % RESYNC_REASON
+)
 _RESYNC_REQUEST = re.compile(rb"([A-Z][A-Z-]{2,31}) ([^\x00-\x20\x7f]+) \Z")
-
-
-_CONTROL = re.compile(rb"[\x00-\x20\x7f]")
 
 
 class StartLine(NamedTuple):
@@ -124,7 +124,7 @@ def begins_message(prefix: bytes, *, request: bool) -> bool | None:
     return None if any(word.startswith(prefix) for word in _METHODS_SP) else False
 
 
-def find_start(data: bytes | memoryview, start: int, *, line_start: bool, requests: bool, responses: bool) -> int:
+def find_start(data: bytes | bytearray | memoryview, start: int, *, line_start: bool, requests: bool, responses: bool) -> int:
     """Where the first start line begins, -1 where there is none that is whole.
 
     Args:
@@ -141,7 +141,7 @@ def find_start(data: bytes | memoryview, start: int, *, line_start: bool, reques
                 return at
             continue
         # Without a status code "HTTP/1.x" ends what may be a request line.
-        if not requests:
+        if not requests or bytes(data[max(at - 1, 0) : at]) != b" ":
             continue
         low = max(at - RESYNC_LINE, 0)
         before = bytes(data[low:at])

@@ -19,7 +19,7 @@ from lxml import etree
 from dissector.analysis.model import Image, Job
 from dissector.base.errors import ContentNotKept, UsageError
 from dissector.http.model import HttpMessage
-from dissector.messages import Attachment, Message
+from dissector.messages import Message
 from dissector.output.jobs_text import job_name
 
 __all__ = ["Bodies", "Envelopes", "Folder", "Images", "extension", "safe_name"]
@@ -128,7 +128,7 @@ class Images:
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
         self.empty = 0
-        self._found: list[tuple[int, int, Attachment, Path]] = []
+        self._found: list[tuple[int, int, str, Path]] = []
 
     def __call__(self, message: Message) -> None:
         """Take the next message."""
@@ -141,8 +141,9 @@ class Images:
             except ContentNotKept:
                 self.empty += 1
                 continue
-            # The bytes are on disk now; what stays is where they came from.
-            self._found.append((message.number, place, attachment, held))
+            partial = "" if attachment.content.complete else ".partial"
+            # The attachment itself is let go: its bytes are in the file, and there may be thousands.
+            self._found.append((message.number, place, f".{extension(attachment.real_type)}{partial}", held))
 
     def finish(self, jobs: Iterable[Job], wanted: Sequence[Job] | None = None) -> None:
         """Name the files. ``wanted``: only the images of these jobs."""
@@ -150,12 +151,11 @@ class Images:
         for job in jobs:
             for image in job.images:
                 by_message.setdefault(image.message, []).append((job, image))
-        for number, place, attachment, held in self._found:
+        for number, place, suffix, held in self._found:
             owners = by_message.get(number, [])
             owner = owners[0] if owners else None
             if wanted is not None and not any(job is one for job, _ in owners for one in wanted):
                 continue
-            suffix = f".{extension(attachment.real_type)}" + ("" if attachment.content.complete else ".partial")
             if owner is None:
                 stem = f"message-{number}-part{place}"
             else:

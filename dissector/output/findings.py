@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dissector.base.findings import Finding
 from dissector.output.text import PLAIN, Palette, frames_text, printable
 
-__all__ = ["finding_json", "finding_line", "findings_json"]
+__all__ = ["finding_json", "finding_line", "finding_lines", "findings_json"]
+
+MOST = 25
+"""Findings shown in a row as text; JSON has them all."""
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:
@@ -37,3 +40,16 @@ def finding_line(finding: Finding, paint: Palette = PLAIN) -> str:
     path = f" at {printable(finding.path)}" if finding.path and finding.path not in finding.text else ""
     rule = paint("dim", f"[{finding.rule}]")
     return f"{paint(severity, f'{severity:<5}')}  {printable(finding.text)}{path}{where} {rule}"
+
+
+def finding_lines(findings: Iterable[Finding], paint: Palette = PLAIN, *, most: int = MOST) -> Iterator[str]:
+    """Lines for people: the worst ``most`` findings in their order, then how many more there are."""
+    every = list(findings)
+    shown = every
+    if len(every) > most:
+        places = sorted(range(len(every)), key=lambda place: every[place].severity.rank)[:most]
+        shown = [every[place] for place in sorted(places)]
+    for finding in shown:
+        yield finding_line(finding, paint)
+    if len(every) > most:
+        yield f"and {len(every) - most:,} more (--json has all)"

@@ -13,7 +13,7 @@ from dissector.capture.linktypes import link_name
 from dissector.capture.model import Interface, SourceInfo
 from dissector.http.model import HttpMessage
 from dissector.messages import Message
-from dissector.output.findings import finding_line, findings_json
+from dissector.output.findings import finding_lines, findings_json
 from dissector.output.text import PLAIN, Palette, count, printable, size_text
 from dissector.output.times import duration_text, iso_time
 from dissector.transport.model import TransportStats
@@ -201,8 +201,8 @@ def info_lines(report: Report, paint: Palette = PLAIN) -> Iterator[str]:
     if report.findings:
         yield ""
         yield paint("title", "Findings on the capture")
-        for finding in report.findings:
-            yield f"  {finding_line(finding, paint)}"
+        for line in finding_lines(report.findings, paint):
+            yield f"  {line}"
     if report.notes:
         yield ""
         for note in report.notes:
@@ -256,4 +256,7 @@ def _hosts(report: Report, paint: Palette) -> Iterator[str]:
         if host.types:
             yield f"      types {printable(', '.join(host.types[:6]))}"
         for hosted in host.hosted[:_SHOWN]:
-            yield f"      hosts {printable(', '.join(hosted.types))} at {printable(', '.join(hosted.addresses[:2]))}"
+            places = ", ".join(dict.fromkeys(hosted.addresses[:2]))
+            yield f"      hosts {printable(', '.join(hosted.types))} at {printable(places)}"
+        if len(host.hosted) > _SHOWN:
+            yield f"      hosts {len(host.hosted) - _SHOWN} more services"

@@ -9,7 +9,7 @@ from dissector.analysis.summary import duration, outcome
 from dissector.analysis.words import explain
 from dissector.base.findings import Severity, worst
 from dissector.messages.images import fits
-from dissector.output.findings import finding_line
+from dissector.output.findings import finding_lines
 from dissector.output.table import Column, table
 from dissector.output.text import (
     PLAIN,
@@ -34,15 +34,16 @@ _HEADS = (
     Column("Server", least=9),
     Column("User", least=8),
     Column("Images", right=True),
-    Column("Outcome", least=14),
+    Column("Outcome"),
     Column("Filters", least=10),
     Column("Took", right=True),
     Column("Frame", right=True),
-    Column("Findings", least=8),
+    Column("Findings"),
 )
 _OUTCOME = 6
 _FINDINGS = 10
 _WIDE_ENOUGH = 100
+_USER = 24
 
 
 def job_name(job: Job) -> str:
@@ -94,7 +95,7 @@ def _row(job: Job, name: str) -> list[str]:
         "scan, push" if job.push else job.kind,
         printable(job.device),
         printable(job.server),
-        printable(job.user or job.user_sid or ""),
+        clip(printable(job.user or job.user_sid or ""), _USER),
         _images(job),
         printable(text) + (" (inferred)" if inferred else ""),
         ", ".join(f"{short_uri(f.dialect)} {_filter_word(f.state)}" for f in job.filters),
@@ -119,15 +120,16 @@ def _filter_word(state: str) -> str:
 def _images(job: Job) -> str:
     seen = len(job.images)
     told = job.images_received
+    if told is not None and told < seen and job.completed_by is None:
+        # A status from before the last images is no contradiction.
+        return str(seen)
     return str(seen) if told is None or told == seen else f"{seen} of {told}" if told > seen else f"{seen} ({told})"
 
 
 def _tally(job: Job) -> str:
     counts = [(severity, sum(f.severity is severity for f in job.findings)) for severity in Severity]
     return ", ".join(
-        count(number, severity.value if severity is not Severity.WARN else "warning")
-        for severity, number in counts
-        if number and severity is not Severity.CHAT
+        f"{number} {severity.value}" for severity, number in counts if number and severity is not Severity.CHAT
     )
 
 
@@ -139,8 +141,8 @@ def job_findings(jobs: Iterable[Job], paint: Palette = PLAIN) -> Iterator[str]:
             continue
         yield ""
         yield paint("title", f"{job.kind} job {job_name(job)}: {printable(outcome(job))}")
-        for finding in shown:
-            yield f"  {finding_line(finding, paint)}"
+        for line in finding_lines(shown, paint):
+            yield f"  {line}"
 
 
 # -- the story of one job ----------------------------------------
@@ -180,8 +182,8 @@ def job_story(job: Job, paint: Palette = PLAIN) -> Iterator[str]:
     yield ""
     if job.findings:
         yield paint("title", "Findings")
-        for finding in job.findings:
-            yield f"  {finding_line(finding, paint)}"
+        for line in finding_lines(job.findings, paint):
+            yield f"  {line}"
     else:
         yield "No findings."
 

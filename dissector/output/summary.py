@@ -32,6 +32,8 @@ def summary(message: Message) -> str:
         text = _bare(message)
     else:
         text = "; ".join(piece for piece in _said(message) if piece)
+        if not text and message.request is not None:
+            text = f"answers message {message.request}"
     if message.repeat_of is not None:
         text = f"repeat of {message.repeat_of}" + (f"; {text}" if text else "")
     if not message.complete:
@@ -58,7 +60,8 @@ def _fault(message: Message) -> str:
     fault = message.fault
     assert fault is not None
     name = fault.subcode or fault.code or "fault"
-    return name + (f": {fault.reason.strip()}" if fault.reason.strip() else "")
+    reason = fault.reason.strip()
+    return name + (f": {reason}" if reason and reason != name else "")
 
 
 def _bare(message: Message) -> str:
@@ -306,10 +309,16 @@ def _subscribe(message: Message, body: Field) -> Iterator[str]:
     names = [short_uri(action) for action in actions[:3]]
     yield ", ".join(names) + (f" and {len(actions) - 3} more" if len(actions) > 3 else "")
     sink = text_of(body, "Delivery/NotifyTo/Address")
-    yield f"to {sink}" if sink else ""
+    yield f"to {_place(sink)}" if sink else ""
     yield from _expires(message, body)
     contexts = texts_of(body, "ScanDestinations/ScanDestination/ClientContext")
     yield f"destinations {', '.join(contexts[:3])}" if contexts else ""
+
+
+def _place(url: str) -> str:
+    """Host and port of a URL; a URL that has none as it is."""
+    scheme, mark, rest = url.partition("://")
+    return rest.split("/", 1)[0] if mark and scheme else url
 
 
 def _expires(message: Message, body: Field) -> Iterator[str]:

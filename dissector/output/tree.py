@@ -9,7 +9,7 @@ from dissector.base.origin import ByteRange
 from dissector.catalog.model import ElementDecl, EnumDecl, Field
 from dissector.catalog.registry import ENUMS
 from dissector.messages import Attachment, Message
-from dissector.output.findings import finding_line
+from dissector.output.findings import finding_lines
 from dissector.output.summary import attachment_text, summary
 from dissector.output.text import PLAIN, Palette, count, frames_text, printable
 from dissector.output.times import duration_text, iso_time
@@ -37,11 +37,13 @@ def message_tree(message: Message, paint: Palette = PLAIN, *, origin: bool = Fal
     yield paint("title", title) + (f": {said}" if said else "")
     yield from _transport(message, origin)
     yield from _http(message, origin)
-    yield from _addressing(message)
+    yield from _soap(message)
     if message.headers:
-        yield f"{_STEP}Header blocks"
+        yield f"{_STEP}Header"
         for block in message.headers:
             yield from field_lines(block, 2, paint, message if origin else None)
+    else:
+        yield from _addressing(message)
     if message.body is not None:
         yield f"{_STEP}Body"
         yield from field_lines(message.body, 2, paint, message if origin else None)
@@ -53,8 +55,8 @@ def message_tree(message: Message, paint: Palette = PLAIN, *, origin: bool = Fal
     found = message.all_findings()
     if found:
         yield f"{_STEP}Findings"
-        for finding in found:
-            yield f"{_STEP * 2}{finding_line(finding, paint)}"
+        for line in finding_lines(found, paint):
+            yield f"{_STEP * 2}{line}"
 
 
 def _ranges(ranges: Sequence[ByteRange]) -> str:
@@ -104,13 +106,21 @@ def _reference(label: str, reference: EndpointReference) -> Iterator[str]:
         yield f"{_STEP * 3}{printable(name.local)}: {printable(text)}"
 
 
-def _addressing(message: Message) -> Iterator[str]:
+def _soap(message: Message) -> Iterator[str]:
     if message.envelope is None:
         return
-    envelope, addressing = message.envelope, message.envelope.addressing
+    envelope = message.envelope
     recovered = ", not well-formed" if envelope.recovered else ""
-    yield f"{_STEP}SOAP {envelope.version}, {envelope.encoding}{recovered}"
-    yield f"{_STEP}Addressing {addressing.version or '(none)'}"
+    addressing = f", WS-Addressing {envelope.addressing.version}" if envelope.addressing.version else ""
+    yield f"{_STEP}SOAP {envelope.version}, {printable(envelope.encoding)}{addressing}{recovered}"
+
+
+def _addressing(message: Message) -> Iterator[str]:
+    """Where the header blocks could not be decoded: what is known of addressing all the same."""
+    if message.envelope is None or not message.envelope.addressing.version:
+        return
+    addressing = message.envelope.addressing
+    yield f"{_STEP}Addressing"
     for label, text in (("Action", addressing.action), ("To", addressing.to), ("MessageID", addressing.message_id)):
         if text is not None:
             yield f"{_STEP * 2}{label}: {printable(text)}"

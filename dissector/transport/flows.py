@@ -55,6 +55,9 @@ CHUNK = 32
 HELD = 64
 """Segments of one flow held until it is decided."""
 
+BEHIND = 1 << 20
+"""Bytes of one side that may wait for a gap of the other to be settled."""
+
 FINDINGS = 1000
 """Findings of one conversation; a stream torn to pieces says no more with ten thousand."""
 
@@ -132,12 +135,16 @@ class Pair:
         if s.flags & ACK:
             other.acknowledge(s.ack)
         if s.wire:
-            other.flush()
+            # What one side says while the other's bytes wait behind a gap is most likely the answer to them: it is
+            # handed over after them.
+            if not own.held or other.waiting > BEHIND:
+                other.flush()
             seq = s.seq + 1 if s.flags & SYN else s.seq
             # A keep-alive has one byte of junk just before the expected one (RFC 9293 3.8.4).
             if not (s.wire == 1 and own.started and own.unwrap(seq) == own.next - 1 and not s.flags & (FIN | SYN)):
                 own.segment(seq, s.data, s.wire, s.frame, s.at, s.time)
         if s.flags & FIN:
+            other.release(s.frame, s.time)
             own.fin((s.seq + s.wire + (1 if s.flags & SYN else 0)) & 0xFFFFFFFF, s.frame, s.time)
         if s.flags & RST:
             self.stop(StreamEnd.RESET, s.frame, s.time)
@@ -150,8 +157,10 @@ class Pair:
             side.stop(how, frame, time)
 
     def flush(self) -> None:
-        for side in self.ordered:
-            side.flush()
+        one, two = self.ordered
+        for own, other in ((one, two), (two, one)):
+            if not other.held or own.waiting > BEHIND:
+                own.flush()
 
 
 class FlowTable:

@@ -5,8 +5,8 @@ No clock, no sockets, no HTTP. Rules:
 - the first copy of a byte wins; a later copy that differs is a finding (RFC 9293 3.10.7.4 lets a receiver choose);
 - nothing is filled in: bytes that the capture does not hold become a :class:`Gap`, and decoding goes on behind it;
 - when a gap is given up depends on frames alone, never on how the capture is cut into blocks: when the peer
-  acknowledged the missing bytes and ``Limits.gap_wait_segments`` further segments of the connection came, when more
-  than ``Limits.out_of_order`` bytes wait behind it, or when the direction ends.
+  acknowledged the missing bytes and then either ``Limits.gap_wait_segments`` further segments of the connection or
+  :data:`GAP_WAIT` went by, when more than ``Limits.out_of_order`` bytes wait behind it, or when the direction ends.
 
 Sequence numbers are unwrapped to 64 bits on arrival, so wrap-around is no case anywhere else.
 """
@@ -31,6 +31,9 @@ AHEAD = 1 << 30
 """A segment this far ahead belongs to no window that TCP allows (RFC 7323 2.3): it is not held."""
 TAIL = 16 << 10
 """Delivered bytes kept to compare retransmissions with."""
+GAP_WAIT = 10_000_000
+"""Nanoseconds of capture time after the acknowledgement of missing bytes in which they may still turn up: a capture
+that swaps packets (several receive queues) does so within microseconds."""
 PIECES = 1 << 16
 """Pieces held behind a gap."""
 TRIM = 512
@@ -94,6 +97,7 @@ class Direction:
 
     __slots__ = (
         "_acked_frames",
+        "_acked_time",
         "_cut_reported",
         "_fin",
         "_given_up",
@@ -101,6 +105,7 @@ class Direction:
         "_last_time",
         "_limits",
         "_pending",
+        "_pending_bytes",
         "_pending_start",
         "_report",
         "_tail",
@@ -134,12 +139,14 @@ class Direction:
         self._report = report
         self._held_bytes = 0
         self._acked_frames = 0
+        self._acked_time = 0
         self._fin: int | None = None
         self._tail: deque[tuple[int, bytes]] = deque()
         self._tail_bytes = 0
         self._given_up: deque[tuple[int, int]] = deque(maxlen=LATE)
         self._pending: list[memoryview] = []
         self._pending_start = 0
+        self._pending_bytes = 0
         self._cut_reported = False
         self._last_time = 0
 
@@ -222,10 +229,18 @@ class Direction:
         if self.ended is not None or (not self.held and self._fin is None):
             return
         if self.acked > self.next:
+            if not self._acked_frames:
+                self._acked_time = time
             self._acked_frames += 1
-            if self._acked_frames > self._limits.gap_wait_segments:
+            if self._acked_frames > self._limits.gap_wait_segments or time > self._acked_time + GAP_WAIT:
                 self._give_up(frame)
                 self._finish_if_due(frame, time)
+
+    def release(self, frame: int, time: int) -> None:
+        """The peer closed its side: what it acknowledged and is missing will not come any more."""
+        while self.held and self.held[0].start <= self.acked:
+            self._give_up(frame)
+        self._finish_if_due(frame, time)
 
     def stop(self, how: StreamEnd, frame: int, time: int) -> None:
         """No more segments: release what is held, with gaps, and end."""
@@ -257,10 +272,15 @@ class Direction:
         """Hand over what was delivered since the last call, as one run."""
         if not self._pending:
             return
-        pending, self._pending = self._pending, []
+        pending, self._pending, self._pending_bytes = self._pending, [], 0
         data = pending[0] if len(pending) == 1 else b"".join(pending)
         self.consumer.data(Run(self._pending_start, data, self.frames))
         self._trim()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes delivered that were not handed over yet."""
+        return self._pending_bytes
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -270,6 +290,7 @@ class Direction:
             if not self._pending:
                 self._pending_start = offset
             self._pending.append(piece.data)
+            self._pending_bytes += len(piece.data)
             self.frames.add(offset, len(piece.data), piece.frame, piece.at, piece.time)
             self._tail.append((piece.start, bytes(piece.data[-TAIL:])))
             self._tail_bytes += len(piece.data)
@@ -313,6 +334,9 @@ class Direction:
         if count:
             del self.held[:count]
             self._acked_frames = 0
+            if not self.held:
+                # What the peer said meanwhile waits for these bytes (see Pair.segment).
+                self.flush()
             self._finish_if_due(frame, time)
 
     def _give_up(self, frame: int) -> None:

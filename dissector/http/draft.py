@@ -1,0 +1,227 @@
+"""A message under way: what was read of it so far, and the making of the :class:`HttpMessage` in the end."""
+
+from __future__ import annotations
+
+from dissector.base.findings import rule
+from dissector.base.limits import Limits
+from dissector.base.origin import FrameMap, Gap, Origin, RangeMap, StreamRef
+from dissector.http.body import BodyReader
+from dissector.http.chunked import ChunkedReader
+from dissector.http.content import Content
+from dissector.http.head import BARE_LF, BodyPlan, fields_of, parse_headers
+from dissector.http.headers import list_items, parse_media_type
+from dissector.http.model import BodyPolicy, HttpMessage, Part
+from dissector.http.multipart import PARAMETER
+from dissector.http.pairing import Answer, Request
+from dissector.http.report import Report
+from dissector.http.start import StartLine
+
+__all__ = ["Draft"]
+
+SMALL = 64 << 10
+"""Body bytes up to this size are copied out of the run, larger ones are passed as a view."""
+
+MAX_PIECES = 100_000
+"""Pieces of a body's origin (chunks); with more, only the whole has a place (a chunk of one byte costs 100)."""
+
+HEADERS_LIMIT = rule("http.headers-limit", "warn", "the head has more header lines than are kept")
+
+
+class Draft:
+    """A message under way.
+
+    Args:
+        head: raw bytes of the head, with the empty line unless it is cut.
+        start: stream offset of the first byte.
+        line: the start line.
+        first: where the header lines begin in ``head``.
+        stop: where they end.
+        limits: bounds.
+
+    Attributes:
+        complete: nothing is known to be missing, apart from ``gaps``.
+        passed: bytes of the body that went by, missing ones included.
+        lengths: further ends of the body to try, see :class:`~dissector.http.head.BodyPlan`.
+        answer: of a final response: its place among the answers.
+        interim: of an interim response (1xx): the request, where known.
+    """
+
+    __slots__ = (
+        "_exact",
+        "_media",
+        "_ranges",
+        "answer",
+        "body",
+        "chunked",
+        "complete",
+        "fields",
+        "gaps",
+        "head",
+        "headers",
+        "interim",
+        "lengths",
+        "limits",
+        "line",
+        "passed",
+        "report",
+        "start",
+    )  # fmt: skip
+
+    def __init__(self, head: bytes, start: int, line: StartLine, first: int, stop: int, limits: Limits) -> None:
+        self.start = start
+        self.head = head
+        self.line = line
+        self.limits = limits
+        report = self.report = Report()
+        if line.problem is not None:
+            report(line.problem, offset=start)
+        headers = self.headers = parse_headers(head[:stop].decode("latin-1"), first, report, start)
+        if head[first - 2 : first] != b"\r\n":
+            report(BARE_LF, offset=start + first - 1)
+        if stop == len(head) - 1:
+            report(BARE_LF, offset=start + stop)
+        fields = self.fields = fields_of(headers)
+        if len(headers) > limits.headers:
+            report(HEADERS_LIMIT, f"the head has {len(headers)} header lines", offset=start)
+            del headers[limits.headers :]
+        self._media = parse_media_type(fields.content_type[0]) if fields.content_type else None
+        self.gaps: list[Gap] = []
+        self.body: BodyReader | None = None
+        self.chunked: ChunkedReader | None = None
+        self.lengths: tuple[int | None, ...] = ()
+        self.answer: Answer | None = None
+        self.interim: Request | None = None
+        self.passed = 0
+        self.complete = True
+        self._exact = True
+        self._ranges: RangeMap | None = None
+
+    @property
+    def request(self) -> Request | None:
+        """Of a response: the request that it answers, where that is known by now."""
+        return self.answer.request if self.answer is not None else self.interim
+
+    @property
+    def transferred(self) -> int:
+        """Bytes of the body there are."""
+        return self.body.transferred if self.body is not None else 0
+
+    # -- body ----------------------------------------------------------------------------------------------------
+
+    def open_body(self, plan: BodyPlan, policy: BodyPolicy) -> None:
+        """There is a body."""
+        fields = self.fields
+        codings = [c for c in list_items(fields.content_encoding) if c != "identity"] if fields.content_encoding else []
+        codings.extend(plan.codings)
+        self._ranges = RangeMap()
+        self.body = BodyReader(self._media or parse_media_type(""), codings, policy, self.limits, self.report)
+        if plan.chunked:
+            self.chunked = ChunkedReader(self._chunks, self.limits, self.report)
+
+    def data(self, data: bytes | memoryview, base: int, pos: int, end: int) -> None:
+        """Body bytes ``data[pos:end]``; ``base + pos`` is the stream offset of the first."""
+        assert self.body is not None
+        assert self._ranges is not None
+        self._ranges.add(self.body.transferred, base + pos, end - pos)
+        self.passed += end - pos
+        self.body.write(bytes(data[pos:end]) if end - pos <= SMALL else memoryview(data)[pos:end])
+
+    def _chunks(self, data: bytes | memoryview, ranges: list[tuple[int, int]]) -> None:
+        """Data of chunks, and the stream ranges (start, length) it came from."""
+        assert self.body is not None
+        assert self._ranges is not None
+        at = self.body.transferred
+        pieces = self._ranges.pieces
+        if len(pieces) + len(ranges) > MAX_PIECES or not self._exact:
+            start = pieces[0][1] if pieces else ranges[0][0]
+            pieces[:] = [(0, start, ranges[-1][0] + ranges[-1][1] - start)]
+            self._exact = False
+        else:
+            # Chunks never touch; only the first of these can go on with the last one of the call before.
+            start, length = ranges[0]
+            self._ranges.add(at, start, length)
+            at += length
+            for start, length in ranges[1:]:
+                pieces.append((at, start, length))
+                at += length
+        self.body.write(data)
+
+    def hole(self, gap: Gap) -> None:
+        """Bytes of the body are missing here."""
+        self.gaps.append(gap)
+        self.passed += gap.length
+        if self.body is not None:
+            self.body.gap(gap.length, gap.reason)
+
+    # -- result --------------------------------------------------------------------------------------------------
+
+    def message(self, stream: StreamRef, end: int, frames: FrameMap, trigger: int) -> HttpMessage:
+        """The message.
+
+        Args:
+            stream: the direction.
+            end: stream offset of its end.
+            frames: of its bytes.
+            trigger: see :class:`HttpMessage`.
+        """
+        line, numbers, times = self.line, frames.frames, frames.times
+        first, last = 0, len(numbers) - 1
+        if not numbers or not numbers[0] or not numbers[last]:
+            # A gap is an entry with frame 0.
+            seen = [i for i, number in enumerate(numbers) if number]
+            first, last = (seen[0], seen[-1]) if seen else (-1, -1)
+        parts: list[Part] = []
+        digest = None
+        if self.body is not None:
+            assert self._ranges is not None
+            origin = Origin(stream, self._ranges, frames, self.body.transferred, self._exact)
+            body, parts, digest = self.body.finish(origin, complete=self.complete)
+        else:
+            body = Content(complete=self.complete, data=b"")
+        message = HttpMessage(
+            is_request=not line.status,
+            stream=stream,
+            version=line.version,
+            headers=self.headers,
+            head=self.head,
+            origin=Origin.whole(stream, self.start, end, frames),
+            body=body,
+            method=line.method,
+            target=line.target,
+            status=line.status,
+            reason=line.reason,
+            transferred=self.transferred,
+            body_sha256=digest,
+            parts=parts,
+            first_frame=numbers[first] if last >= 0 else 0,
+            last_frame=numbers[last] if last >= 0 else 0,
+            first_time=times[first] if last >= 0 else 0,
+            last_time=times[last] if last >= 0 else 0,
+            trigger=trigger,
+            complete=self.complete and not self.gaps,
+            gaps=self.gaps,
+        )
+        media = self._media
+        if media is not None:
+            message.media_type, message.parameters = media.value, dict(media.parameters)
+            if media.problems:
+                self.report(PARAMETER, f"Content-Type has {', '.join(media.problems)}", offset=self.start)
+        if self.chunked is not None and self.chunked.trailers:
+            self._trailers(message, self.chunked)
+        if self.answer is not None:
+            self.answer.message = message
+        request = self.request
+        if request is not None:
+            message.answers = request.offset
+        if self.report.any:
+            message.findings = self.report.findings(frames, (message.first_frame,) if message.first_frame else ())
+        return message
+
+    def _trailers(self, message: HttpMessage, chunked: ChunkedReader) -> None:
+        text = bytes(chunked.trailers).decode("latin-1")
+        message.trailers = parse_headers(text, 0, self.report, chunked.trailer_start)
+        if len(message.trailers) > self.limits.headers:
+            self.report(
+                HEADERS_LIMIT, f"the trailer has {len(message.trailers)} lines", offset=chunked.trailer_start
+            )
+            del message.trailers[self.limits.headers :]

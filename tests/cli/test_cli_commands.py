@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from dissector.output.jsontext import schema
+
+ERRORS = "dsm-completed-with-errors.pcapng"
+PULL = "scan-pull-events.pcapng"
+
+
+def valid(text: str, name: str):
+    data = json.loads(text)
+    jsonschema.Draft202012Validator(schema(name)).validate(data)
+    return data
+
+
+# -- jobs -----------------------------------------------------------------------------------------------------------
+
+
+def test_jobs(cli, pcap):
+    result = cli("jobs", pcap(ERRORS))
+    assert result.code == 0
+    assert "Completed with errors" in result.out.splitlines()[1]
+    assert "FileShareAccessDenied (the server has no right" in result.out
+    assert "\x1b" not in result.out
+    assert result.err == ""
+
+
+def test_jobs_exit_code_tells_findings_of_severity_error(cli, pcap):
+    result = cli("jobs", pcap("dsm-wrong-end-state.pcapng"))
+    assert result.code == 1
+    assert "job.completed-state" in result.out
+
+
+def test_jobs_json(cli, pcap):
+    data = valid(cli("jobs", "--json", pcap(ERRORS)).out, "dsmshark.jobs/1")
+    (job,) = data["jobs"]
+    assert (job["kind"], job["completed_state"], job["completed_by"]) == ("post-scan", "Completed", "event")
+    assert [image["document_id"] for image in job["images"]] == [1, 2, 3]
+    assert all(len(image["sha256"]) == 64 for image in job["images"])
+    assert job["timeline"][0]["message"] == "CreatePostScanJobRequest"
+
+
+def test_story_of_one_job(cli, pcap):
+    job = valid(cli("jobs", "--json", pcap(PULL)).out, "dsmshark.jobs/1")["jobs"][0]
+    result = cli("jobs", "--job", job["id"], pcap(PULL))
+    assert result.out.startswith(f"scan job {job['id']}\n")
+    assert "RetrieveImageResponse" in result.out
+
+
+def test_a_prefix_that_fits_two_jobs_lists_them(cli, pcap):
+    result = cli("jobs", "--job", "1", pcap(PULL))
+    assert result.code == 2
+    assert result.err == "dsmshark: 2 jobs have an id that begins with 1: scan 17, scan 18\n"
+    missing = cli("jobs", "--job", "zz", pcap(PULL))
+    assert missing.code == 2
+    assert missing.err == "dsmshark: no job's id begins with zz; there are 17, 18\n"
+
+
+# -- read -----------------------------------------------------------------------------------------------------------
+
+
+def test_read(cli, pcap):
+    result = cli("read", pcap(ERRORS))
+    lines = result.out.splitlines()
+    assert lines[0].split()[:3] == ["No.", "Time", "Source"]
+    assert any("SendImageRequest" in line and "image 1 (jfif, 9.6 KiB)" in line for line in lines)
+    assert [int(line.split()[0]) for line in lines[1:]] == list(range(1, len(lines)))
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        (["--kind", "event"], 4),
+        (["--service", "dsp", "--kind", "request"], 5),
+        (["--service", "WS-Eventing"], 2),
+        (["--host", "192.0.2.10"], 24),
+        (["--host", "192.0.2.99"], 0),
+        (["--stream", "0", "--kind", "request"], 7),
+    ],
+)
+def test_read_filters(cli, pcap, options, count):
+    result = cli("read", "--ndjson", *options, pcap(ERRORS))
+    assert len(result.out.splitlines()) == count
+
+
+def test_read_of_one_job_holds_its_answers_too(cli, pcap):
+    result = cli("read", "--ndjson", "--job", "17", pcap(PULL))
+    messages = [json.loads(line) for line in result.out.splitlines()]
+    assert {"CreateScanJobRequest", "RetrieveImageResponse", "JobEndStateEvent", "HTTP 202"} <= {
+        message["message"] for message in messages
+    }
+    assert "18" not in {str((message["fields"] or {}).get("job_id")) for message in messages}
+
+
+def test_ndjson(cli, pcap):
+    for line in cli("read", "--ndjson", pcap(ERRORS)).out.splitlines():
+        message = valid(line, "dsmshark.message/1")
+    assert message["message"] == "HTTP 202"
+
+
+def test_json(cli, pcap):
+    data = valid(cli("read", "--json", pcap(ERRORS)).out, "dsmshark.messages/1")
+    sent = [m for m in data["messages"] if m["message"] == "SendImageRequest"]
+    assert sent[0]["fields"]["document_description"] == {"document_id": 1, "format": "jfif"}
+    assert sent[0]["attachments"][0]["real_type"] == "jfif"
+
+
+def test_json_without_messages_is_json(cli, pcap):
+    data = valid(cli("read", "--json", "--kind", "fault", pcap(ERRORS)).out, "dsmshark.messages/1")
+    assert data["messages"] == []
+
+
+def test_tree_with_origin(cli, pcap):
+    text = cli("read", "-V", "--origin", "--kind", "event", pcap(ERRORS)).out
+    assert "JobCompletedState: Completed  (normal end)  <" in text
+    assert "Content-Type: " in text
+    plain = cli("read", "-V", "--kind", "event", pcap(ERRORS)).out
+    assert "JobCompletedState: Completed  (normal end)\n" in plain
+
+
+@pytest.mark.parametrize(("style", "first"), [("relative", "0.000"), ("delta", "0.000000"), ("absolute", "2026-")])
+def test_times(cli, pcap, style, first):
+    line = cli("read", "--time", style, pcap(PULL)).out.splitlines()[1]
+    assert f" {first}" in line
+
+
+def test_colours(cli, pcap, monkeypatch):
+    assert "\x1b[35m" in cli("read", "--color", "always", pcap(ERRORS)).out
+    assert "\x1b" not in cli("read", "--color", "never", pcap(ERRORS)).out
+
+
+def test_output_file(cli, pcap, tmp_path):
+    target = tmp_path / "jobs.json"
+    result = cli("jobs", "--json", "-o", str(target), pcap(ERRORS))
+    assert result.out == ""
+    valid(target.read_text(), "dsmshark.jobs/1")
+
+
+def test_the_capture_is_never_overwritten(cli, tmp_path, pcap):
+    copy = tmp_path / "a.pcapng"
+    copy.write_bytes(Path(pcap(ERRORS)).read_bytes())
+    result = cli("read", "-o", str(copy), str(copy))
+    assert result.code == 2
+    assert copy.read_bytes() == Path(pcap(ERRORS)).read_bytes()
+
+
+# -- events, info, rules -----------------------------------------------------------------------------------------------
+
+
+def test_events(cli, pcap):
+    text = cli("events", pcap(ERRORS)).out
+    assert "JobCompletedState: Completed" in text
+    assert "answer: HTTP 202, subscription 1, job " in text
+    data = valid(cli("events", "--json", pcap(ERRORS)).out, "dsmshark.events/1")
+    assert [event["event"] for event in data["events"]] == ["PostScanJobStatusEvent"] * 3 + ["PostScanJobEndStateEvent"]
+    end = data["events"][-1]["fields"]["post_scan_job_end_state"]
+    assert end["job_completed_state"] == "Completed"
+
+
+def test_info(cli, pcap):
+    text = cli("info", pcap(ERRORS)).out
+    assert "192.0.2.10  discovery client, event sink, DSM device" in text
+    assert "serves WS-Transfer, WS-Eventing, WS-DSP on port 5362" in text
+    data = valid(cli("info", "--json", pcap(ERRORS)).out, "dsmshark.info/1")
+    assert data["jobs"] == [{"kind": "post-scan", "count": 1}]
+    assert data["packets"]["total"] > 0
+
+
+def test_rules(cli):
+    data = valid(cli("rules", "--json").out, "dsmshark.rules/1")
+    ids = [rule["id"] for rule in data["rules"]]
+    assert ids == sorted(ids)
+    assert {"job.image-incomplete", "udp.not-soap"} <= set(ids)
+    assert "job.image-incomplete" in cli("rules").out
+
+
+# -- export ---------------------------------------------------------------------------------------------------------
+
+
+def test_export_images(cli, pcap, tmp_path):
+    job = json.loads(cli("jobs", "--json", pcap(ERRORS)).out)["jobs"][0]
+    result = cli("export", "images", pcap(ERRORS), "-o", str(tmp_path / "out"))
+    assert result.code == 0
+    assert "hold people's documents" in result.err
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "out").iterdir()}
+    short = job["id"][:8]
+    endings = ("jpg", "png", "tif")
+    assert files == {
+        f"post-scan-{short}-doc{image['document_id']}.{ending}": image["sha256"]
+        for image, ending in zip(job["images"], endings, strict=True)
+    }
+
+
+def test_export_overwrites_only_when_asked(cli, pcap, tmp_path):
+    cli("export", "images", pcap(PULL), "-o", str(tmp_path))
+    victim = sorted(tmp_path.iterdir())[0]
+    victim.write_bytes(b"mine")
+    again = cli("export", "images", pcap(PULL), "-o", str(tmp_path))
+    assert again.code == 2
+    assert victim.read_bytes() == b"mine"
+    assert "left as they are: 2 files" in again.err
+    assert cli("export", "images", pcap(PULL), "-o", str(tmp_path), "--force").code == 0
+    assert victim.read_bytes() != b"mine"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_export_messages_and_bodies(cli, pcap, tmp_path):
+    raw, pretty, bodies = tmp_path / "raw", tmp_path / "pretty", tmp_path / "bodies"
+    assert cli("export", "messages", pcap(PULL), "-o", str(raw)).code == 0
+    assert cli("export", "messages", "--pretty", pcap(PULL), "-o", str(pretty)).code == 0
+    assert cli("export", "bodies", pcap(PULL), "-o", str(bodies)).code == 0
+    names = sorted(path.name for path in raw.iterdir())
+    assert names == sorted(path.name for path in pretty.iterdir())
+    create = next(name for name in names if "CreateScanJobRequest" in name)
+    assert len((pretty / create).read_text().splitlines()) > len((raw / create).read_text().splitlines())
+    assert any(path.suffix == ".mime" for path in bodies.iterdir())
+
+
+# -- wrong use, wrong input -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "says"),
+    [
+        ([], 2, "required"),
+        (["frobnicate"], 2, "invalid choice"),
+        (["jobs"], 2, "FILE"),
+        (["jobs", "/nonexistent.pcap"], 3, "/nonexistent.pcap"),
+        (["jobs", "--limit", "nope=1", "x"], 2, "there is no limit"),
+        (["jobs", "--limit", "xml=many", "x"], 2, "needs a number"),
+        (["read", "--service", "nope", "x"], 2, "there is no service"),
+        (["read", "--host", "nope", "x"], 2, "IP address"),
+        (["crosscheck", "-"], 2, "standard input"),
+        (["jobs", "-", "-"], 2, "only once"),
+    ],
+)
+def test_one_sentence_and_an_exit_code(cli, argv, code, says):
+    result = cli(*argv)
+    assert result.code == code
+    assert result.out == ""
+    assert result.err.startswith("dsmshark: ")
+    assert result.err.count("\n") == 1
+    assert says in result.err
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no capture", b"\xd4\xc3\xb2\xa1", b"\x0a\x0d\x0d\x0a" + b"\xff" * 40, bytes(2000)]
+)
+def test_input_that_is_no_capture(cli, tmp_path, content):
+    bad = tmp_path / "bad.pcap"
+    bad.write_bytes(content)
+    for command in (["jobs"], ["read"], ["events"], ["info"], ["export", "images", "-o", str(tmp_path / "out")]):
+        result = cli(*command, str(bad))
+        assert result.code == 3
+        assert result.err.count("\n") == 1
+        assert "bad.pcap" in result.err
+
+
+def test_an_unexpected_error_is_one_sentence(cli, pcap, monkeypatch):
+    def broken(*args, **more):
+        raise ZeroDivisionError("oops\x1b[2J")
+
+    monkeypatch.setattr("dissector.cli.jobs.opened", broken)
+    result = cli("jobs", pcap(PULL))
+    assert (result.code, result.err) == (
+        3, "dsmshark: internal error: ZeroDivisionError: oops\\x1b[2J (--debug shows where)\n",
+    )  # fmt: skip
+    with pytest.raises(ZeroDivisionError):
+        cli("jobs", "--debug", pcap(PULL))
+
+
+def test_a_limit_changes_what_is_read(cli, pcap):
+    result = cli("read", "--ndjson", "--limit", "xml=200", pcap(ERRORS))
+    assert result.code == 1
+    assert "soap.no-body" in result.out
+
+
+# -- whole processes -------------------------------------------------------------------------------------------
+
+
+def dsmshark(*argv: str, **more) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-m", "dissector", *argv], capture_output=True, timeout=60, **more)
+
+
+def test_help_and_version_import_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from dissector.cli import main\n"
+        "for argv in (['--help'], ['--version'], ['jobs', '--help']):\n"
+        "    assert main(argv) == 0\n"
+        "heavy = {'numpy', 'lxml', 'scapy', 'pyshark', 'dissector.reader', 'dissector.catalog'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_standard_input(pcap):
+    data = Path(pcap(ERRORS)).read_bytes()
+    done = dsmshark("read", "--ndjson", "--job", "e", "-", input=data)
+    whole = dsmshark("jobs", "--json", "-", input=data)
+    assert whole.returncode == 0
+    job = json.loads(whole.stdout)["jobs"][0]
+    of_job = dsmshark("read", "--ndjson", "--job", job["id"], "-", input=data)
+    assert of_job.returncode == 0
+    assert len(of_job.stdout.splitlines()) > len(job["timeline"])
+    assert done.returncode in (0, 2)
+
+
+def test_a_closed_pipe_is_silent(pcap):
+    command = f"'{sys.executable}' -m dissector read -V '{pcap(ERRORS)}' | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60)
+    assert done.stdout.startswith(b"Message 1")
+    assert done.stderr == b""
+
+
+def test_a_terminal_without_utf8_gets_escapes(pcap):
+    done = dsmshark("read", pcap(ERRORS), env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert b"\\u201c" in done.stdout

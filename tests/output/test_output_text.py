@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dissector.output.jsontext import dumps
+from dissector.output.table import Column, table
+from dissector.output.text import Palette, clip, frames_text, host_of, printable, short_id, size_text, width
+from dissector.output.times import Clock, duration_text, iso_time, seconds_text
+
+NOON = 1_764_417_901_123_456_789
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("plain", "plain"),
+        ("größe 日本", "größe 日本"),
+        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+        ("a\tb\r\nc", "a\\tb\\r\\nc"),
+        ("\u202etxt.exe", "\\u202etxt.exe"),
+        ("a\u200bb\ufeff", "a\\u200bb\\ufeff"),
+        ("\x9b2J", "\\x9b2J"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_shown_as_an_escape(given, shown):
+    assert printable(given) == shown
+
+
+@given(st.text())
+def test_nothing_harmful_is_left(text):
+    shown = printable(text)
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or 0x202A <= ord(c) <= 0x202E for c in shown)
+    assert printable(shown) == shown
+
+
+@given(st.text())
+def test_json_is_ascii_without_controls(text):
+    shown = dumps({"a": text})
+    assert shown.isascii()
+    assert shown.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("ns", "digits", "text"),
+    [
+        (NOON, 6, "2025-11-29T12:05:01.123456Z"),
+        (NOON, 9, "2025-11-29T12:05:01.123456789Z"),
+        (NOON, 3, "2025-11-29T12:05:01.123Z"),
+        (NOON, 0, "2025-11-29T12:05:01Z"),
+        (NOON, 12, "2025-11-29T12:05:01.123456789Z"),
+        (0, 6, "1970-01-01T00:00:00.000000Z"),
+        (1 << 62, 0, "2116-02-20T23:53:38Z"),
+        (10**20 * 9, 0, "@900000000000Z"),
+    ],
+)
+def test_iso_time(ns, digits, text):
+    assert iso_time(ns, digits) == text
+
+
+def test_no_time_is_none():
+    assert iso_time(None) is None
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (None, "–"), (1_500, "2 µs"), (7_000_000, "7 ms"), (4_200_000_000, "4.2 s"), (125 * 10**9, "2 min 05 s"),
+        (3720 * 10**9, "1 h 02 min"), (10**9 * 86400 * 3, "3 d 0 h"),
+    ],
+)  # fmt: skip
+def test_duration(ns, text):
+    assert duration_text(ns) == text
+
+
+def test_clock_styles():
+    relative, delta, absolute = Clock("relative", 10**9), Clock("delta"), Clock("absolute")
+    assert [relative(t) for t in (10**9, 2 * 10**9 + 5000)] == ["0.000000", "1.000005"]
+    assert relative(5 * 10**8) == "-0.500000"
+    assert [delta(t, 3) for t in (10**9, 3 * 10**9)] == ["0.000", "2.000"]
+    assert absolute(0, 0) == "1970-01-01T00:00:00Z"
+    assert seconds_text(-1, 9) == "-0.000000001"
+
+
+@pytest.mark.parametrize(
+    ("frames", "text"),
+    [((), ""), ((4,), "4"), ((4, 5, 6, 9), "4-6, 9"), (tuple(range(1, 30, 2)), "1, 3, 5, 7, 9, 11, … 29")],
+)
+def test_frames(frames, text):
+    assert frames_text(frames) == text
+
+
+def test_short_names():
+    assert short_id("urn:uuid:264A19BF-0000-4000-8000-000000000000") == "264A19BF"
+    assert short_id("17") == "17"
+    assert short_id("x" * 40) == "x" * 15 + "…"
+    assert (host_of("192.0.2.1:80"), host_of("[2001:db8::1]:80"), host_of("2001:db8::1")) == (
+        "192.0.2.1", "2001:db8::1", "2001:db8::1",
+    )  # fmt: skip
+    assert (size_text(812), size_text(24_883), size_text(5 << 30)) == ("812 B", "24.3 KiB", "5.0 GiB")
+
+
+def test_widths_count_columns():
+    assert width("日本") == 4
+    assert clip("日本語", 5) == "日本…"
+    assert width("e\u0301") == 1
+
+
+def test_a_table_cuts_only_what_may_be_cut():
+    lines = table([Column("Id"), Column("Long", least=4), Column("Empty")], [["12345678", "x" * 50, ""]], 20)
+    assert lines == ["Id        Long", "12345678  xxxxxxxxx…"]
+
+
+def test_colours_only_where_asked():
+    assert Palette(False)("error", "x") == "x"
+    assert Palette(True)("error", "x") == "\x1b[31;1mx\x1b[0m"
