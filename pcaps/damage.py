@@ -46,7 +46,7 @@ def lost_segment(first: int = 13) -> bytes:
 
 def lost_head() -> bytes:
     frames = frames_of(dsm_completed())
-    gone = next(n for n, f in enumerate(frames) if b'Content-Type: multipart/related' in f.data)
+    gone = next(n for n, f in enumerate(frames) if b"Content-Type: multipart/related" in f.data)
     return write_pcap([f for n, f in enumerate(frames) if n != gone])
 
 
@@ -174,23 +174,28 @@ def quirks() -> bytes:
         return head, body[: body.rindex(b"\r\n--")]
 
     def loose_header(head: bytes, body: bytes) -> tuple[bytes, bytes]:
-        head = head.replace(b"User-Agent: WSDAPI", b"User-Agent: WSDAPI\r\n  (folded)").replace(b'start="<root@wsd>"; ', b"")
+        head = head.replace(b"User-Agent: WSDAPI", b"User-Agent: WSDAPI\r\n  (folded)").replace(
+            b'start="<root@wsd>"; ', b""
+        )
         return head.replace(b'start-info="', b'startinfo="'), body.replace(
             b'Content-Type: application/xop+xml; charset=UTF-8; type="application/soap+xml"',
             b"Content-Type: application/xop+xml; type=application/soap+xml\r\n   charset=UTF-8",
         )
+
+    def misspelt(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        return head, body.replace(wsd.DSP.encode(), b"https" + wsd.DSP[4:].encode())
+
+    def in_utf16(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        return head, body.decode().replace('encoding="utf-8"', 'encoding="utf-16"').encode("utf-16")
 
     edit(images[0], no_line_end)
     edit(images[2], no_final_boundary)
     edit(images[3], loose_header)
     for turn in story.turns:
         if b"EndPostScanJob</wsa:Action>" in turn.data:
-            edit(story.turns.index(turn), lambda head, body: (head, body.replace(wsd.DSP.encode(), b"https" + wsd.DSP[4:].encode())))
+            edit(story.turns.index(turn), misspelt)
         elif b"PostScanJobEndStateEvent</wsa:Action>" in turn.data:
-            edit(
-                story.turns.index(turn),
-                lambda head, body: (head, body.decode().replace('encoding="utf-8"', 'encoding="utf-16"').encode("utf-16")),
-            )
+            edit(story.turns.index(turn), in_utf16)
     return write_pcap(frames_of(story))
 
 

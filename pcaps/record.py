@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def lay() -> None:
         # Without segmentation offload the frames are those of a real network.
         subprocess.run(
             ["ip", "netns", "exec", name, "ethtool", "-K", "dsm0", "tso", "off", "gso", "off", "gro", "off"],
-            check=False, capture_output=True,
+            check=False,
+            capture_output=True,
         )
 
 
@@ -141,9 +143,22 @@ def pump(sender: socket.socket, receiver: socket.socket, data: bytes) -> None:
 
 def record(name: str, story: Story) -> None:
     target = HERE / f"{name}.pcapng"
-    raw = Path("/tmp") / f"{name}.pcap"
+    raw = Path(tempfile.gettempdir()) / f"{name}.pcap"
     first = next(iter(NAMESPACES))
-    command = ["ip", "netns", "exec", first, "tcpdump", "--immediate-mode", "-i", "dsm0", "-U", "-w", str(raw), "tcp or udp"]
+    command = [
+        "ip",
+        "netns",
+        "exec",
+        first,
+        "tcpdump",
+        "--immediate-mode",
+        "-i",
+        "dsm0",
+        "-U",
+        "-w",
+        str(raw),
+        "tcp or udp",
+    ]
     listener = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert listener.stderr is not None
     while "listening on" not in listener.stderr.readline():

@@ -225,13 +225,13 @@ class Story:
             gaps = message.http.gaps if message.http is not None else []
             missing = sum(gap.length for gap in gaps)
             if not message.complete:
-                around = [f for gap in gaps for f in (gap.before, gap.after) if f]
+                edges = [f for gap in gaps for f in (gap.before, gap.after) if f]
                 self.find(
                     IMAGE_INCOMPLETE,
                     f"image {document_id} could not be read: the head of its MIME part is among "
                     f"{size_text(missing)} missing from the capture"
-                    + (f" between frames {around[0]} and {around[-1]}" if len(around) > 1 else ""),
-                    *(around or [frame]),
+                    + (f" between frames {edges[0]} and {edges[-1]}" if len(edges) > 1 else ""),
+                    *(edges or [frame]),
                 )
             return Image(
                 document_id, declared, None, "", 0, None, message.complete, (frame,) if frame else (),

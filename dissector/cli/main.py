@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see :class:`~dissector.base.errors.ExitCode`.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Closed by the caller (``2>&-``): what would be said there is lost, and nothing else.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -48,6 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _say(str(error))
         return int(error.exit_code)
+    except OSError as error:
+        # The input's errors are DsmsharkErrors by now: this is our own output, such as a full disk.
+        if debug:
+            raise
+        _abandon_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"{where}cannot write: {error.strerror or error}")
+        return int(ExitCode.UNREADABLE)
     except MemoryError:
         _say("out of memory; see “dsmshark --help” for the limits that bound it")
         return int(ExitCode.UNREADABLE)
@@ -61,11 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _say(text: str) -> None:
     from dissector.output.text import printable
 
-    print(f"dsmshark: {printable(text)}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(f"dsmshark: {printable(text)}", file=sys.stderr)
 
 
 def _abandon_stdout() -> None:
-    """The reader of our output is gone: nothing is left to say, and the interpreter must not try at exit."""
+    """Nothing more can be written to standard output, and the interpreter must not try at exit."""
     try:
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, sys.stdout.fileno())

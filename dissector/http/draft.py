@@ -221,7 +221,5 @@ class Draft:
         text = bytes(chunked.trailers).decode("latin-1")
         message.trailers = parse_headers(text, 0, self.report, chunked.trailer_start)
         if len(message.trailers) > self.limits.headers:
-            self.report(
-                HEADERS_LIMIT, f"the trailer has {len(message.trailers)} lines", offset=chunked.trailer_start
-            )
+            self.report(HEADERS_LIMIT, f"the trailer has {len(message.trailers)} lines", offset=chunked.trailer_start)
             del message.trailers[self.limits.headers :]

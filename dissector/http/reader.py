@@ -315,9 +315,7 @@ class MessageReader:
         offset = at + len(head)
         request, status = draft.request, line.status
         method = request.method if request else None
-        plan = plan_body(
-            draft.fields, status=status, version=line.version, method=method, report=draft.report, base=at
-        )
+        plan = plan_body(draft.fields, status=status, version=line.version, method=method, report=draft.report, base=at)
         if status == 101 or (method == "CONNECT" and 200 <= status < 300):
             draft.report(TUNNEL, offset=offset)
             self._finish(offset)

@@ -124,7 +124,9 @@ def begins_message(prefix: bytes, *, request: bool) -> bool | None:
     return None if any(word.startswith(prefix) for word in _METHODS_SP) else False
 
 
-def find_start(data: bytes | bytearray | memoryview, start: int, *, line_start: bool, requests: bool, responses: bool) -> int:
+def find_start(
+    data: bytes | bytearray | memoryview, start: int, *, line_start: bool, requests: bool, responses: bool
+) -> int:
     """Where the first start line begins, -1 where there is none that is whole.
 
     Args:

@@ -357,7 +357,7 @@ class Direction:
         if reason == "lost":
             self._report(
                 LOST(
-                    f"{length} bytes of the stream are not in the capture, after frame {gap.before or '?'}"
+                    f"{length} byte{'s' if length != 1 else ''} of the stream {'are' if length != 1 else 'is'} not in the capture, after frame {gap.before or '?'}"
                     f"{f' and before frame {after}' if after else ''}",
                     frames=tuple(f for f in (gap.before, after) if f),
                     offset=offset,

@@ -156,5 +156,3 @@ def write(path: Path, made: tuple[Iterator[Frame], list[Story]]) -> None:
         for job in story.jobs
     ]
     path.with_suffix(".json").write_text(json.dumps(truth))
-
-

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from tests.support.stories import STORIES, Story
 from tests.support.wire import frames_of, write_pcap
 
-EVIL = "\u202eevil\u200b\x9b31m\x85"
+EVIL = "\u202eevil\u200b\x9b31m\x85."
 """Right-to-left override, zero width space, and the one-byte forms of CSI and NEL, all legal in XML."""
 HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e]")
 TEXTS = (
@@ -67,14 +68,14 @@ def hostile(tmp_path) -> str:
 def test_nothing_that_a_terminal_obeys_is_printed(cli, hostile, face):
     result = cli(*face, hostile)
     assert "evil" in result.out or face[0] == "info"
-    assert [] == HARMFUL.findall(result.out + result.err)
+    assert HARMFUL.findall(result.out + result.err) == []
 
 
 def test_the_story_of_a_job_is_harmless_too(cli, hostile):
     token = cli("jobs", hostile).out.splitlines()[1].split()[0]
     result = cli("jobs", "--job", token, hostile)
-    assert "\\u202eevil\\u200b\\x9b31m\\x85" in result.out
-    assert [] == HARMFUL.findall(result.out + result.err)
+    assert "\\u202eevil\\u200b\\x9b31m\\x85." in result.out
+    assert HARMFUL.findall(result.out + result.err) == []
 
 
 def test_names_from_the_network_do_not_leave_the_folder(cli, tmp_path):
@@ -88,7 +89,7 @@ def test_names_from_the_network_do_not_leave_the_folder(cli, tmp_path):
     capture.write_bytes(write_pcap(frames_of(story)))
     cli("export", "images", str(capture), "-o", str(tmp_path / "out" / "images"))
     written = [path for path in tmp_path.rglob("*") if path.is_file() and path != capture]
-    assert 3 == len(written)
+    assert len(written) == 3
     assert {tmp_path / "out" / "images"} == {path.parent for path in written}
     assert all(re.fullmatch(r"[A-Za-z0-9][\w.-]*", path.name, re.ASCII) for path in written)
 
@@ -108,17 +109,19 @@ def test_flipped_bytes_never_give_an_internal_error(cli, tmp_path, flips, cut):
         result = cli(*face, str(capture))
         assert result.code in (0, 1, 3)
         assert "internal error" not in result.err
-        assert [] == HARMFUL.findall(result.out + result.err)
+        assert HARMFUL.findall(result.out + result.err) == []
 
 
 def test_ctrl_c_on_a_pipe_ends_with_what_was_read(hostile):
-    data = open(hostile, "rb").read()
+    data = Path(hostile).read_bytes()
     command = [sys.executable, "-m", "dissector", "read", "--ndjson", "-"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as running:  # fmt: skip
-        assert running.stdin and running.stdout and running.stderr
+        assert running.stdin
+        assert running.stdout
+        assert running.stderr
         running.stdin.write(data)
         running.stdin.flush()
         first = running.stdout.readline()
@@ -129,3 +132,18 @@ def test_ctrl_c_on_a_pipe_ends_with_what_was_read(hostile):
     assert rest.endswith(b"}\n")
     assert b"interrupted" in said
     assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_no_error(hostile, closed):
+    line = f'"{sys.executable}" -m dissector jobs "{hostile}" {closed}'
+    ended = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert "error" not in ended.stderr
+
+
+def test_a_full_disk_is_one_sentence(hostile):
+    line = f'"{sys.executable}" -m dissector jobs "{hostile}" > /dev/full'
+    ended = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert ended.returncode == 3
+    assert ended.stderr == "dsmshark: cannot write: No space left on device\n"

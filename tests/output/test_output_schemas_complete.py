@@ -1,4 +1,4 @@
-"""The JSON Schema files say everything: what every sample gives fits them, and holds no key that they do not describe."""
+"""The JSON Schema files say everything: what every sample gives fits them, and has no key that they do not name."""
 
 from __future__ import annotations
 

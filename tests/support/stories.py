@@ -60,8 +60,16 @@ class Story:
     def say(self, channel: str, data: bytes, *, back: bool = False, pause: float = 0.0, close: bool = False) -> None:
         self.turns.append(Turn(channel, data, back, pause, close))
 
-    def ask(self, channel: str, request: bytes, response: bytes, *, pause: float = 0.0, think: float = 0.0,
-            close: bool = False) -> None:
+    def ask(
+        self,
+        channel: str,
+        request: bytes,
+        response: bytes,
+        *,
+        pause: float = 0.0,
+        think: float = 0.0,
+        close: bool = False,
+    ) -> None:
         self.say(channel, request, pause=pause)
         self.say(channel, response, back=True, pause=think, close=close)
 
@@ -97,7 +105,8 @@ class PostScan:
         self.story.say(
             channel,
             wsd.probe_matches(ids.message(), asked, host, "wsdp:Device", f"http://{self.host}/ScanServer", 1),
-            back=True, pause=0.01,
+            back=True,
+            pause=0.01,
         )
         asked = ids.message()
         hosted = [(self.url, "dsp:ScanProcessingServiceType", "http://example.com/ScanServer/processing")]
@@ -106,8 +115,15 @@ class PostScan:
             wsd.request("/ScanServer", self.host, wsd.get(asked, host)),
             wsd.response(
                 wsd.get_response(
-                    ids.message(), asked, host, "http://example.com/ScanServer", hosted, maker="Example",
-                    model="Scan Server", name="SCAN01", namespaces=wsd.ns(dsp=wsd.DSP),
+                    ids.message(),
+                    asked,
+                    host,
+                    "http://example.com/ScanServer",
+                    hosted,
+                    maker="Example",
+                    model="Scan Server",
+                    name="SCAN01",
+                    namespaces=wsd.ns(dsp=wsd.DSP),
                 )
             ),
         )
@@ -131,22 +147,52 @@ class PostScan:
             pause=pause,
         )
 
-    def status(self, token: str, state: str, filters: list[FilterSpec], images: int, *, reason: str | None = None,
-               pause: float = 0.0) -> None:
+    def status(
+        self,
+        token: str,
+        state: str,
+        filters: list[FilterSpec],
+        images: int,
+        *,
+        reason: str | None = None,
+        pause: float = 0.0,
+    ) -> None:
         self.event(
             wsd.status_event(
-                self.ids.message(), self.sink, token, state, filters, images, reason=reason,
+                self.ids.message(),
+                self.sink,
+                token,
+                state,
+                filters,
+                images,
+                reason=reason,
                 identifier=wsd.identifier_header(self.sink_id),
             ),
             pause,
         )
 
-    def end(self, token: str, state: str, reasons: list[str], filters: list[FilterSpec], images: int, *,
-            extra: str = "", pause: float = 0.0) -> None:
+    def end(
+        self,
+        token: str,
+        state: str,
+        reasons: list[str],
+        filters: list[FilterSpec],
+        images: int,
+        *,
+        extra: str = "",
+        pause: float = 0.0,
+    ) -> None:
         self.event(
             wsd.end_event(
-                self.ids.message(), self.sink, token, state, reasons, filters, images,
-                identifier=wsd.identifier_header(self.sink_id), extra=extra,
+                self.ids.message(),
+                self.sink,
+                token,
+                state,
+                reasons,
+                filters,
+                images,
+                identifier=wsd.identifier_header(self.sink_id),
+                extra=extra,
             ),
             pause,
         )
@@ -159,7 +205,9 @@ class PostScan:
     def create(self, filters: list[FilterSpec], *, before_answer: Callable[[str], None] | None = None) -> str:
         token, asked = self.ids.uuid(), self.ids.message()
         self.story.jobs.append(Expected(token, None))
-        self.story.say(self.calls, wsd.request(self.path, self.host, wsd.create_post_scan_job(asked, self.url, filters)))
+        self.story.say(
+            self.calls, wsd.request(self.path, self.host, wsd.create_post_scan_job(asked, self.url, filters))
+        )
         if before_answer is not None:
             before_answer(token)
         self.story.say(
@@ -167,13 +215,24 @@ class PostScan:
         )
         return token
 
-    def image(self, token: str, document_id: int, format: str, data: bytes, *, chunk: int | None = None,
-              fault: tuple[str, str, str] | None = None, pause: float = 0.0, answer: bool = True) -> None:
+    def image(
+        self,
+        token: str,
+        document_id: int,
+        format: str,
+        data: bytes,
+        *,
+        chunk: int | None = None,
+        fault: tuple[str, str, str] | None = None,
+        pause: float = 0.0,
+        answer: bool = True,
+    ) -> None:
         asked, content_id = self.ids.message(), f"{self.ids.uuid()}@device"
         root = wsd.send_image(asked, self.url, token, document_id, format, content_id)
         kind, body = wsd.package(root, data, content_id, f"----=_Part_{self.ids.uuid()}", "application/octet-stream")
         self.story.say(
-            self.calls, wsd.request(self.path, self.host, body, kind, chunk=chunk, extra="MIME-Version: 1.0\r\n"),
+            self.calls,
+            wsd.request(self.path, self.host, body, kind, chunk=chunk, extra="MIME-Version: 1.0\r\n"),
             pause=pause,
         )
         for expected in self.story.jobs:
@@ -206,8 +265,16 @@ def pending(filters: list[FilterSpec], state: str = "Pending") -> list[FilterSpe
 
 
 def post_scan(
-    seed: int, state: str, reasons: list[str], filters: list[FilterSpec], documents: list[tuple[str, bytes]], *,
-    extra: str = "", cancel: bool = False, end: bool = True, chunk: int | None = None,
+    seed: int,
+    state: str,
+    reasons: list[str],
+    filters: list[FilterSpec],
+    documents: list[tuple[str, bytes]],
+    *,
+    extra: str = "",
+    cancel: bool = False,
+    end: bool = True,
+    chunk: int | None = None,
 ) -> Story:
     """One whole job: discovery, subscription, creation, images, end, events."""
     story = Story()
@@ -224,7 +291,9 @@ def post_scan(
     if state in ("Completed",) or ":" in state:
         dsm.status(token, "Processing", pending(filters, "Processing"), count, reason="None")
         for number in range(1, len(filters)):
-            dsm.status(token, "Processing", filters[:number] + pending(filters[number:], "Processing"), count, pause=0.02)
+            dsm.status(
+                token, "Processing", filters[:number] + pending(filters[number:], "Processing"), count, pause=0.02
+            )
     dsm.end(token, state, reasons, filters, count, extra=extra, pause=0.05)
     return story
 
@@ -269,7 +338,10 @@ def dsm_aborted() -> Story:
     dsm.image(token, 9, "jfif", pictures.jfif(640, 480, 4))
     dsm.end(token, "Aborted", ["PostScanJobTimedOut"], filters, 1, pause=0.1)
     dsm.image(
-        token, 10, "jfif", pictures.jfif(640, 480, 5),
+        token,
+        10,
+        "jfif",
+        pictures.jfif(640, 480, 5),
         fault=("Sender", "ClientErrorJobTokenNotFound", "The job token is not known."),
     )
     return story
@@ -318,8 +390,9 @@ def dsm_create_fault() -> Story:
     dsm.discover()
     asked = ids.message()
     body = wsd.create_post_scan_job(asked, dsm.url, [FilterSpec(FILESHARE)])
-    answer = wsd.fault(asked, ids.message(), "Sender", "InvalidArgs", wsd.DSP, "An argument is not valid.",
-                       "<d>PSP_Identifier</d>")
+    answer = wsd.fault(
+        asked, ids.message(), "Sender", "InvalidArgs", wsd.DSP, "An argument is not valid.", "<d>PSP_Identifier</d>"
+    )
     story.ask(dsm.calls, wsd.request(dsm.path, dsm.host, body), wsd.response(answer, "400 Bad Request"))
     story.jobs.append(Expected("", None))
     return story
@@ -339,7 +412,8 @@ def dsc_management() -> Story:
     asked = ids.message()
     actions = [f"{wsd.DSC}/PostScanJobStatusEvent", f"{wsd.DSC}/PostScanJobEndStateEvent"]
     story.ask(
-        "console", wsd.request(path, host, wsd.subscribe(asked, url, sink, actions, sink_id)),
+        "console",
+        wsd.request(path, host, wsd.subscribe(asked, url, sink, actions, sink_id)),
         wsd.response(wsd.subscribe_response(ids.message(), asked, url, manager)),
     )
     filters = [FilterSpec(FILESHARE)]
@@ -353,48 +427,100 @@ def dsc_management() -> Story:
     asked = ids.message()
     story.ask(
         "console",
-        wsd.request(path, host, wsd.envelope(
-            f"{wsd.DSC}/GetActiveJobs", "<dsc:GetActiveJobsRequest/>", message_id=asked, to=url,
-            reply_to=True, namespaces=wsd.ns(dsc=wsd.DSC))),
-        wsd.response(wsd.envelope(
-            f"{wsd.DSC}/GetActiveJobsResponse",
-            "<dsc:GetActiveJobsResponse><dsc:ActiveJobs><dsc:JobSummary><dsc:JobToken>"
-            f"{token}</dsc:JobToken><dsc:PSP_Identifier>1D7EA36B-1F05-4FE9-8E37-5E2F5A4E5A61</dsc:PSP_Identifier>"
-            "<dsc:PSP_DisplayName>Invoices to archive</dsc:PSP_DisplayName><dsc:JobOriginatingUserName>anna@example.com"
-            "</dsc:JobOriginatingUserName><dsc:JobState>Creating</dsc:JobState>"
-            f"{wsd.filter_statuses('FilterStatuses', pending(filters), 'dsc')}<dsc:ImagesReceived>0</dsc:ImagesReceived>"
-            "</dsc:JobSummary></dsc:ActiveJobs></dsc:GetActiveJobsResponse>",
-            message_id=ids.message(), relates_to=asked, namespaces=wsd.ns(dsc=wsd.DSC))),
+        wsd.request(
+            path,
+            host,
+            wsd.envelope(
+                f"{wsd.DSC}/GetActiveJobs",
+                "<dsc:GetActiveJobsRequest/>",
+                message_id=asked,
+                to=url,
+                reply_to=True,
+                namespaces=wsd.ns(dsc=wsd.DSC),
+            ),
+        ),
+        wsd.response(
+            wsd.envelope(
+                f"{wsd.DSC}/GetActiveJobsResponse",
+                "<dsc:GetActiveJobsResponse><dsc:ActiveJobs><dsc:JobSummary><dsc:JobToken>"
+                f"{token}</dsc:JobToken><dsc:PSP_Identifier>1D7EA36B-1F05-4FE9-8E37-5E2F5A4E5A61</dsc:PSP_Identifier>"
+                "<dsc:PSP_DisplayName>Invoices to archive</dsc:PSP_DisplayName><dsc:JobOriginatingUserName>anna@example.com"
+                "</dsc:JobOriginatingUserName><dsc:JobState>Creating</dsc:JobState>"
+                f"{wsd.filter_statuses('FilterStatuses', pending(filters), 'dsc')}<dsc:ImagesReceived>0</dsc:ImagesReceived>"
+                "</dsc:JobSummary></dsc:ActiveJobs></dsc:GetActiveJobsResponse>",
+                message_id=ids.message(),
+                relates_to=asked,
+                namespaces=wsd.ns(dsc=wsd.DSC),
+            )
+        ),
     )
     dsm.image(token, 1, "png", pictures.png(100, 80, 21))
     dsm.finish(token)
     dsm.end(token, "Completed", ["PostScanJobCompletedSuccessfully"], filters, 1)
-    tell(wsd.end_event(ids.message(), sink, token, "Completed", ["PostScanJobCompletedSuccessfully"], filters, 1,
-                       identifier=header, uri=wsd.DSC))
+    tell(
+        wsd.end_event(
+            ids.message(),
+            sink,
+            token,
+            "Completed",
+            ["PostScanJobCompletedSuccessfully"],
+            filters,
+            1,
+            identifier=header,
+            uri=wsd.DSC,
+        )
+    )
     return story
 
 
-def _scan_subscribe(story: Story, ids: Ids, url: str, host: str, path: str, sink: str, actions: list[str],
-                    channel: str, extra: str = "", answer: str = "") -> str:
+def _scan_subscribe(
+    story: Story,
+    ids: Ids,
+    url: str,
+    host: str,
+    path: str,
+    sink: str,
+    actions: list[str],
+    channel: str,
+    extra: str = "",
+    answer: str = "",
+) -> str:
     asked, sink_id = ids.message(), ids.message()
     story.ask(
-        channel, wsd.request(path, host, wsd.subscribe(asked, url, sink, actions, sink_id, extra=extra)),
+        channel,
+        wsd.request(path, host, wsd.subscribe(asked, url, sink, actions, sink_id, extra=extra)),
         wsd.response(wsd.subscribe_response(ids.message(), asked, f"{url}/subscriptions", ids.message(), extra=answer)),
     )
     return sink_id
 
 
-def _retrieve(story: Story, ids: Ids, url: str, host: str, path: str, job: int, token: str, data: bytes, media: str,
-              *, chunk: int | None = None) -> None:
+def _retrieve(
+    story: Story,
+    ids: Ids,
+    url: str,
+    host: str,
+    path: str,
+    job: int,
+    token: str,
+    data: bytes,
+    media: str,
+    *,
+    chunk: int | None = None,
+) -> None:
     asked, content_id = ids.message(), f"{ids.uuid()}@scanner"
     body = wsd.scan_request(
         "RetrieveImage",
         f"<wscn:JobId>{job}</wscn:JobId><wscn:JobToken>{token}</wscn:JobToken><wscn:DocumentDescription>"
-        "<wscn:DocumentName>page</wscn:DocumentName></wscn:DocumentDescription>", asked, url)
+        "<wscn:DocumentName>page</wscn:DocumentName></wscn:DocumentDescription>",
+        asked,
+        url,
+    )
     root = wsd.scan_response(
         "RetrieveImage",
         f'<wscn:ScanData><xop:Include xmlns:xop="{wsd.XOP}" href="cid:{content_id}"/></wscn:ScanData>',
-        ids.message(), asked)
+        ids.message(),
+        asked,
+    )
     kind, packed = wsd.package(root, data, content_id, f"wsd-{ids.uuid()}", media)
     story.ask("scan", wsd.request(path, host, body), wsd.response(packed, content_type=kind, chunk=chunk), think=0.02)
 
@@ -402,13 +528,19 @@ def _retrieve(story: Story, ids: Ids, url: str, host: str, path: str, job: int, 
 def _create_scan_job(story: Story, ids: Ids, url: str, host: str, path: str, job: int, token: str, inner: str) -> None:
     asked = ids.message()
     story.ask(
-        "scan", wsd.request(path, host, wsd.scan_request("CreateScanJob", inner, asked, url)),
-        wsd.response(wsd.scan_response(
-            "CreateScanJob",
-            f"<wscn:JobId>{job}</wscn:JobId><wscn:JobToken>{token}</wscn:JobToken>{wsd.image_information()}"
-            f"{wsd.scan_ticket('wscn:T').replace('wscn:T>', 'wscn:DocumentFinalParameters>').replace(JOB_DESCRIPTION, '')}"
-            .replace("<wscn:DocumentParameters>", "").replace("</wscn:DocumentParameters>", ""),
-            ids.message(), asked)),
+        "scan",
+        wsd.request(path, host, wsd.scan_request("CreateScanJob", inner, asked, url)),
+        wsd.response(
+            wsd.scan_response(
+                "CreateScanJob",
+                f"<wscn:JobId>{job}</wscn:JobId><wscn:JobToken>{token}</wscn:JobToken>{wsd.image_information()}"
+                f"{wsd.scan_ticket('wscn:T').replace('wscn:T>', 'wscn:DocumentFinalParameters>').replace(JOB_DESCRIPTION, '')}".replace(
+                    "<wscn:DocumentParameters>", ""
+                ).replace("</wscn:DocumentParameters>", ""),
+                ids.message(),
+                asked,
+            )
+        ),
         pause=0.01,
     )
 
@@ -438,9 +570,12 @@ def scan_pull_events() -> Story:
     token = "token-17"
     _create_scan_job(story, ids, url, host, path, 17, token, wsd.scan_ticket())
     tell("JobStatusEvent", wsd.scan_job_status(17, "Started", "JobScanning", 0))
-    tell("ScannerStatusSummaryEvent", "<wscn:StatusSummary><wscn:ScannerState>Processing</wscn:ScannerState>"
-         "<wscn:ScannerStateReasons><wscn:ScannerStateReason>None</wscn:ScannerStateReason></wscn:ScannerStateReasons>"
-         "</wscn:StatusSummary>")
+    tell(
+        "ScannerStatusSummaryEvent",
+        "<wscn:StatusSummary><wscn:ScannerState>Processing</wscn:ScannerState>"
+        "<wscn:ScannerStateReasons><wscn:ScannerStateReason>None</wscn:ScannerStateReason></wscn:ScannerStateReasons>"
+        "</wscn:StatusSummary>",
+    )
     expected = Expected("17", "Completed", ["None"])
     for page in (1, 2):
         data = pictures.jfif(800, 600, 30 + page)
@@ -448,8 +583,12 @@ def scan_pull_events() -> Story:
         expected.images.append((page, "jfif", len(data), hashlib.sha256(data).hexdigest()))
     asked = ids.message()
     body = wsd.scan_request(
-        "RetrieveImage", f"<wscn:JobId>17</wscn:JobId><wscn:JobToken>{token}</wscn:JobToken><wscn:DocumentDescription>"
-        "<wscn:DocumentName>page</wscn:DocumentName></wscn:DocumentDescription>", asked, url)
+        "RetrieveImage",
+        f"<wscn:JobId>17</wscn:JobId><wscn:JobToken>{token}</wscn:JobToken><wscn:DocumentDescription>"
+        "<wscn:DocumentName>page</wscn:DocumentName></wscn:DocumentDescription>",
+        asked,
+        url,
+    )
     nothing = wsd.fault(asked, ids.message(), "Sender", "ClientErrorNoImagesAvailable", wsd.WSCN, "No images available")
     story.ask("scan", wsd.request(path, host, body), wsd.response(nothing, "400 Bad Request"))
     tell("JobEndStateEvent", wsd.scan_job_end(17, "Completed", "None", 2))
@@ -459,7 +598,8 @@ def scan_pull_events() -> Story:
     tell("JobStatusEvent", wsd.scan_job_status(18, "Started", "JobScanning", 0))
     asked = ids.message()
     story.ask(
-        "scan", wsd.request(path, host, wsd.scan_request("CancelJob", "<wscn:JobId>18</wscn:JobId>", asked, url)),
+        "scan",
+        wsd.request(path, host, wsd.scan_request("CancelJob", "<wscn:JobId>18</wscn:JobId>", asked, url)),
         wsd.response(wsd.scan_response("CancelJob", "", ids.message(), asked)),
     )
     tell("JobEndStateEvent", wsd.scan_job_end(18, "Canceled", "JobCanceledAtDevice", 0))
@@ -495,17 +635,27 @@ def scan_push() -> Story:
         body = wsd.scan_event(name, inner, ids.message(), sink, identifier=header)
         story.ask("events", wsd.request("/events", f"{CLIENT}:5358", body), wsd.accepted(), pause=0.02)
 
-    tell("ScanAvailableEvent", f"<wscn:ClientContext>Scan</wscn:ClientContext><wscn:ScanIdentifier>{identifier}"
-         "</wscn:ScanIdentifier>")
+    tell(
+        "ScanAvailableEvent",
+        f"<wscn:ClientContext>Scan</wscn:ClientContext><wscn:ScanIdentifier>{identifier}</wscn:ScanIdentifier>",
+    )
     _create_scan_job(
-        story, ids, url, host, path, 5, "token-5",
+        story,
+        ids,
+        url,
+        host,
+        path,
+        5,
+        "token-5",
         f"<wscn:ScanIdentifier>{identifier}</wscn:ScanIdentifier><wscn:DestinationToken>{destination}"
         f"</wscn:DestinationToken>{wsd.scan_ticket(source='Platen', images=1)}",
     )
     data = pictures.jfif(1000, 800, 41)
     _retrieve(story, ids, url, host, path, 5, "token-5", data, "image/jpeg")
     tell("JobEndStateEvent", wsd.scan_job_end(5, "Completed", "None", 1))
-    story.jobs.append(Expected("5", "Completed", ["None"], [], [(1, "jfif", len(data), hashlib.sha256(data).hexdigest())]))
+    story.jobs.append(
+        Expected("5", "Completed", ["None"], [], [(1, "jfif", len(data), hashlib.sha256(data).hexdigest())])
+    )
     return story
 
 
@@ -517,8 +667,15 @@ def dsd_events() -> Story:
     story.channels["events"] = Channel(DEVICE, CONTROL, 5358)
     path = "/dsm"
     url, host, sink = f"http://{DEVICE}:5357{path}", f"{DEVICE}:5357", f"http://{CONTROL}:5358/events"
-    actions = [f"{wsd.WSCN}/{name}" for name in ("JobStatusEvent", "JobEndStateEvent", "ScannerStatusConditionEvent",
-                                                "ScannerStatusConditionClearedEvent")]
+    actions = [
+        f"{wsd.WSCN}/{name}"
+        for name in (
+            "JobStatusEvent",
+            "JobEndStateEvent",
+            "ScannerStatusConditionEvent",
+            "ScannerStatusConditionClearedEvent",
+        )
+    ]
     sink_id = _scan_subscribe(story, ids, url, host, path, sink, actions, "console")
     header = wsd.identifier_header(sink_id)
 
@@ -529,20 +686,39 @@ def dsd_events() -> Story:
     asked = ids.message()
     story.ask(
         "console",
-        wsd.request(path, host, wsd.envelope(
-            f"{wsd.DSD}/GetActiveJobs", "<dsd:GetActiveJobsRequest/>", message_id=asked, to=url, reply_to=True,
-            namespaces=wsd.ns(dsd=wsd.DSD))),
-        wsd.response(wsd.envelope(
-            f"{wsd.DSD}/GetActiveJobsResponse", "<dsd:GetActiveJobsResponse><dsd:ActiveJobs/></dsd:GetActiveJobsResponse>",
-            message_id=ids.message(), relates_to=asked, namespaces=wsd.ns(dsd=wsd.DSD))),
+        wsd.request(
+            path,
+            host,
+            wsd.envelope(
+                f"{wsd.DSD}/GetActiveJobs",
+                "<dsd:GetActiveJobsRequest/>",
+                message_id=asked,
+                to=url,
+                reply_to=True,
+                namespaces=wsd.ns(dsd=wsd.DSD),
+            ),
+        ),
+        wsd.response(
+            wsd.envelope(
+                f"{wsd.DSD}/GetActiveJobsResponse",
+                "<dsd:GetActiveJobsResponse><dsd:ActiveJobs/></dsd:GetActiveJobsResponse>",
+                message_id=ids.message(),
+                relates_to=asked,
+                namespaces=wsd.ns(dsd=wsd.DSD),
+            )
+        ),
     )
     tell("JobStatusEvent", wsd.scan_job_status(253, "Started", "JobScanning", 0, "e:JobStatus"))
-    tell("ScannerStatusConditionEvent",
-         '<e:DeviceCondition Id="12"><wscn:Time>2026-03-02T09:15:06Z</wscn:Time><wscn:Name>CoverOpen</wscn:Name>'
-         "<wscn:Component>ADF</wscn:Component><wscn:Severity>Critical</wscn:Severity></e:DeviceCondition>")
-    tell("ScannerStatusConditionClearedEvent",
-         "<e:DeviceConditionCleared><wscn:ConditionId>12</wscn:ConditionId><wscn:ConditionClearTime>"
-         "2026-03-02T09:15:21Z</wscn:ConditionClearTime></e:DeviceConditionCleared>")
+    tell(
+        "ScannerStatusConditionEvent",
+        '<e:DeviceCondition Id="12"><wscn:Time>2026-03-02T09:15:06Z</wscn:Time><wscn:Name>CoverOpen</wscn:Name>'
+        "<wscn:Component>ADF</wscn:Component><wscn:Severity>Critical</wscn:Severity></e:DeviceCondition>",
+    )
+    tell(
+        "ScannerStatusConditionClearedEvent",
+        "<e:DeviceConditionCleared><wscn:ConditionId>12</wscn:ConditionId><wscn:ConditionClearTime>"
+        "2026-03-02T09:15:21Z</wscn:ConditionClearTime></e:DeviceConditionCleared>",
+    )
     tell("JobEndStateEvent", wsd.scan_job_end(253, "Completed", "JobCompletedWithWarnings", 7, "e:JobEndState"))
     story.jobs.append(Expected("253", "Completed", ["JobCompletedWithWarnings"]))
     return story

@@ -107,7 +107,9 @@ class Wire:
     def _sides(self, name: str, channel: Channel) -> Iterator[Frame]:
         self._ports = self._ports + 1 if self._ports < 65000 else self.first_port
         client = Side(self.addresses.get(channel.client, channel.client), self._ports, self.first_seq)
-        server = Side(self.addresses.get(channel.server, channel.server), channel.port, (self.first_seq + 77_777) & 0xFFFFFFFF)
+        server = Side(
+            self.addresses.get(channel.server, channel.server), channel.port, (self.first_seq + 77_777) & 0xFFFFFFFF
+        )
         self._open[name] = (client, server)
         if channel.udp:
             return

@@ -89,8 +89,14 @@ def fault(relates_to: str, message_id: str, code: str, subcode: str, uri: str, r
 
 
 def request(
-    path: str, host: str, body: bytes, content_type: str = "application/soap+xml", *, chunk: int | None = None,
-    extra: str = "", close: bool = False,
+    path: str,
+    host: str,
+    body: bytes,
+    content_type: str = "application/soap+xml",
+    *,
+    chunk: int | None = None,
+    extra: str = "",
+    close: bool = False,
 ) -> bytes:
     length = "Transfer-Encoding: chunked" if chunk else f"Content-Length: {len(body)}"
     connection = "close" if close else "Keep-Alive"
@@ -102,8 +108,13 @@ def request(
 
 
 def response(
-    body: bytes, status: str = "200 OK", content_type: str = "application/soap+xml", *, chunk: int | None = None,
-    close: bool = False, server: str = "Microsoft-HTTPAPI/2.0",
+    body: bytes,
+    status: str = "200 OK",
+    content_type: str = "application/soap+xml",
+    *,
+    chunk: int | None = None,
+    close: bool = False,
+    server: str = "Microsoft-HTTPAPI/2.0",
 ) -> bytes:
     length = "Transfer-Encoding: chunked" if chunk else f"Content-Length: {len(body)}"
     kind = f"Content-Type: {content_type}\r\n" if body else ""
@@ -167,7 +178,9 @@ def instructions(filters: list[FilterSpec]) -> str:
                 "http://portal.example.com/sites/scans/Documents</shp:SaveToSharePointSiteURL>"
                 "</shp:SaveToSharePointSites></shp:SharePointConfig>"
             )
-        rows.append(f"<psp:Filter><psp:Dialect>{f.dialect}</psp:Dialect><psp:Instructions>{inner}</psp:Instructions></psp:Filter>")
+        rows.append(
+            f"<psp:Filter><psp:Dialect>{f.dialect}</psp:Dialect><psp:Instructions>{inner}</psp:Instructions></psp:Filter>"
+        )
     return (
         "<dsp:PostScanInstructions><psp:ContinueOnError>true</psp:ContinueOnError><psp:DocumentRootName>Invoice"
         f"</psp:DocumentRootName><psp:FiltersToProcess>{''.join(rows)}</psp:FiltersToProcess></dsp:PostScanInstructions>"
@@ -175,14 +188,21 @@ def instructions(filters: list[FilterSpec]) -> str:
 
 
 def create_post_scan_job(
-    message_id: str, to: str, filters: list[FilterSpec], *, sid: str = "S-1-5-21-1004336348-1177238915-682003330-512",
+    message_id: str,
+    to: str,
+    filters: list[FilterSpec],
+    *,
+    sid: str = "S-1-5-21-1004336348-1177238915-682003330-512",
     psp_id: str = "1D7EA36B-1F05-4FE9-8E37-5E2F5A4E5A61",
 ) -> bytes:
     return envelope(
         f"{DSP}/CreatePostScanJob",
         f"<dsp:CreatePostScanJobRequest><dsp:UserIdentifier>{sid}</dsp:UserIdentifier><dsp:PSP_Identifier>{psp_id}"
         f"</dsp:PSP_Identifier>{instructions(filters)}</dsp:CreatePostScanJobRequest>",
-        message_id=message_id, to=to, reply_to=True, namespaces=ns(dsp=DSP, psp=PSP),
+        message_id=message_id,
+        to=to,
+        reply_to=True,
+        namespaces=ns(dsp=DSP, psp=PSP),
     )
 
 
@@ -190,7 +210,9 @@ def create_post_scan_job_response(message_id: str, relates_to: str, token: str) 
     return envelope(
         f"{DSP}/CreatePostScanJobResponse",
         f"<dsp:CreatePostScanJobResponse><dsp:JobToken>{token}</dsp:JobToken></dsp:CreatePostScanJobResponse>",
-        message_id=message_id, relates_to=relates_to, namespaces=ns(dsp=DSP),
+        message_id=message_id,
+        relates_to=relates_to,
+        namespaces=ns(dsp=DSP),
     )
 
 
@@ -200,21 +222,30 @@ def send_image(message_id: str, to: str, token: str, document_id: int, format: s
         f"<dsp:SendImageRequest><dsp:JobToken>{token}</dsp:JobToken><dsp:DocumentDescription><dsp:DocumentId>"
         f"{document_id}</dsp:DocumentId><dsp:Format>{format}</dsp:Format></dsp:DocumentDescription><dsp:ImageData>"
         f'<xop:Include xmlns:xop="{XOP}" href="cid:{content_id}"/></dsp:ImageData></dsp:SendImageRequest>',
-        message_id=message_id, to=to, namespaces=ns(dsp=DSP),
+        message_id=message_id,
+        to=to,
+        namespaces=ns(dsp=DSP),
     )
 
 
 def token_request(name: str, message_id: str, to: str, token: str) -> bytes:
     """EndPostScanJob or CancelPostScanJob."""
     return envelope(
-        f"{DSP}/{name}", f"<dsp:{name}Request><dsp:JobToken>{token}</dsp:JobToken></dsp:{name}Request>",
-        message_id=message_id, to=to, reply_to=True, namespaces=ns(dsp=DSP),
+        f"{DSP}/{name}",
+        f"<dsp:{name}Request><dsp:JobToken>{token}</dsp:JobToken></dsp:{name}Request>",
+        message_id=message_id,
+        to=to,
+        reply_to=True,
+        namespaces=ns(dsp=DSP),
     )
 
 
 def empty_response(name: str, message_id: str, relates_to: str, uri: str = DSP) -> bytes:
     return envelope(
-        f"{uri}/{name}Response", f"<r:{name}Response/>", message_id=message_id, relates_to=relates_to,
+        f"{uri}/{name}Response",
+        f"<r:{name}Response/>",
+        message_id=message_id,
+        relates_to=relates_to,
         namespaces=ns(r=uri),
     )
 
@@ -233,23 +264,48 @@ def filter_statuses(element: str, filters: list[FilterSpec], prefix: str = "dsp"
 
 
 def status_event(
-    message_id: str, to: str, token: str, state: str, filters: list[FilterSpec], images: int, *,
-    reason: str | None = None, identifier: str = "", uri: str = DSP,
+    message_id: str,
+    to: str,
+    token: str,
+    state: str,
+    filters: list[FilterSpec],
+    images: int,
+    *,
+    reason: str | None = None,
+    identifier: str = "",
+    uri: str = DSP,
 ) -> bytes:
-    reasons = f"<dsp:JobStateReasons><dsp:JobStateReason>{reason}</dsp:JobStateReason></dsp:JobStateReasons>" if reason else ""
+    reasons = (
+        f"<dsp:JobStateReasons><dsp:JobStateReason>{reason}</dsp:JobStateReason></dsp:JobStateReasons>"
+        if reason
+        else ""
+    )
     return envelope(
         f"{uri}/PostScanJobStatusEvent",
         f"<dsp:PostScanJobStatusEvent><dsp:JobStatus><dsp:JobToken>{token}</dsp:JobToken><dsp:JobState>{state}"
         f"</dsp:JobState>{reasons}{filter_statuses('FilterStatuses', filters)}<dsp:ImagesReceived>{images}"
         "</dsp:ImagesReceived><dsp:JobCreatedTime>2026-03-02T09:15:04.120</dsp:JobCreatedTime></dsp:JobStatus>"
         "</dsp:PostScanJobStatusEvent>",
-        message_id=message_id, to=to, headers=identifier, namespaces=ns(dsp=uri, wse=WSE),
+        message_id=message_id,
+        to=to,
+        headers=identifier,
+        namespaces=ns(dsp=uri, wse=WSE),
     )
 
 
 def end_event(
-    message_id: str, to: str, token: str, state: str, reasons: list[str], filters: list[FilterSpec], images: int, *,
-    identifier: str = "", uri: str = DSP, extra: str = "", psp_id: str = "1D7EA36B-1F05-4FE9-8E37-5E2F5A4E5A61",
+    message_id: str,
+    to: str,
+    token: str,
+    state: str,
+    reasons: list[str],
+    filters: list[FilterSpec],
+    images: int,
+    *,
+    identifier: str = "",
+    uri: str = DSP,
+    extra: str = "",
+    psp_id: str = "1D7EA36B-1F05-4FE9-8E37-5E2F5A4E5A61",
     user: str = "anna@example.com",
 ) -> bytes:
     listed = "".join(f"<dsp:JobStateReason>{r}</dsp:JobStateReason>" for r in reasons)
@@ -262,12 +318,16 @@ def end_event(
         f"{filter_statuses('FilterCompletedStatuses', filters)}<dsp:ImagesReceived>{images}</dsp:ImagesReceived>"
         f"<dsp:JobCompletedTime>2026-03-02T09:15:09.870</dsp:JobCompletedTime>{extra}</dsp:PostScanJobEndState>"
         "</dsp:PostScanJobEndStateEvent>",
-        message_id=message_id, to=to, headers=identifier, namespaces=ns(dsp=uri, wse=WSE),
+        message_id=message_id,
+        to=to,
+        headers=identifier,
+        namespaces=ns(dsp=uri, wse=WSE),
     )
 
 
-def subscribe(message_id: str, to: str, sink: str, actions: list[str], identifier: str, *, expires: str = "PT1H",
-              extra: str = "") -> bytes:
+def subscribe(
+    message_id: str, to: str, sink: str, actions: list[str], identifier: str, *, expires: str = "PT1H", extra: str = ""
+) -> bytes:
     parameters = f"<wsa:ReferenceParameters><wse:Identifier>{identifier}</wse:Identifier></wsa:ReferenceParameters>"
     return envelope(
         f"{WSE}/Subscribe",
@@ -275,18 +335,24 @@ def subscribe(message_id: str, to: str, sink: str, actions: list[str], identifie
         f'<wse:Delivery Mode="{PUSH}"><wse:NotifyTo><wsa:Address>{sink}</wsa:Address>{parameters}</wse:NotifyTo>'
         f'</wse:Delivery><wse:Expires>{expires}</wse:Expires><wse:Filter Dialect="{ACTION_DIALECT}">'
         f"{' '.join(actions)}</wse:Filter>{extra}</wse:Subscribe>",
-        message_id=message_id, to=to, reply_to=True, namespaces=ns(wse=WSE),
+        message_id=message_id,
+        to=to,
+        reply_to=True,
+        namespaces=ns(wse=WSE),
     )
 
 
-def subscribe_response(message_id: str, relates_to: str, manager: str, identifier: str, *, expires: str = "PT1H",
-                       extra: str = "") -> bytes:
+def subscribe_response(
+    message_id: str, relates_to: str, manager: str, identifier: str, *, expires: str = "PT1H", extra: str = ""
+) -> bytes:
     return envelope(
         f"{WSE}/SubscribeResponse",
         f"<wse:SubscribeResponse><wse:SubscriptionManager><wsa:Address>{manager}</wsa:Address><wsa:ReferenceParameters>"
         f"<wse:Identifier>{identifier}</wse:Identifier></wsa:ReferenceParameters></wse:SubscriptionManager><wse:Expires>"
         f"{expires}</wse:Expires>{extra}</wse:SubscribeResponse>",
-        message_id=message_id, relates_to=relates_to, namespaces=ns(wse=WSE),
+        message_id=message_id,
+        relates_to=relates_to,
+        namespaces=ns(wse=WSE),
     )
 
 
@@ -298,8 +364,18 @@ def get(message_id: str, to: str) -> bytes:
     return envelope(f"{WXF}/Get", "", message_id=message_id, to=to, reply_to=True)
 
 
-def get_response(message_id: str, relates_to: str, device: str, address: str, hosted: list[tuple[str, str, str]], *,
-                 maker: str, model: str, name: str, namespaces: str = "") -> bytes:
+def get_response(
+    message_id: str,
+    relates_to: str,
+    device: str,
+    address: str,
+    hosted: list[tuple[str, str, str]],
+    *,
+    maker: str,
+    model: str,
+    name: str,
+    namespaces: str = "",
+) -> bytes:
     """``hosted``: (address, types, service id)."""
     rows = "".join(
         f"<wsdp:Hosted><wsa:EndpointReference><wsa:Address>{a}</wsa:Address></wsa:EndpointReference><wsdp:Types>{t}"
@@ -316,31 +392,40 @@ def get_response(message_id: str, relates_to: str, device: str, address: str, ho
         f'<wsdp:Relationship Type="{WSDP}/host"><wsdp:Host><wsa:EndpointReference><wsa:Address>{device}</wsa:Address>'
         f"</wsa:EndpointReference><wsdp:Types>wsdp:Device</wsdp:Types><wsdp:ServiceId>{address}</wsdp:ServiceId>"
         f"</wsdp:Host>{rows}</wsdp:Relationship></wsx:MetadataSection></wsx:Metadata>",
-        message_id=message_id, relates_to=relates_to, namespaces=ns(wsx=WSX, wsdp=WSDP) + namespaces,
+        message_id=message_id,
+        relates_to=relates_to,
+        namespaces=ns(wsx=WSX, wsdp=WSDP) + namespaces,
     )
 
 
 def probe(message_id: str, types: str, namespaces: str = "") -> bytes:
     return envelope(
-        f"{WSD}/Probe", f"<wsd:Probe><wsd:Types>{types}</wsd:Types></wsd:Probe>", message_id=message_id,
-        to=DISCOVERY_TO, namespaces=ns(wsd=WSD, wsdp=WSDP) + namespaces,
+        f"{WSD}/Probe",
+        f"<wsd:Probe><wsd:Types>{types}</wsd:Types></wsd:Probe>",
+        message_id=message_id,
+        to=DISCOVERY_TO,
+        namespaces=ns(wsd=WSD, wsdp=WSDP) + namespaces,
     )
 
 
-def probe_matches(message_id: str, relates_to: str, device: str, types: str, xaddrs: str, number: int,
-                  namespaces: str = "") -> bytes:
+def probe_matches(
+    message_id: str, relates_to: str, device: str, types: str, xaddrs: str, number: int, namespaces: str = ""
+) -> bytes:
     return envelope(
         f"{WSD}/ProbeMatches",
         f"<wsd:ProbeMatches><wsd:ProbeMatch><wsa:EndpointReference><wsa:Address>{device}</wsa:Address>"
         f"</wsa:EndpointReference><wsd:Types>{types}</wsd:Types><wsd:XAddrs>{xaddrs}</wsd:XAddrs><wsd:MetadataVersion>1"
         "</wsd:MetadataVersion></wsd:ProbeMatch></wsd:ProbeMatches>",
-        message_id=message_id, relates_to=relates_to,
+        message_id=message_id,
+        relates_to=relates_to,
         headers=f'<wsd:AppSequence InstanceId="1772442000" MessageNumber="{number}"/>',
         namespaces=ns(wsd=WSD, wsdp=WSDP) + namespaces,
     )
 
 
-def scan_ticket(element: str = "wscn:ScanTicket", *, format: str = "jfif", source: str = "ADFDuplex", images: int = 0) -> str:
+def scan_ticket(
+    element: str = "wscn:ScanTicket", *, format: str = "jfif", source: str = "ADFDuplex", images: int = 0
+) -> str:
     side = (
         "<wscn:ScanRegion><wscn:ScanRegionXOffset>0</wscn:ScanRegionXOffset><wscn:ScanRegionYOffset>0"
         "</wscn:ScanRegionYOffset><wscn:ScanRegionWidth>8268</wscn:ScanRegionWidth><wscn:ScanRegionHeight>11693"
@@ -359,21 +444,32 @@ def scan_ticket(element: str = "wscn:ScanTicket", *, format: str = "jfif", sourc
 
 def scan_request(name: str, inner: str, message_id: str, to: str, uri: str = WSCN) -> bytes:
     return envelope(
-        f"{WSCN}/{name}", f"<s:{name}Request>{inner}</s:{name}Request>", message_id=message_id, to=to, reply_to=True,
+        f"{WSCN}/{name}",
+        f"<s:{name}Request>{inner}</s:{name}Request>",
+        message_id=message_id,
+        to=to,
+        reply_to=True,
         namespaces=ns(wscn=WSCN, s=uri),
     )
 
 
 def scan_response(name: str, inner: str, message_id: str, relates_to: str, uri: str = WSCN) -> bytes:
     return envelope(
-        f"{WSCN}/{name}Response", f"<s:{name}Response>{inner}</s:{name}Response>", message_id=message_id,
-        relates_to=relates_to, namespaces=ns(wscn=WSCN, s=uri),
+        f"{WSCN}/{name}Response",
+        f"<s:{name}Response>{inner}</s:{name}Response>",
+        message_id=message_id,
+        relates_to=relates_to,
+        namespaces=ns(wscn=WSCN, s=uri),
     )
 
 
 def scan_event(name: str, inner: str, message_id: str, to: str, *, identifier: str = "", uri: str = WSCN) -> bytes:
     return envelope(
-        f"{WSCN}/{name}", f"<e:{name}>{inner}</e:{name}>", message_id=message_id, to=to, headers=identifier,
+        f"{WSCN}/{name}",
+        f"<e:{name}>{inner}</e:{name}>",
+        message_id=message_id,
+        to=to,
+        headers=identifier,
         namespaces=ns(wscn=WSCN, e=uri, wse=WSE),
     )
 

@@ -1,0 +1,146 @@
+"""``make bench``: dsmshark against tshark, pyshark and Scapy on the same captures, in the same run.
+
+Prints wall-clock time as whole processes, the ratio to dsmshark, and peak memory. Times of one run on a busy machine
+mean little; the ratios, taken in turn, hold. pyshark (about 2 ms a packet) and Scapy's TCPSession are timed on the
+first part of each capture, and dsmshark again on the same part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dissector.capture import PcapWriter, open_source
+from tests.bench.generate import images, noise, write
+
+FOLDER = Path(__file__).parent.parent.parent / ".bench"
+PART = 20_000
+"""Packets of the part that the slow peers read."""
+
+TSHARK = [
+    "tshark", "-2", "-o", "tcp.reassemble_out_of_order:TRUE", "-Y", "xml or mime_multipart", "-T", "fields",
+    "-e", "frame.number", "-e", "http.request.line", "-e", "xml.cdata", "-e", "mime_multipart.header.content-type",
+]  # fmt: skip
+PYSHARK = """
+import sys, pyshark
+capture = pyshark.FileCapture(sys.argv[1], display_filter="http", keep_packets=False)
+print(sum(1 for packet in capture if hasattr(packet, "http")))
+capture.close()
+"""
+SCAPY = """
+import sys
+from scapy.all import TCPSession, sniff
+from scapy.layers.http import HTTP
+print(len(sniff(offline=sys.argv[1], session=TCPSession, lfilter=lambda p: HTTP in p)))
+"""
+
+
+@dataclass
+class Timing:
+    name: str
+    wall: list[float] = field(default_factory=list)
+    peak: int = 0
+    ok: bool = True
+
+
+def timed(timing: Timing, command: list[str]) -> bytes:
+    """Run a command, its output kept in a file, and add what it took."""
+    output = FOLDER / "output"
+    with output.open("wb") as out:
+        start = time.perf_counter()
+        child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        timing.wall.append(time.perf_counter() - start)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    timing.peak = max(timing.peak, usage.ru_maxrss // 1024)
+    timing.ok = timing.ok and child.returncode in (0, 1)
+    return output.read_bytes()
+
+
+def compare(title: str, path: Path, peers: dict[str, list[str]], rounds: int) -> None:
+    ours = Timing("dsmshark")
+    timings = [Timing(name) for name in peers]
+    for _ in range(rounds):
+        output = timed(ours, [sys.executable, "-m", "dissector", "jobs", "--json", str(path)])
+        for timing in timings:
+            last = ["-r", str(path)] if timing.name == "tshark" else [str(path)]
+            timed(timing, [*peers[timing.name], *last])
+    found = json.loads(output)["jobs"]
+    print(f"\n{title}: {path.stat().st_size / 1e6:.0f} MB, {len(found)} jobs, {rounds} rounds")
+    print(f"  {'':10} {'seconds':>9} {'times dsmshark':>15} {'peak MiB':>9}")
+    for timing in (ours, *timings):
+        wall = statistics.median(timing.wall)
+        ratio = statistics.median(a / b for a, b in zip(timing.wall, ours.wall, strict=True))
+        print(f"  {timing.name:10} {wall:9.2f} {ratio:15.1f} {timing.peak:9}{'' if timing.ok else '  failed'}")
+    check(path, found)
+
+
+def check(path: Path, found: list[dict[str, object]]) -> None:
+    """A wrong answer is not fast: hold the jobs against the truth, where it is known for the whole file."""
+    truth_file = path.with_suffix(".json")
+    if not truth_file.exists():
+        return
+    jobs = {job["id"]: job for job in found}
+    wrong = 0
+    for truth in json.loads(truth_file.read_text()):
+        job = jobs.get(truth["id"])
+        seen = job and [[i["document_id"], i["format"], i["size"], i["sha256"]] for i in job["images"]]  # type: ignore[attr-defined]
+        if not job or job["completed_state"] != truth["completed_state"] or seen != truth["images"]:
+            wrong += 1
+    print(f"  {len(jobs)} jobs read, {wrong} differ from what was written")
+    if wrong:
+        sys.exit(1)
+
+
+def part_of(path: Path) -> Path:
+    """The first packets of a capture as a file of its own."""
+    part = path.with_name(f"{path.stem}-part.pcap")
+    if part.exists():
+        return part
+    with part.open("wb") as file:
+        writer = PcapWriter(file)
+        left = PART
+        for block in open_source([path]):
+            for n in range(min(left, len(block))):
+                start = int(block.offset[n])
+                writer.write(int(block.time[n]), block.data[start : start + int(block.caplen[n])])
+            left -= len(block)
+            if left <= 0:
+                break
+    return part
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, default=300, help="size of the image-heavy capture")
+    parser.add_argument("--packets", type=int, default=1_000_000, help="packets of the noise-heavy capture")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    FOLDER.mkdir(exist_ok=True)
+    shapes = {
+        "images": (FOLDER / f"images-{arguments.megabytes}.pcap", lambda: images(arguments.megabytes * 1_000_000)),
+        "noise": (FOLDER / f"noise-{arguments.packets}.pcap", lambda: noise(arguments.packets)),
+    }
+    for title, (path, make) in shapes.items():
+        if not path.exists():
+            print(f"making {path.name} …", flush=True)
+            write(path, make())
+        if shutil.which("tshark"):
+            compare(title, path, {"tshark": TSHARK}, arguments.rounds)
+        else:
+            print("tshark is not installed: sudo apt-get install tshark")
+            compare(title, path, {}, arguments.rounds)
+        slow = {"pyshark": [sys.executable, "-c", PYSHARK], "scapy": [sys.executable, "-c", SCAPY]}
+        compare(f"{title}, first {PART} packets", part_of(path), slow, 1)
+
+
+if __name__ == "__main__":
+    main()
