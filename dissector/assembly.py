@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import StreamRef
-from dissector.capture.model import FrameSource, SourceInfo
+from dissector.capture.model import Block, FrameSource, SourceInfo
 from dissector.http.connection import HttpConnection
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.start import INTEREST_WORDS
@@ -132,10 +132,18 @@ class MessagePass:
                 self.waiting = False
             if block is None:
                 break
-            self.flows.feed(self._decoder.decode(block))
-            yield from self._flush()
+            yield from self.feed(block)
             if self._progress is not None:
                 self._progress(self.source.info, self.stats)
+        yield from self.finish()
+
+    def feed(self, block: Block) -> Iterator[Message]:
+        """The messages that a block makes whole: for callers that read the frames themselves."""
+        self.flows.feed(self._decoder.decode(block))
+        yield from self._flush()
+
+    def finish(self) -> Iterator[Message]:
+        """The capture is over: the messages that were still open."""
         self._decoder.finish()
         self.flows.finish()
         yield from self._flush()

@@ -77,7 +77,7 @@ EXIT_CODES = """
     0    fine: everything was read and nothing of what was shown is wrong
     1    findings of severity error are among what was shown (crosscheck: differences)
     2    the command line is wrong
-    3    the input cannot be read
+    3    the input cannot be read, or the output cannot be written
     130  broken off before anything was read
 """
 

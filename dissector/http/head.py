@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dissector.base.findings import Rule, rule
 from dissector.http.headers import list_items
@@ -127,28 +127,25 @@ def _loose_line(
     return Header(bare, value, start, last), pos
 
 
-@dataclass(slots=True)
 class HeadFields:
-    """Values of the headers that framing and decoding look at, in order."""
+    """Values of the headers that framing and decoding look at, in order; empty where there is none."""
 
-    content_length: list[str] = field(default_factory=list)
-    transfer_encoding: list[str] = field(default_factory=list)
-    content_encoding: list[str] = field(default_factory=list)
-    content_type: list[str] = field(default_factory=list)
-    connection: list[str] = field(default_factory=list)
-    expect: list[str] = field(default_factory=list)
-    upgrade: list[str] = field(default_factory=list)
+    __slots__ = (
+        "connection", "content_encoding", "content_length", "content_type", "expect", "transfer_encoding", "upgrade",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        none: tuple[str, ...] = ()
+        self.content_length = none
+        self.transfer_encoding = none
+        self.content_encoding = none
+        self.content_type = none
+        self.connection = none
+        self.expect = none
+        self.upgrade = none
 
 
-_WANTED = {
-    "content-length": "content_length",
-    "transfer-encoding": "transfer_encoding",
-    "content-encoding": "content_encoding",
-    "content-type": "content_type",
-    "connection": "connection",
-    "expect": "expect",
-    "upgrade": "upgrade",
-}
+_WANTED = {name.replace("_", "-"): name for name in HeadFields.__slots__}
 
 
 def fields_of(headers: list[Header]) -> HeadFields:
@@ -158,7 +155,7 @@ def fields_of(headers: list[Header]) -> HeadFields:
     for header in headers:
         name = wanted(header.name.lower())
         if name is not None:
-            getattr(found, name).append(header.value)
+            setattr(found, name, (*getattr(found, name), header.value))
     return found
 
 
@@ -196,7 +193,8 @@ def plan_body(
     # that the connection will become a tunnel" (RFC 9112 6.3).
     if status and (status < 200 or status in (204, 304) or method == "HEAD" or (method == "CONNECT" and status < 300)):
         return BodyPlan()
-    codings = [c for c in list_items(fields.transfer_encoding) if c != "identity"]
+    coded = fields.transfer_encoding
+    codings = [c for c in list_items(coded) if c != "identity"] if coded else []
     lengths = _lengths(fields.content_length, report, base) if fields.content_length else []
     if codings:
         chunked = codings[-1] == "chunked"
@@ -212,7 +210,7 @@ def plan_body(
         if status and method is None and lengths[0]:
             # The answer to HEAD says a length and has no body. Where the request is not known, look.
             return BodyPlan(lengths=(0, *lengths))
-        if not status and lengths[0] and "100-continue" in list_items(fields.expect):
+        if not status and lengths[0] and fields.expect and "100-continue" in list_items(fields.expect):
             # "A server that responds with a final status code instead of reading the entire request content"
             # (RFC 9110 10.1.1): the client may have left out the body.
             return BodyPlan(lengths=(0, *lengths))
@@ -228,7 +226,9 @@ def plan_body(
     return BodyPlan(lengths=(0, None))
 
 
-def _lengths(values: list[str], report: Report, base: int) -> list[int]:
+def _lengths(values: tuple[str, ...], report: Report, base: int) -> list[int]:
+    if len(values) == 1 and len(values[0]) <= MAX_LENGTH_DIGITS and _DIGITS.match(values[0]):
+        return [int(values[0])]
     found: list[int] = []
     items = [item.strip(" \t") for value in values for item in value.split(",")]
     for item in items:

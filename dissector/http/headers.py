@@ -10,6 +10,7 @@ Sources: RFC 9110 5.6.6 and 8.3 (HTTP), RFC 2045 5.1 (MIME).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -115,7 +116,7 @@ def could_be_xml(media_type: str) -> bool:
     return "xml" in media_type or "soap" in media_type
 
 
-def list_items(values: list[str]) -> list[str]:
+def list_items(values: Iterable[str]) -> list[str]:
     """The items of comma-separated lists, lower case, without their parameters."""
     items = []
     for value in values:

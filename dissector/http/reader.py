@@ -25,7 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from enum import Enum, auto
+from enum import IntEnum
 
 from dissector.base.findings import Finding, Rule, rule
 from dissector.base.limits import Limits
@@ -63,14 +63,14 @@ TUNNEL = rule("http.tunnel", "note", "from here on the connection carries anothe
 _EMPTY_LINES = re.compile(rb"[\r\n]*")
 
 
-class _State(Enum):
-    START = auto()
-    LENGTH = auto()
-    PEEK = auto()
-    CHUNKS = auto()
-    CLOSE = auto()
-    RESYNC = auto()
-    OPAQUE = auto()
+class _State(IntEnum):
+    START = 0
+    LENGTH = 1
+    PEEK = 2
+    CHUNKS = 3
+    CLOSE = 4
+    RESYNC = 5
+    OPAQUE = 6
 
 
 class MessageReader:
@@ -114,15 +114,16 @@ class MessageReader:
         self._frames = FrameMap()
         self._end = 0
         self._state = _State.START
-        self._steps: dict[_State, Callable[[bytes | memoryview, int, int, int], int]] = {
-            _State.START: self._read_head,
-            _State.LENGTH: self._read_length,
-            _State.PEEK: self._read_peek,
-            _State.CHUNKS: self._read_chunks,
-            _State.CLOSE: self._read_until_close,
-            _State.RESYNC: self._read_resync,
-            _State.OPAQUE: self._read_opaque,
-        }
+        # In the order of the states' numbers.
+        self._steps: tuple[Callable[[bytes | memoryview, int, int, int], int], ...] = (
+            self._read_head,
+            self._read_length,
+            self._read_peek,
+            self._read_chunks,
+            self._read_until_close,
+            self._read_resync,
+            self._read_opaque,
+        )
         self._draft: Draft | None = None
         self._left = 0
         self._buffer = bytearray()

@@ -63,7 +63,7 @@ _VERSION = re.compile(rb"[ \t]HTTP/(1\.[0-9])\Z")
 _METHOD = re.compile(_TOKEN + rb"{1,64}\Z")
 
 _HIT = re.compile(
-    rb"HTTP/1\.[0-9](?:([ \t]{1,8}[1-9][0-9]{2}(?:[ \t][^\r\n]{0,%d})?\r?\n)|[ \t]{0,8}\r?\n)" % RESYNC_REASON
+    rb"HTTP/1\.[0-9](?:([ \t]{1,8}[1-9][0-9]{2}(?:[ \t][^\r\n]{0,%d}+)?\r?\n)|[ \t]{0,8}\r?\n)" % RESYNC_REASON
 )
 _RESYNC_REQUEST = re.compile(rb"([A-Z][A-Z-]{2,31}) ([^\x00-\x20\x7f]+) \Z")
 

@@ -1,0 +1,46 @@
+"""The examples of the README and of the package's docstrings run and print what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_readme_examples() -> None:
+    result = doctest.testfile(str(ROOT / "README.md"), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted > 5
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", ["dissector", "dissector.reader"])
+def test_docstring_examples(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted
+    assert result.failed == 0
+
+
+def test_readme_names_only_what_is_there() -> None:
+    text = (ROOT / "README.md").read_text()
+    for line in text.splitlines():
+        if line.startswith("$ dsmshark"):
+            for word in line.split("#")[0].split():
+                if word.startswith("pcaps/"):
+                    assert (ROOT / word).is_file(), word
+
+
+def test_dsmreplay_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    from replay.cli import main
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("dsmreplay ")
+    assert main([]) == 2
