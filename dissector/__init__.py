@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dissector.reader import Capture
-    from dissector.reader import open_capture as open
+    from dissector.reader import open_capture as open  # noqa: A004 - as gzip.open and zipfile do
 
 __all__ = ["Capture", "__version__", "open"]
 

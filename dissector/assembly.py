@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -86,6 +87,7 @@ class MessagePass:
         self._on_http = on_http
         self._progress = progress
         self._builder = MessageBuilder(digits=self._digits, limits=limits)
+        self._conversations: list[Conversation] = []
         self._half_open: dict[int, HttpConnection] = {}
         self._batch: list[tuple[int, int, int, HttpMessage | Datagram]] = []
         self._count = 0
@@ -108,6 +110,11 @@ class MessagePass:
         """Of the container, the network and the transport, by frame; complete after the pass."""
         # The transport works block by block and flow by flow: only the frames give an order that is always the same.
         found = [*self.source.info.findings, *sorted(self.stats.findings, key=lambda f: (f.frames, f.rule, f.text))]
+        for conversation in self._conversations:
+            where = f"TCP stream {conversation.number}"
+            found += [
+                replace(f, text=f"{where}: {f.text}") for f in conversation.findings if not f.rule.startswith("tcp.")
+            ]
         if self.not_soap:
             count = len(self.not_soap)
             found.append(
@@ -158,6 +165,7 @@ class MessagePass:
     def _consumer(self, conversation: Conversation, stream: StreamRef) -> StreamConsumer:
         connection = self._half_open.pop(conversation.number, None)
         if connection is None:
+            self._conversations.append(conversation)
             connection = HttpConnection(conversation, self._http, self._policy, self._limits)
             self._half_open[conversation.number] = connection
         return connection.direction(stream)

@@ -1,10 +1,10 @@
 """An opened capture: what programs start from.
 
-    >>> import dissector
-    >>> with dissector.open("pcaps/dsm-completed.pcapng") as capture:
-    ...     for job in capture.jobs:
-    ...         print(job.kind, job.completed_state, len(job.images))
-    post-scan Completed 3
+>>> import dissector
+>>> with dissector.open("pcaps/dsm-completed.pcapng") as capture:
+...     for job in capture.jobs:
+...         print(job.kind, job.completed_state, len(job.images))
+post-scan Completed 3
 """
 
 from __future__ import annotations

@@ -61,4 +61,3 @@ class Limits:
 
 DEFAULT_LIMITS = Limits()
 """The limits used where none are given."""
-

@@ -1,1 +1,12 @@
-"""http"""
+"""HTTP/1.0 and 1.1 and MIME packages: bytes of a stream in, messages with their findings out, and back.
+
+No I/O but temporary files for bodies that are to be kept. The way in is
+:class:`dissector.http.connection.HttpConnection`, the way back :mod:`dissector.http.writer`.
+
+    start, head, headers    a start line; a head and what it says of the body's length; values with parameters
+    reader                  one direction, as a state machine; ``draft`` is the message under way
+    pairing, connection     which request a response answers; both directions together
+    chunked, body, inflate  transfer coding; what a body is; content coding
+    multipart, delimiter    packages; ``transfer`` undoes base64 and quoted-printable
+    content, spool          bytes of bodies, kept or not
+"""

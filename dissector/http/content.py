@@ -2,7 +2,8 @@
 
 Two kinds of offsets must not be mixed up. ``gaps`` count in the content as it was sent, missing bytes included.
 ``data()`` leaves the missing bytes out, since nothing is ever filled in for them; ``origin`` speaks of those bytes,
-so an index into ``data()`` is an offset for ``origin``. Without gaps the two are the same."""
+so an index into ``data()`` is an offset for ``origin``. Without gaps the two are the same.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 A delimiter is a line ``--boundary`` or ``--boundary--`` with blanks behind it at most (RFC 2046 5.1.1); the line end
 before it belongs to it. Whatever else begins like one is data: images hold any bytes. The Xerox WorkCentre 3025
 leaves out the line end before the delimiter; such a one counts only if a header line follows it, or if it is the
-final one."""
+final one.
+"""
 
 from __future__ import annotations
 

@@ -47,24 +47,8 @@ class Draft:
     """
 
     __slots__ = (
-        "_exact",
-        "_media",
-        "_ranges",
-        "answer",
-        "body",
-        "chunked",
-        "complete",
-        "fields",
-        "gaps",
-        "head",
-        "headers",
-        "interim",
-        "lengths",
-        "limits",
-        "line",
-        "passed",
-        "report",
-        "start",
+        "_exact", "_media", "_ranges", "answer", "body", "chunked", "complete", "fields", "gaps", "head", "headers",
+        "interim", "lengths", "limits", "line", "passed", "report", "start",
     )  # fmt: skip
 
     def __init__(self, head: bytes, start: int, line: StartLine, first: int, stop: int, limits: Limits) -> None:

@@ -92,8 +92,8 @@ def _loose_line(
     text: str, pos: int, end: int, report: _Reporter, folded: Rule | None, bare_lf: Rule
 ) -> tuple[Header | None, int]:
     """One header with its folded lines, and where the next begins; None for an empty line."""
-    start = pos
-    lines = []
+    start = last = pos
+    lines: list[str] = []
     while True:
         feed = text.find("\n", pos, end)
         stop = end if feed < 0 else feed
@@ -101,8 +101,10 @@ def _loose_line(
         if feed >= 0 and not line.endswith("\r"):
             report(bare_lf, stop)
         line = line.removesuffix("\r")
-        last = pos + len(line)
-        lines.append(line.strip(" \t"))
+        bare = line.strip(" \t")
+        if bare or not lines:
+            last = pos + len(line)
+        lines.append(bare)
         pos = stop + 1
         # The empty line ends a head, also one of blanks and CRLF before it is not folded onto it.
         if not line or pos >= end or text[pos] not in " \t":

@@ -4,7 +4,8 @@ A response is the answer to the oldest request on its connection that has none y
 tell what began before: the transport feeds one direction for a whole batch, then the other, so calls are not in the
 order of the wire. Either order of the directions gives the same pairs: a response that is fed before its request
 waits here for it, and is told when it comes. Only the framing of an answer to HEAD or CONNECT needs the request first
-(an answer to HEAD is then recognised where another answer follows it at once)."""
+(an answer to HEAD is then recognised where another answer follows it at once).
+"""
 
 from __future__ import annotations
 

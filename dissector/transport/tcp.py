@@ -355,9 +355,10 @@ class Direction:
         self.frames.add(offset, length, 0, -1, self._last_time)
         self.next = end
         if reason == "lost":
+            lost = "1 byte of the stream is" if length == 1 else f"{length} bytes of the stream are"
             self._report(
                 LOST(
-                    f"{length} byte{'s' if length != 1 else ''} of the stream {'are' if length != 1 else 'is'} not in the capture, after frame {gap.before or '?'}"
+                    f"{lost} not in the capture, after frame {gap.before or '?'}"
                     f"{f' and before frame {after}' if after else ''}",
                     frames=tuple(f for f in (gap.before, after) if f),
                     offset=offset,

@@ -57,7 +57,10 @@ CASES: dict[str, tuple[str, bytes, list[bytes], int, set[str]]] = {
     "other-boundary": ("boundary=zz", body(ROOT_PART), [ROOT], 0, {"mime.boundary-differs"}),
     "no-headers": ("boundary=b1", body(b"\r\n" + ROOT), [ROOT], 0, set()),
     "no-crlf": (
-        "boundary=b1", b"--b1\r\n" + ROOT_PART + b"--b1\r\n" + IMAGE_PART + b"\xff\xd9--b1--\r\n", [ROOT, IMAGE + b"\xff\xd9"], 0,
+        "boundary=b1",
+        b"--b1\r\n" + ROOT_PART + b"--b1\r\n" + IMAGE_PART + b"\xff\xd9--b1--\r\n",
+        [ROOT, IMAGE + b"\xff\xd9"],
+        0,
         {"mime.no-crlf"},
     ),
     "lf": ("boundary=b1", body(ROOT_PART).replace(b"\r", b""), [ROOT], 0, {"mime.bare-lf"}),

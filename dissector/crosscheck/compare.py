@@ -1,0 +1,212 @@
+"""Two sides compared, and each difference explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any
+
+from dissector.base.origin import Gap
+from dissector.crosscheck.ours import HttpFact, Side
+
+__all__ = ["Line", "compare"]
+
+
+@dataclass
+class Line:
+    """One comparison.
+
+    Attributes:
+        kind: "stream" or "message".
+        verdict: "same", "differs", "only ours", "only tshark".
+        why: the explanation of a difference; "" where none was found.
+    """
+
+    kind: str
+    stream: int
+    what: str
+    verdict: str
+    ours: str = ""
+    theirs: str = ""
+    why: str = ""
+    frame: int = 0
+
+    @property
+    def unexplained(self) -> bool:
+        """A difference without a reason."""
+        return self.verdict != "same" and not self.why
+
+    def to_json(self) -> dict[str, Any]:
+        """The line as plain data."""
+        return {
+            "kind": self.kind,
+            "stream": self.stream,
+            "frame": self.frame,
+            "what": self.what,
+            "verdict": self.verdict,
+            "ours": self.ours,
+            "tshark": self.theirs,
+            "why": self.why,
+        }
+
+
+def compare(ours: Side, theirs: Side) -> list[Line]:
+    """All comparisons: streams first, then messages, by stream."""
+    lines = [line for number in sorted(ours.streams) for line in _stream(number, ours, theirs)]
+    streams = {m.stream for m in ours.messages} | {m.stream for m in theirs.messages}
+    for number in sorted(streams):
+        for is_request in (True, False):
+            one = [m for m in ours.messages if (m.stream, m.is_request) == (number, is_request)]
+            two = [m for m in theirs.messages if (m.stream, m.is_request) == (number, is_request)]
+            lines += _messages(number, one, two, ours)
+    for line in lines:
+        if line.kind == "stream" and line.unexplained:
+            told = [other for other in lines if other.kind == "message" and other.stream == line.stream]
+            if told and all(other.verdict == "same" for other in told):
+                # Seen in tshark 4.0 with segments both moved and sent twice.
+                line.why = (
+                    f"tshark's followed stream contradicts its own HTTP reassembly: all {len(told)} messages of this "
+                    "stream are the same on both sides, bodies included, so ours is right"
+                )
+    return lines
+
+
+# -- streams -------------------------------------------------------------------------------------------------------
+
+
+def _stream(number: int, ours: Side, theirs: Side) -> list[Line]:
+    lines = []
+    other = theirs.streams.get(number, {})
+    for source, mine in ours.streams[number].items():
+        what = f"bytes from {source}"
+        its = other.get(source)
+        if its is None:
+            why = "" if number in theirs.streams else "only the first streams are followed"
+            if not mine.size:
+                continue
+            lines.append(Line("stream", number, what, "only ours", _size(mine.size, mine.sha256), why=why))
+            continue
+        same = (mine.size, mine.sha256) == (its.size, its.sha256)
+        why = "" if same else _why_stream(number, mine.gaps, mine.size, its.size, ours)
+        lines.append(
+            Line(
+                "stream",
+                number,
+                what,
+                "same" if same else "differs",
+                _size(mine.size, mine.sha256),
+                _size(its.size, its.sha256),
+                why,
+            )
+        )
+    return lines
+
+
+def _why_stream(number: int, gaps: list[Gap], mine: int, its: int, ours: Side) -> str:
+    rules = ours.rules.get(number, set())
+    if any(gap.reason == "start" for gap in gaps) and its > mine:
+        return (
+            f"the capture began inside this stream: tshark shows {its - mine} bytes before the first HTTP message, "
+            "which belong to no message that could be read"
+        )
+    if "tcp.differing-copy" in rules:
+        return "a segment was sent twice with other bytes: we keep the first copy, as the receiver had it"
+    if any(gap.reason == "cut" for gap in gaps):
+        return "packets were cut by the capture length: tshark counts the bytes that are not there in another way"
+    if any(gap.reason == "lost" for gap in gaps):
+        return "segments were lost: we keep a gap of known length, tshark joins or drops what is behind it"
+    if "tcp.late-segment" in rules:
+        return "a segment came after its place had been given up as lost"
+    if "tcp.far-ahead" in rules:
+        return "a segment far outside the window is not used by us"
+    return ""
+
+
+# -- messages --------------------------------------------------------------------------------------------------------
+
+
+def _messages(number: int, ours: list[HttpFact], theirs: list[HttpFact], side: Side) -> list[Line]:
+    lines = []
+    matcher = SequenceMatcher(None, [m.start for m in ours], [m.start for m in theirs], autojunk=False)
+    for tag, a, b, c, d in matcher.get_opcodes():
+        if tag == "equal":
+            lines += [_pair(mine, its, side) for mine, its in zip(ours[a:b], theirs[c:d], strict=True)]
+            continue
+        for mine in ours[a:b]:
+            lines.append(
+                Line(
+                    "message",
+                    number,
+                    mine.start,
+                    "only ours",
+                    _size(mine.size, mine.sha256),
+                    why=_why_alone(mine, side, ours_has=True),
+                    frame=mine.frame,
+                )
+            )
+        for its in theirs[c:d]:
+            lines.append(
+                Line(
+                    "message",
+                    number,
+                    its.start,
+                    "only tshark",
+                    "",
+                    _size(its.size, its.sha256),
+                    _why_alone(its, side, ours_has=False),
+                    its.frame,
+                )
+            )
+    return lines
+
+
+def _pair(mine: HttpFact, its: HttpFact, side: Side) -> Line:
+    same = mine.size == its.size and (mine.sha256 == its.sha256 or not mine.size)
+    line = Line(
+        "message", mine.stream, mine.start, "same" if same else "differs", _size(mine.size, mine.sha256),
+        _size(its.size, its.sha256), frame=mine.frame,
+    )  # fmt: skip
+    if same:
+        return line
+    damage = _damage(mine.stream, side)
+    if not mine.complete:
+        line.why = f"{damage or 'the capture ends inside it'}: ours is marked incomplete"
+    elif damage and not its.size:
+        line.why = f"{damage}: tshark shows the head without its body"
+    elif damage:
+        line.why = f"{damage}: tshark's body is not the one that was sent"
+    elif not its.size and mine.size:
+        line.why = "tshark shows no bytes of this body (it left it to another dissector)"
+    return line
+
+
+def _why_alone(message: HttpFact, side: Side, *, ours_has: bool) -> str:
+    damage = _damage(message.stream, side)
+    if damage:
+        if ours_has:
+            return f"{damage}: tshark takes what follows for a continuation, we found the next start line"
+        return f"{damage}: tshark shows a start line that we take for a part of something else"
+    if ours_has and not message.complete:
+        return "the capture ends inside it: tshark does not show it"
+    return ""
+
+
+def _damage(stream: int, side: Side) -> str:
+    """What is wrong with a stream, in words; "" for a whole one."""
+    gaps = [gap for direction in side.streams.get(stream, {}).values() for gap in direction.gaps]
+    reasons = {gap.reason for gap in gaps}
+    if "lost" in reasons:
+        first = next(gap for gap in gaps if gap.reason == "lost")
+        where = f" after frame {first.before}" if first.before else ""
+        return f"{sum(gap.length for gap in gaps if gap.reason == 'lost')} bytes of the stream were lost{where}"
+    if "cut" in reasons:
+        return "packets were cut by the capture length"
+    if "start" in reasons:
+        return "the capture began inside the stream"
+    if "tcp.differing-copy" in side.rules.get(stream, set()):
+        return "a segment was sent twice with other bytes"
+    return ""
+
+
+def _size(size: int | None, sha256: str | None) -> str:
+    return "" if size is None else f"{size} bytes" + (f" {sha256[:12]}" if sha256 and size else "")

@@ -1,0 +1,82 @@
+"""Our reading against tshark's, on every sample; and the explanations of differences."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dissector.base.errors import ExitCode, UsageError
+from dissector.base.origin import Endpoint, Gap
+from dissector.crosscheck import run
+from dissector.crosscheck.compare import compare
+from dissector.crosscheck.ours import Direction, HttpFact, Side
+
+SAMPLES = sorted(p for p in (Path(__file__).parent.parent.parent / "pcaps").rglob("*.pcap*") if p.is_file())
+DEVICE, SERVER = Endpoint("192.0.2.10", 49152), Endpoint("192.0.2.20", 5362)
+
+
+@pytest.mark.tshark
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda p: p.name)
+def test_every_difference_on_the_samples_is_explained(sample: Path) -> None:
+    out = io.StringIO()
+    code = run([str(sample)], as_json=True, out=out)
+    result = json.loads(out.getvalue())
+    assert [line for line in result["lines"] if line["verdict"] != "same" and not line["why"]] == []
+    assert code == ExitCode.OK
+    if "damaged" not in str(sample) and "others" not in str(sample):
+        verdicts = {line["verdict"] for line in result["lines"]}
+        assert verdicts == {"same"}
+        assert sum(line["kind"] == "message" for line in result["lines"]) >= 4
+
+
+def side(
+    *, gaps: list[Gap] | None = None, body: str = "aa", size: int = 10, starts: tuple[str, ...] = ("POST /",)
+) -> Side:
+    return Side(
+        {0: {DEVICE: Direction(DEVICE, 100, "ff", gaps or [])}},
+        [HttpFact(0, True, start, 5, 10, body) for start in starts],
+    )
+
+
+def test_the_same_is_the_same() -> None:
+    assert {line.verdict for line in compare(side(), side())} == {"same"}
+
+
+def test_a_different_body_without_a_reason_is_not_explained() -> None:
+    (line,) = [line for line in compare(side(), side(body="bb")) if line.verdict != "same"]
+    assert line.verdict == "differs"
+    assert line.unexplained
+
+
+def test_a_lost_segment_explains_a_different_body() -> None:
+    ours = side(gaps=[Gap(10, 20, "lost", 3, 4, 9)])
+    ours.messages[0] = replace(ours.messages[0], complete=False)
+    (line,) = [line for line in compare(ours, side(body="bb")) if line.verdict != "same"]
+    assert "20 bytes of the stream were lost after frame 3" in line.why
+
+
+def test_a_message_that_only_one_side_has() -> None:
+    lines = compare(side(starts=("POST /", "POST /b")), side())
+    (line,) = [line for line in lines if line.verdict != "same"]
+    assert (line.verdict, line.what, line.unexplained) == ("only ours", "POST /b", True)
+    lines = compare(side(gaps=[Gap(10, 20, "lost")]), side(starts=("POST /", "POST /b")))
+    (line,) = [line for line in lines if line.verdict != "same"]
+    assert (line.verdict, line.unexplained) == ("only tshark", False)
+
+
+def test_a_stream_that_contradicts_its_own_messages() -> None:
+    theirs = side()
+    theirs.streams[0][DEVICE] = Direction(DEVICE, 90, "ee")
+    (line,) = [line for line in compare(side(), theirs) if line.verdict != "same"]
+    assert "contradicts its own HTTP reassembly" in line.why
+    theirs.messages = side(body="bb").messages
+    assert all(line.unexplained for line in compare(side(), theirs) if line.verdict != "same")
+
+
+def test_standard_input_cannot_be_read_twice() -> None:
+    with pytest.raises(UsageError, match="needs a file"):
+        run(["-"], out=io.StringIO())
