@@ -237,6 +237,8 @@ class FlowTable:
         for at in picked[np.argsort(first_rows[picked], kind="stable")].tolist():
             mine = order[starts[at] : ends[at]]
             self._visit(c, rows[mine], match[mine], int(hashes[starts[at]]))
+        if len(self._flows) > self._limits.streams:
+            self._make_room()
 
     def _first_words(self, c: PacketColumns, rows: Rows) -> npt.NDArray[np.uint32]:
         """The first four payload bytes of each row, 0 where there are fewer."""
@@ -299,8 +301,6 @@ class FlowTable:
                 if not flags[row] & ACK:
                     flow.client = side
         self._stats.conversations = self._next_number
-        if len(flows) > self._limits.streams:
-            self._make_room()
         if new:
             self._dismiss(c, rows, match, order, starts)
 
