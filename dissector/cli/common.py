@@ -92,8 +92,8 @@ def palette(args: argparse.Namespace, out: TextIO | None) -> Palette:
 
 
 def terminal_columns(out: TextIO) -> int:
-    """Columns of the terminal, 140 where there is none."""
-    return shutil.get_terminal_size((140, 24)).columns if out.isatty() or os.environ.get("COLUMNS") else 140
+    """Columns of the terminal, 160 where there is none."""
+    return shutil.get_terminal_size((160, 24)).columns if out.isatty() or os.environ.get("COLUMNS") else 160
 
 
 def exit_code(findings: Iterable[Finding]) -> ExitCode:

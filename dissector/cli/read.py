@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
-from dissector.base.errors import ExitCode
+from dissector.base.errors import ExitCode, UsageError
 from dissector.base.findings import Finding, Severity, worst
 from dissector.cli.choose import choose_job
 from dissector.cli.common import Count, exit_code, opened, output, palette, report
@@ -33,6 +33,10 @@ class _Face(Protocol):
 def run(args: argparse.Namespace) -> ExitCode:
     """Run the command."""
     chosen = chosen_by(args)
+    if args.origin:
+        if args.json or args.ndjson:
+            raise UsageError("--origin belongs to the text of -V: JSON has the frames of each message and attachment")
+        args.verbose = True
     count = Count()
     bad: list[Finding] = []
     with opened(args, digest=args.verbose or args.json or args.ndjson, quiet=args.output is None) as capture:
@@ -43,7 +47,8 @@ def run(args: argparse.Namespace) -> ExitCode:
             def sink(message: Message) -> None:
                 if chosen(message):
                     found = message.all_findings()
-                    bad.extend(f for f in found if f.severity is Severity.ERROR)
+                    if not bad:
+                        bad.extend(f for f in found if f.severity is Severity.ERROR)
                     face.show(message, found)
 
             if args.job is not None:
@@ -110,7 +115,8 @@ class _List:
         self._shown = 0
 
     def show(self, message: Message, findings: list[Finding]) -> None:
-        if not self._shown:
+        # No heading in a pipe or a file: there, lines are counted and cut.
+        if not self._shown and self._out.isatty():
             print(self._lines.heading(message), file=self._out)
         self._shown += 1
         print(self._lines.line(message, worst(findings)), file=self._out, flush=self._flush)

@@ -30,18 +30,21 @@ __all__ = ["job_findings", "job_name", "job_story", "jobs_table"]
 _HEADS = (
     Column("Job"),
     Column("Kind"),
-    Column("Device", least=9),
-    Column("Server", least=9),
-    Column("User", least=8),
+    Column("Device", least=15),
+    Column("Server", least=17),
+    Column("User", least=6),
     Column("Images", right=True),
     Column("Outcome"),
-    Column("Filters", least=10),
+    Column("Reasons", least=12),
+    Column("Filters", least=8),
     Column("Took", right=True),
     Column("Frame", right=True),
     Column("Findings"),
 )
 _OUTCOME = 6
-_FINDINGS = 10
+_FINDINGS = 11
+_UNSAID = frozenset(["job.mixed-formats"])
+"""Notes that the list leaves to the story of the job: they answer no question that a list is asked."""
 _WIDE_ENOUGH = 100
 _USER = 24
 
@@ -98,11 +101,19 @@ def _row(job: Job, name: str) -> list[str]:
         clip(printable(job.user or job.user_sid or ""), _USER),
         _images(job),
         printable(text) + (" (inferred)" if inferred else ""),
+        _reasons(job, text),
         ", ".join(f"{short_uri(f.dialect)} {_filter_word(f.state)}" for f in job.filters),
         duration_text(duration(job)),
         str(job.first_frame),
         _tally(job),
     ]
+
+
+def _reasons(job: Job, told: str) -> str:
+    """The reasons of the end state, without what the outcome says already."""
+    said = told.replace(" ", "").lower()
+    short = [printable(r).removeprefix("PostScan").removeprefix("Job") for r in job.completed_state_reasons]
+    return ", ".join(r for r in short if r.lower() not in (said, "completedsuccessfully", "none"))
 
 
 def _filter_word(state: str) -> str:
@@ -118,12 +129,18 @@ def _filter_word(state: str) -> str:
 
 
 def _images(job: Job) -> str:
-    seen = len(job.images)
+    seen = sum(image.accepted is not False for image in job.images)
     told = job.images_received
     if told is not None and told < seen and job.completed_by is None:
         # A status from before the last images is no contradiction.
         return str(seen)
-    return str(seen) if told is None or told == seen else f"{seen} of {told}" if told > seen else f"{seen} ({told})"
+    return (
+        str(seen)
+        if told is None or told == seen
+        else f"{seen} of {told}"
+        if told > seen
+        else f"{seen} sent, {told} received"
+    )
 
 
 def _tally(job: Job) -> str:
@@ -136,7 +153,7 @@ def _tally(job: Job) -> str:
 def job_findings(jobs: Iterable[Job], paint: Palette = PLAIN) -> Iterator[str]:
     """The findings of the jobs in words, below a line for each job that has some."""
     for job in jobs:
-        shown = [finding for finding in job.findings if finding.severity is not Severity.CHAT]
+        shown = [f for f in job.findings if f.severity is not Severity.CHAT and f.rule not in _UNSAID]
         if not shown:
             continue
         yield ""

@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+import dissector
 from dissector.output.jsontext import schema
 
 ERRORS = "dsm-completed-with-errors.pcapng"
@@ -70,9 +71,21 @@ def test_a_prefix_that_fits_two_jobs_lists_them(cli, pcap):
 def test_read(cli, pcap):
     result = cli("read", pcap(ERRORS))
     lines = result.out.splitlines()
-    assert lines[0].split()[:3] == ["No.", "Time", "Source"]
     assert any("SendImageRequest" in line and "image 1 (jfif, 9.6 KiB)" in line for line in lines)
-    assert [int(line.split()[0]) for line in lines[1:]] == list(range(1, len(lines)))
+    # In a pipe there is no heading: every line is a message.
+    assert [int(line.split()[0]) for line in lines] == list(range(1, len(lines) + 1))
+
+
+def test_read_names_the_frame_that_completed_the_message(cli, pcap):
+    with dissector.open(pcap(ERRORS)) as capture:
+        frames = [message.frames[-1] for message in capture.messages]
+    assert [int(line.split()[2]) for line in cli("read", pcap(ERRORS)).out.splitlines() if line[6] == " "] == frames
+
+
+def test_origin_shows_the_tree_and_is_refused_with_json(cli, pcap):
+    assert "Frames" in cli("read", "--origin", pcap(ERRORS)).out
+    refused = cli("read", "--origin", "--json", pcap(ERRORS))
+    assert (refused.code, refused.out) == (2, "")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +141,7 @@ def test_tree_with_origin(cli, pcap):
 
 @pytest.mark.parametrize(("style", "first"), [("relative", "0.000"), ("delta", "0.000000"), ("absolute", "2026-")])
 def test_times(cli, pcap, style, first):
-    line = cli("read", "--time", style, pcap(PULL)).out.splitlines()[1]
+    line = cli("read", "--time", style, pcap(PULL)).out.splitlines()[0]
     assert f" {first}" in line
 
 
