@@ -61,35 +61,85 @@ BEHIND = 1 << 20
 FINDINGS = 1000
 """Findings of one conversation; a stream torn to pieces says no more with ten thousand."""
 
-STREAMS = rule("tcp.streams", "warn", "more connections than the limit: the oldest were closed to make room")
+STREAMS = rule(
+    "tcp.streams", "warn", "more connections than the limit: those idle for longest were closed to make room"
+)
 
 NOISE, UNDECIDED, TAKEN = 0, 1, 2
 
 
 class Flow:
-    """What is remembered of a flow.
+    """What is remembered of a flow: as little as possible, since there may be a million.
 
-    ``isn`` holds the sequence number that each side's SYN (or first segment) had, to tell when the ports are used
-    again; ``syn`` that of the SYN, with its frame, where it was seen and still says where the data begins.
+    The two ``base`` values are each side's initial sequence number, as far as the capture tells it (of the SYN; one
+    less than the first number seen; one less than the first acknowledgement by the peer): they tell when the ports
+    are used again. The two ``syn`` values are number and frame of the SYNs, while those still say where the data
+    begins. ``last``: the block that last had packets of it. ``early``: packets so far, -1 once one carried data.
     """
 
-    __slots__ = ("client", "first_side", "held", "isn", "number", "opaque", "pair", "state", "syn")
+    __slots__ = (
+        "base_false",
+        "base_true",
+        "client",
+        "client_frame",
+        "early",
+        "first_side",
+        "held",
+        "last",
+        "number",
+        "opaque",
+        "opened",
+        "pair",
+        "state",
+        "syn_false",
+        "syn_true",
+    )
 
     def __init__(self, number: int, first_side: bool) -> None:
         self.number = number
         self.first_side = first_side
         self.client: bool | None = None
+        self.client_frame = 0
+        self.opened = False
         self.state = UNDECIDED
-        self.isn: list[int | None] = [None, None]
-        self.syn: list[tuple[int, int] | None] = [None, None]
-        self.held: list[Segment] = []
-        self.opaque: str | None = None
+        self.base_false: int | None = None
+        self.base_true: int | None = None
+        self.syn_false: tuple[int, int] | None = None
+        self.syn_true: tuple[int, int] | None = None
+        self.last = 0
+        self.early = 0
+        self.held: list[Segment] | None = None
+        self.opaque: tuple[str, Endpoint, Endpoint] | None = None
         self.pair: Pair | None = None
 
-    def opened(self, side: bool, frame: int) -> int | None:
-        """Sequence number of the side's SYN, if that came before the frame."""
-        syn = self.syn[side]
-        return syn[0] if syn is not None and syn[1] <= frame else None
+    def base(self, side: bool) -> int | None:
+        """Initial sequence number of a side."""
+        return self.base_true if side else self.base_false
+
+    def settle(self, side: bool, base: int, again: bool = False) -> None:
+        """The initial sequence number of a side became known; the first value counts, unless ``again``."""
+        if side:
+            if again or self.base_true is None:
+                self.base_true = base & 0xFFFFFFFF
+        elif again or self.base_false is None:
+            self.base_false = base & 0xFFFFFFFF
+
+    def syn(self, side: bool, frame: int) -> int | None:
+        """Sequence number of the side's SYN, if that came not after the frame."""
+        seen = self.syn_true if side else self.syn_false
+        return seen[0] if seen is not None and seen[1] <= frame else None
+
+    @property
+    def syn_seen(self) -> bool:
+        """Where the data of one of the sides begins is known."""
+        return self.syn_true is not None or self.syn_false is not None
+
+    def dismiss(self) -> None:
+        """It is noise. Where it is taken after all, later, that is in the middle of it."""
+        self.state = NOISE
+        self.held = None
+        self.syn_true = self.syn_false = None
+        self.early = -1
 
 
 class Segment:
@@ -134,7 +184,8 @@ class Pair:
             own.open(s.seq)
         if s.flags & ACK:
             other.acknowledge(s.ack)
-        if s.wire:
+        # The payload of an RST says why, and is no part of the stream (RFC 9293 3.5.2).
+        if s.wire and not s.flags & RST:
             # What one side says while the other's bytes wait behind a gap is most likely the answer to them: it is
             # handed over after them.
             if not own.held or other.waiting > BEHIND:
@@ -161,6 +212,8 @@ class Pair:
         for own, other in ((one, two), (two, one)):
             if not other.held or own.waiting > BEHIND:
                 own.flush()
+            else:
+                own.unpin()
 
 
 class FlowTable:
@@ -196,6 +249,7 @@ class FlowTable:
         self._opaque = {int.from_bytes(start, "little"): name for start, name in interest.opaque.items()}
         self._datagrams = DatagramPicker(interest, datagram, stats)
         self._closed = 0
+        self._blocks = 0
         self._reopened: dict[int, list[tuple[int, Flow]]] = {}
 
     # -- a block -------------------------------------------------------------------------------------------------
@@ -220,12 +274,18 @@ class FlowTable:
         ends = np.append(starts[1:], len(order))
         first_rows = order[starts]
 
-        self._settle_openings(c, rows, match, order, starts, first_rows)
-
-        flow_of = [self._flows[h] for h in hashes[starts].tolist()]
+        met = self._next_number
+        flow_of = self._settle_openings(c, rows, order, starts)
+        self._blocks = block = self._blocks + 1
+        for flow in flow_of:
+            flow.last = block
+        # Before any of them is dismissed: an opaque flow counts from its handshake on.
+        self._count_opaque(c, rows, word, match, order, starts, flow_of)
+        if self._next_number > met:
+            self._dismiss(c, rows, match, order, starts)
         has_match = np.logical_or.reduceat(match[order], starts)
-        state = np.fromiter((f.state for f in flow_of), dtype=np.int8, count=len(flow_of))
-        self._count_opaque(c, rows, word, order, starts, flow_of)
+        # What is held waits for the rest of a word, or for a FIN or RST behind it.
+        state = np.fromiter((TAKEN if f.held else f.state for f in flow_of), dtype=np.int8, count=len(flow_of))
 
         # Undecided flows whose rows carry no payload need no look; the rest of them do.
         has_payload = np.logical_or.reduceat((c.wire[rows] > 0)[order], starts)
@@ -237,6 +297,7 @@ class FlowTable:
         for at in picked[np.argsort(first_rows[picked], kind="stable")].tolist():
             mine = order[starts[at] : ends[at]]
             self._visit(c, rows[mine], match[mine], int(hashes[starts[at]]))
+        # Only now: until here the flows of this block are in use.
         if len(self._flows) > self._limits.streams:
             self._make_room()
 
@@ -260,49 +321,74 @@ class FlowTable:
 
     # -- new flows -------------------------------------------------------------------------------------------------
 
-    def _settle_openings(
-        self, c: PacketColumns, rows: Rows, match: npt.NDArray[np.bool_], order: Rows, starts: Rows, first_rows: Rows
-    ) -> None:
-        """Make a :class:`Flow` for each new hash and number it as Wireshark does, in order of first row."""
+    def _settle_openings(self, c: PacketColumns, rows: Rows, order: Rows, starts: Rows) -> list[Flow]:
+        """Make a :class:`Flow` for each new hash and number it as Wireshark does, in order of first row.
+
+        The rule was found by comparing with tshark 4.0: a SYN without ACK starts a new conversation where its number is
+        not the base of its side. The base is the number of the side's SYN or SYN/ACK, or one less than the first number
+        it sent, or one less than the first acknowledgement by its peer. FIN and RST do not matter.
+
+        Returns:
+            The flow of each group of rows, as it was before the ports were used again.
+        """
         flows = self._flows
-        firsts = np.sort(first_rows)
-        hashes = c.flow[rows[firsts]].tolist()
-        sides = c.side[rows[firsts]].tolist()
-        new = [(int(row), h, side) for row, h, side in zip(firsts, hashes, sides, strict=True) if h not in flows]
-        events: list[tuple[int, int, bool]] = new
+        hashes = c.flow[rows[order[starts]]].tolist()
+        groups = [flows.get(h) for h in hashes]
         flags = c.flags[rows]
-        opening = np.flatnonzero(flags & SYN)
-        if len(opening):
-            events = new + [
-                (int(row), h, side)
-                for row, h, side in zip(
-                    opening, c.flow[rows[opening]].tolist(), c.side[rows[opening]].tolist(), strict=True
-                )
-            ]
-            events.sort()
+        opening = (flags & (SYN | ACK)) == SYN
+        telling = np.flatnonzero(flags & SYN)
+        open_groups = [at for at, f in enumerate(groups) if f is None or f.base_false is None or f.base_true is None]
+        if open_groups:
+            telling = np.union1d(telling, self._base_rows(c, rows, order, starts, np.array(open_groups)))
+        if opening.any():
+            # Where the ports may be used again, perhaps more than once, every row counts.
+            opened = np.add.reduceat(opening[order].astype(np.int64), starts)
+            fresh = np.fromiter((f is None for f in groups), dtype=np.int64, count=len(groups))
+            again = np.repeat(opened > fresh, np.diff(np.append(starts, len(order))))
+            telling = np.union1d(telling, order[again])
+        at = rows[telling]
+        columns = (at, c.flow[at], c.side[at], c.seq[at], c.ack[at], flags[telling], c.frame[at])
         self._reopened = {}
-        for row, h, side in events:
-            seq = int(c.seq[rows[row]])
+        for row, h, side, seq, ack, bits, frame in zip(*(column.tolist() for column in columns), strict=True):
             reopened = self._reopened.get(h)
             flow = reopened[-1][1] if reopened else flows.get(h)
             if flow is None:
                 flow = flows[h] = self._new_flow(side)
-                flow.isn[side] = seq
-            if not flags[row] & SYN:
-                continue
-            if not flags[row] & ACK and flow.isn[side] not in (None, seq):
-                # Wireshark's rule: a SYN with another number starts a new conversation on the same ports. The
-                # rows before it belong to the old one, so the change is made when they are visited.
+            elif bits & (SYN | ACK) == SYN and flow.base(side) not in (None, seq):
+                # The rows before it belong to the old one: the change is made when they are visited.
                 flow = self._new_flow(side)
-                self._reopened.setdefault(h, []).append((int(rows[row]), flow))
-            flow.isn[side] = seq
-            if flow.state == UNDECIDED:
-                flow.syn[side] = flow.syn[side] or (seq, int(c.frame[rows[row]]))
-                if not flags[row] & ACK:
-                    flow.client = side
+                self._reopened.setdefault(h, []).append((row, flow))
+            flow.settle(side, seq if bits & SYN else seq - 1, bool(bits & SYN))
+            if bits & ACK:
+                flow.settle(not side, ack - 1)
+            if bits & SYN:
+                self._note_syn(flow, side, seq, bits, frame)
         self._stats.conversations = self._next_number
-        if new:
-            self._dismiss(c, rows, match, order, starts)
+        return [flow or flows[h] for flow, h in zip(groups, hashes, strict=True)]
+
+    @staticmethod
+    def _base_rows(c: PacketColumns, rows: Rows, order: Rows, starts: Rows, groups: Rows) -> Rows:
+        """The rows that can tell the bases of some groups: the first of either side, and the first with ACK."""
+        place = np.arange(len(order))
+        side = c.side[rows[order]]
+        never = len(order)
+        found = [starts[groups]]
+        for tells in (side, ~side, (c.flags[rows[order]] & ACK) != 0):
+            first = np.minimum.reduceat(np.where(tells, place, never), starts)[groups]
+            found.append(first[first < never])
+        return order[np.concatenate(found)]
+
+    @staticmethod
+    def _note_syn(flow: Flow, side: bool, seq: int, bits: int, frame: int) -> None:
+        if flow.state == UNDECIDED:
+            if side:
+                flow.syn_true = flow.syn_true or (seq, frame)
+            else:
+                flow.syn_false = flow.syn_false or (seq, frame)
+        if flow.client is None:
+            flow.client = side if not bits & ACK else not side
+            flow.client_frame = frame
+            flow.opened = not bits & ACK
 
     def _new_flow(self, side: bool) -> Flow:
         flow = Flow(self._next_number, side)
@@ -333,27 +419,31 @@ class FlowTable:
         any_syn = np.logical_or.reduceat(syn[order], starts)
         any_data = np.logical_or.reduceat((c.wire[rows] > 0)[order], starts)
         length = c.length[rows]
-        any_short = np.logical_or.reduceat(((length > 0) & (length < 4))[order], starts)
+        any_short = np.logical_or.reduceat(((c.wire[rows] > 0) & (length < 4))[order], starts)
         # A flow whose SYN came in an earlier block may have its first segment still to come.
         late = ~any_noise & ~any_syn & any_data & ~any_short
-        dull = ~any_match & (any_noise | late)
+        # Segments too short to hold a word may make one up together: those are left to _weigh.
+        dull = ~any_match & ~any_short & (any_noise | late)
         groups = np.flatnonzero(dull)
         for h, unopened in zip(flow[order[starts[groups]]].tolist(), late[groups].tolist(), strict=True):
+            if h in self._reopened:
+                continue
             known = self._flows[h]
-            if known.state == UNDECIDED and not known.held and not (unopened and known.syn != [None, None]):
-                known.state = NOISE
-                known.syn = [None, None]
+            if known.state == UNDECIDED and not known.held and not (unopened and known.syn_seen):
+                known.dismiss()
 
     def _make_room(self) -> None:
-        """Forget the flows that were met first, a quarter of all, ending the taken ones among them."""
-        leave = len(self._flows) // 4 + 1
-        for h in list(self._flows)[:leave]:
-            flow = self._flows.pop(h)
+        """Forget the flows that were idle for longest, a quarter of all, ending the taken ones among them."""
+        leave = max(len(self._flows) // 4 + 1, len(self._flows) - self._limits.streams)
+        hashes = list(self._flows)
+        last = np.fromiter((flow.last for flow in self._flows.values()), dtype=np.int64, count=len(hashes))
+        for at in np.argsort(last, kind="stable")[:leave].tolist():
+            flow = self._flows.pop(hashes[at])
             if flow.pair is not None:
                 flow.pair.stop(StreamEnd.CAPTURE, 0, 0)
         if not self._closed:
             self._stats.findings.append(
-                STREAMS(f"more than {self._limits.streams} connections: the oldest were closed")
+                STREAMS(f"more than {self._limits.streams} connections: those idle for longest were closed")
             )
         self._closed += leave
 
@@ -364,33 +454,72 @@ class FlowTable:
         c: PacketColumns,
         rows: Rows,
         word: npt.NDArray[np.uint32],
+        match: npt.NDArray[np.bool_],
         order: Rows,
         starts: Rows,
         flow_of: Sequence[Flow],
     ) -> None:
+        """Count the packets of opaque flows: from the first segment that starts like one, and what came before
+        (the handshake) where that carried no data."""
         if not self._opaque:
             return
         begin = np.isin(word & np.uint32(0xFFFF), np.fromiter(self._opaque, dtype=np.uint32)) & (word != 0)
-        begins = np.logical_or.reduceat(begin[order], starts)
-        for at in np.flatnonzero(begins).tolist():
-            flow = flow_of[at]
-            if flow.opaque is None and flow.state != TAKEN:
-                mine = order[starts[at] : starts[at + 1] if at + 1 < len(starts) else len(order)]
-                flow.opaque = self._opaque[int(word[mine[np.flatnonzero(begin[mine])[0]]]) & 0xFFFF]
-        marked = [at for at, flow in enumerate(flow_of) if flow.opaque is not None and flow.state != TAKEN]
-        if not marked:
+        begins = np.logical_or.reduceat(begin[order], starts).tolist()
+        ends = np.append(starts[1:], len(order))
+        wire = c.wire[rows]
+        counts = np.diff(np.append(starts, len(order))).tolist()
+        data = np.logical_or.reduceat((wire > 0)[order], starts).tolist()
+        for at, flow in enumerate(flow_of):
+            if not begins[at] and flow.opaque is None:
+                # Most flows, and all of a flood of SYNs: nothing but a sum.
+                if flow.state == UNDECIDED and not self._reopened:
+                    flow.early = -1 if data[at] or flow.early < 0 else flow.early + counts[at]
+                    continue
+                if flow.state != UNDECIDED:
+                    continue
+            mine = order[starts[at] : ends[at]]
+            low = 0
+            words = match[mine]
+            for row, fresh in self._reopened.get(int(c.flow[rows[mine[0]]]), ()):
+                high = int(np.searchsorted(rows[mine], row))
+                self._count_rows(c, rows, before_word(mine[low:high], words[low:high]), flow, begin, word, wire)
+                low, flow = high, fresh
+            self._count_rows(c, rows, before_word(mine[low:], words[low:]), flow, begin, word, wire)
+
+    def _count_rows(
+        self,
+        c: PacketColumns,
+        rows: Rows,
+        mine: Rows,
+        flow: Flow,
+        begin: npt.NDArray[np.bool_],
+        word: npt.NDArray[np.uint32],
+        wire: I64,
+    ) -> None:
+        if flow.state == TAKEN or not len(mine):
             return
-        counts = np.diff(np.append(starts, len(order)))
-        sizes = np.add.reduceat(c.wire[rows][order], starts)
-        for at in marked:
-            row = int(rows[order[starts[at]]])
-            flow = flow_of[at]
+        packets, start = len(mine), 0
+        if flow.opaque is None:
+            found = np.flatnonzero(begin[mine])
+            data = np.flatnonzero(wire[mine])
+            if not len(found):
+                flow.early = -1 if len(data) or flow.early < 0 else flow.early + packets
+                return
+            start = int(found[0])
+            if flow.early < 0 or data[0] < start:
+                packets -= start
+            else:
+                packets += flow.early
+            row = int(rows[mine[start]])
             one, two = c.endpoints(row)
-            if bool(c.side[row]) != flow.first_side:
+            known = flow.client is not None and flow.client_frame <= int(c.frame[row])
+            if bool(c.side[row]) != (flow.client if known else flow.first_side):
                 one, two = two, one
-            table = self._stats.opaque.setdefault(flow.opaque or "", {})
-            packets, size = table.get((one, two), (0, 0))
-            table[one, two] = (packets + int(counts[at]), size + int(sizes[at]))
+            flow.opaque = (self._opaque[int(word[mine[start]]) & 0xFFFF], one, two)
+        name, one, two = flow.opaque
+        table = self._stats.opaque.setdefault(name, {})
+        before, size = table.get((one, two), (0, 0))
+        table[one, two] = (before + packets, size + int(wire[mine[start:]].sum()))
 
     # -- flows of interest -------------------------------------------------------------------------------------------
 
@@ -423,38 +552,39 @@ class FlowTable:
 
     def _weigh(self, c: PacketColumns, rows: Rows, match: npt.NDArray[np.bool_], flow: Flow) -> int:
         """Hold rows of an undecided flow until its first bytes tell what it is. Returns how many rows were used."""
-        held = sum(len(s.data) for s in flow.held)
+        waiting = flow.held or []
+        held = sum(len(s.data) for s in waiting)
         for start in range(0, len(rows), CHUNK):
             for number, s in enumerate(segments(c, rows[start : start + CHUNK]), start):
                 if match[number]:
                     self._take(c, int(rows[number]), flow)
                     return number
-                if not s.wire and not s.flags & (SYN | FIN | RST):
+                # The end of the stream counts only behind data; what a SYN says is known already.
+                if not s.wire and not (waiting and s.flags & (FIN | RST)):
                     continue
                 # A copy: what waits for a decision must not pin the block.
                 s.data = memoryview(bytes(s.data))
-                flow.held.append(s)
+                waiting.append(s)
+                flow.held = waiting
                 held += len(s.data)
                 verdict = self._decide(flow) if s.wire else None
                 if verdict:
                     self._take(c, int(rows[number]), flow)
                     return number + 1
-                if verdict is False or held > self._limits.undecided or len(flow.held) > HELD:
-                    flow.state = NOISE
-                    flow.held = []
-                    # Where it is taken after all, later, that is in the middle of it.
-                    flow.syn = [None, None]
+                if verdict is False or held > self._limits.undecided or len(waiting) > HELD:
+                    flow.dismiss()
                     return number + 1
         return len(rows)
 
     def _decide(self, flow: Flow) -> bool | None:
         """What the first bytes of both sides say: a word, no word, or too few to tell."""
+        held = flow.held or []
         verdicts: list[bool | None] = []
         for side in (False, True):
-            mine = [s for s in flow.held if s.side == side and s.wire]
+            mine = [s for s in held if s.side == side and s.wire]
             if not mine:
                 continue
-            isn = flow.opened(side, flow.held[-1].frame)
+            isn = flow.syn(side, held[-1].frame)
             expected = (isn + 1) & 0xFFFFFFFF if isn is not None else mine[0].seq
             start = b""
             for s in sorted(mine, key=lambda s: (s.seq - expected) & 0xFFFFFFFF):
@@ -479,11 +609,10 @@ class FlowTable:
             one, two = two, one
         by_side: dict[bool, Endpoint] = {first: one, (not first): two}
         frame = int(c.frame[row])
-        known = flow.client is not None and flow.opened(flow.client, frame) is not None
-        client = by_side[flow.client] if known and flow.client is not None else None
-        conversation = Conversation(flow.number, one, two, client is not None, client)
+        client = by_side[flow.client] if flow.client is not None and flow.client_frame <= frame else None
+        conversation = Conversation(flow.number, one, two, client is not None and flow.opened, client)
         flow.state = TAKEN
-        held, flow.held = flow.held, []
+        held, flow.held = flow.held or [], None
 
         def report(finding: Finding) -> None:
             if len(conversation.findings) < FINDINGS:
@@ -494,7 +623,7 @@ class FlowTable:
         for side in (first, not first):
             stream = StreamRef("tcp", flow.number, by_side[side], by_side[not side])
             sides[side] = Direction(self._factory(conversation, stream), report, self._limits)
-            isn = flow.opened(side, frame)
+            isn = flow.syn(side, frame)
             if isn is not None:
                 sides[side].open(isn)
         flow.pair = Pair(conversation, (sides[False], sides[True]), first)
@@ -551,7 +680,7 @@ class FlowTable:
         for who in (False, True):
             direction = pair.sides[who]
             mine = rows[(side == who) & (wire > 0)]
-            if direction.held or (len(mine) and (direction.ended is not None or not direction.started)):
+            if not direction.settled or (len(mine) and (direction.ended is not None or not direction.started)):
                 return False
             if len(mine):
                 if int(c.seq[mine[0]]) != direction.next & 0xFFFFFFFF:
@@ -576,7 +705,10 @@ class FlowTable:
         for who in (False, True):
             acks = rows[(side == who) & ((c.flags[rows] & ACK) != 0)]
             if len(acks):
-                pair.sides[not who].acknowledge(int(c.ack[acks[-1]]))
+                # The furthest one, not the last: acknowledgements are reordered too. All lie near the last.
+                ack = c.ack[acks]
+                furthest = int(np.argmax((ack - ack[-1] + (1 << 31)) & 0xFFFFFFFF))
+                pair.sides[not who].acknowledge(int(ack[furthest]))
         return True
 
     def finish(self) -> None:
@@ -589,8 +721,37 @@ class FlowTable:
         self._flows.clear()
 
 
+def before_word(rows: Rows, match: npt.NDArray[np.bool_]) -> Rows:
+    """The rows before the first that starts with a word: from there on the flow is taken."""
+    found = np.flatnonzero(match)
+    return rows[: int(found[0])] if len(found) else rows
+
+
 def segments(c: PacketColumns, rows: Rows) -> list[Segment]:
-    """The rows as objects, for the slow path."""
+    """The rows as objects, for the slow path. A row rebuilt from IP fragments gives one for each of them, so that
+    every byte knows its frame."""
+    made = whole_segments(c, rows)
+    if not c.fragments:
+        return made
+    split: list[Segment] = []
+    for row, s in zip(rows.tolist(), made, strict=True):
+        pieces = c.fragments.get(row)
+        if not pieces or not s.wire:
+            split.append(s)
+            continue
+        start, last = 0, len(pieces) - 1
+        seq = s.seq
+        for n, (frame, at, size) in enumerate(pieces):
+            flags = s.flags & ~(0 if n == last else FIN | RST) & ~(0 if n == 0 else SYN)
+            wire = size if n < last else s.wire - start
+            split.append(Segment(s.side, seq, s.ack, flags, s.data[start : start + size], wire, frame, at, s.time))
+            seq = (seq + size + (1 if flags & SYN else 0)) & 0xFFFFFFFF
+            start += size
+    return split
+
+
+def whole_segments(c: PacketColumns, rows: Rows) -> list[Segment]:
+    """One object for each row."""
     views: list[memoryview] = [memoryview(buffer) for buffer in c.buffers]
     columns: tuple[list[Any], ...] = (
         c.side[rows].tolist(),

@@ -110,6 +110,7 @@ class Direction:
         "_report",
         "_tail",
         "_tail_bytes",
+        "_trim_at",
         "acked",
         "base",
         "consumer",
@@ -143,6 +144,7 @@ class Direction:
         self._fin: int | None = None
         self._tail: deque[tuple[int, bytes]] = deque()
         self._tail_bytes = 0
+        self._trim_at = TRIM
         self._given_up: deque[tuple[int, int]] = deque(maxlen=LATE)
         self._pending: list[memoryview] = []
         self._pending_start = 0
@@ -213,8 +215,10 @@ class Direction:
         """The sender is done; its last byte is before ``seq_end`` (32-bit)."""
         if not self.started:
             self.begin(seq_end % WRAP, frame)
-        if self._fin is None:
-            self._fin = self.unwrap(seq_end)
+        last = self.unwrap(seq_end)
+        if self._fin is None and self.next <= last <= self.next + AHEAD:
+            # One that lies elsewhere contradicts the bytes that were seen: it is out of the window (RFC 9293 3.10.7.4).
+            self._fin = last
         self._finish_if_due(frame, time)
 
     def acknowledge(self, ack: int) -> None:
@@ -262,9 +266,7 @@ class Direction:
         self.frames.extend(starts, frames, at, times, offset + len(data))
         self.next += len(data)
         self.last_frame, self._last_time = last
-        self._tail.clear()
-        self._tail.append((self.next - min(len(data), TAIL), data[-TAIL:]))
-        self._tail_bytes = min(len(data), TAIL)
+        self._remember(self.next, data)
         self.consumer.data(Run(offset, data, self.frames))
         self._trim()
 
@@ -276,6 +278,16 @@ class Direction:
         data = pending[0] if len(pending) == 1 else b"".join(pending)
         self.consumer.data(Run(self._pending_start, data, self.frames))
         self._trim()
+
+    def unpin(self) -> None:
+        """Copy what waits to be handed over: views would keep whole blocks of the capture in memory."""
+        if self._pending:
+            self._pending = [memoryview(b"".join(self._pending))]
+
+    @property
+    def settled(self) -> bool:
+        """Nothing waits for missing bytes: neither held pieces nor the end of the stream."""
+        return not self.held and (self._fin is None or self.ended is not None)
 
     @property
     def waiting(self) -> int:
@@ -292,14 +304,20 @@ class Direction:
             self._pending.append(piece.data)
             self._pending_bytes += len(piece.data)
             self.frames.add(offset, len(piece.data), piece.frame, piece.at, piece.time)
-            self._tail.append((piece.start, bytes(piece.data[-TAIL:])))
-            self._tail_bytes += len(piece.data)
-            while self._tail_bytes > TAIL and len(self._tail) > 1:
-                self._tail_bytes -= len(self._tail.popleft()[1])
+            self._remember(piece.start + len(piece.data), piece.data)
         self.last_frame = piece.frame
         self.next = piece.start + len(piece.data)
         if piece.end > self.next:
             self._gap(piece.end, piece.frame, piece.frame, "cut")
+
+    def _remember(self, end: int, data: memoryview | bytes) -> None:
+        """Keep what was delivered up to ``end``: at least the last :data:`TAIL` bytes, so that what a copy is compared
+        with depends neither on the size of the segments nor on the path they took."""
+        kept = bytes(data[-TAIL:])
+        self._tail.append((end - len(kept), kept))
+        self._tail_bytes += len(kept)
+        while self._tail_bytes - len(self._tail[0][1]) >= TAIL:
+            self._tail_bytes -= len(self._tail.popleft()[1])
 
     def _hold(self, new: Piece) -> None:
         """Put a piece among the held ones; where they overlap, what is there already wins."""
@@ -313,7 +331,8 @@ class Direction:
             stop = min(held[at].start, new.end) if at < len(held) else new.end
             if stop > start:
                 skip = start - new.start
-                part = new.data[skip : stop - new.start]
+                # A copy: a view of one byte would keep the whole block of the capture in memory.
+                part = memoryview(bytes(new.data[skip : stop - new.start]))
                 held.insert(at, Piece(start, stop, part, new.frame, new.at + skip if new.at >= 0 else -1, new.time))
                 self._held_bytes += stop - start
                 at += 1
@@ -381,9 +400,12 @@ class Direction:
         self.held.clear()
 
     def _trim(self) -> None:
-        if len(self.frames) > TRIM:
+        if len(self.frames) > self._trim_at:
             end = self.frames.end
-            self.frames.drop_before(min(getattr(self.consumer, "consumed", end), end))
+            # The frames of the tail stay: a differing copy names the first one.
+            self.frames.drop_before(min(getattr(self.consumer, "consumed", end), end - TAIL))
+            # Amortised: what could not be dropped now is not looked at again after every run.
+            self._trim_at = max(TRIM, 2 * len(self.frames))
 
     def _compare(self, start: int, data: memoryview, frame: int) -> None:
         """Compare a copy with what was delivered, as far as that is still there."""
@@ -393,7 +415,7 @@ class Direction:
                 return
         end = start + len(data)
         for first, kept in self._tail:
-            low, high = max(start, first), min(end, first + len(kept))
+            low, high = max(start, first, self.next - TAIL), min(end, first + len(kept))
             if high > low and data[low - start : high - start] != kept[low - first : high - first]:
                 self._differs(low, frame)
                 return
