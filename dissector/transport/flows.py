@@ -469,7 +469,12 @@ class FlowTable:
         wire = c.wire[rows]
         counts = np.diff(np.append(starts, len(order))).tolist()
         data = np.logical_or.reduceat((wire > 0)[order], starts).tolist()
+        sizes = np.add.reduceat(wire[order], starts).tolist()
+        matches = np.logical_or.reduceat(match[order], starts).tolist()
         for at, flow in enumerate(flow_of):
+            if flow.opaque is not None and flow.state != TAKEN and not matches[at] and not self._reopened:
+                self._add_opaque(flow.opaque, counts[at], sizes[at])
+                continue
             if not begins[at] and flow.opaque is None:
                 # Most flows, and all of a flood of SYNs: nothing but a sum.
                 if flow.state == UNDECIDED and not self._reopened:
@@ -516,10 +521,13 @@ class FlowTable:
             if bool(c.side[row]) != (flow.client if known else flow.first_side):
                 one, two = two, one
             flow.opaque = (self._opaque[int(word[mine[start]]) & 0xFFFF], one, two)
-        name, one, two = flow.opaque
+        self._add_opaque(flow.opaque, packets, int(wire[mine[start:]].sum()))
+
+    def _add_opaque(self, opaque: tuple[str, Endpoint, Endpoint], packets: int, size: int) -> None:
+        name, one, two = opaque
         table = self._stats.opaque.setdefault(name, {})
-        before, size = table.get((one, two), (0, 0))
-        table[one, two] = (before + packets, size + int(wire[mine[start:]].sum()))
+        packets_before, size_before = table.get((one, two), (0, 0))
+        table[one, two] = (packets_before + packets, size_before + size)
 
     # -- flows of interest -------------------------------------------------------------------------------------------
 
