@@ -12,9 +12,8 @@ between; the direction that spoke first goes first. Consumers that need the exac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
+from dissector.transport.flow import NOISE, TAKEN, UNDECIDED, Flow
 from dissector.transport.model import (
     ACK,
     FIN,
@@ -37,6 +37,9 @@ from dissector.transport.model import (
     StreamEnd,
     TransportStats,
 )
+from dissector.transport.opaque import OpaqueCounter
+from dissector.transport.pair import Pair
+from dissector.transport.segment import segments
 from dissector.transport.tcp import Direction
 from dissector.transport.udp import DatagramPicker
 
@@ -45,18 +48,11 @@ __all__ = ["FlowTable"]
 I64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
-BULK = 12
-"""Rows from which a stretch is worth the numpy calls: below it, row by row is faster (about 20 µs a stretch against
-3 µs a row)."""
-
 CHUNK = 32
 """Rows of an undecided flow looked at in one go."""
 
 HELD = 64
 """Segments of one flow held until it is decided."""
-
-BEHIND = 1 << 20
-"""Bytes of one side that may wait for a gap of the other to be settled."""
 
 FINDINGS = 1000
 """Findings of one conversation; a stream torn to pieces says no more with ten thousand."""
@@ -64,156 +60,6 @@ FINDINGS = 1000
 STREAMS = rule(
     "tcp.streams", "warn", "more connections than the limit: those idle for longest were closed to make room"
 )
-
-NOISE, UNDECIDED, TAKEN = 0, 1, 2
-
-
-class Flow:
-    """What is remembered of a flow: as little as possible, since there may be a million.
-
-    The two ``base`` values are each side's initial sequence number, as far as the capture tells it (of the SYN; one
-    less than the first number seen; one less than the first acknowledgement by the peer): they tell when the ports
-    are used again. The two ``syn`` values are number and frame of the SYNs, while those still say where the data
-    begins. ``last``: the block that last had packets of it. ``early``: packets so far, -1 once one carried data.
-    """
-
-    __slots__ = (
-        "base_false",
-        "base_true",
-        "client",
-        "client_frame",
-        "early",
-        "first_side",
-        "held",
-        "last",
-        "number",
-        "opaque",
-        "opened",
-        "pair",
-        "state",
-        "syn_false",
-        "syn_true",
-    )
-
-    def __init__(self, number: int, first_side: bool) -> None:
-        self.number = number
-        self.first_side = first_side
-        self.client: bool | None = None
-        self.client_frame = 0
-        self.opened = False
-        self.state = UNDECIDED
-        self.base_false: int | None = None
-        self.base_true: int | None = None
-        self.syn_false: tuple[int, int] | None = None
-        self.syn_true: tuple[int, int] | None = None
-        self.last = 0
-        self.early = 0
-        self.held: list[Segment] | None = None
-        self.opaque: tuple[str, Endpoint, Endpoint] | None = None
-        self.pair: Pair | None = None
-
-    def base(self, side: bool) -> int | None:
-        """Initial sequence number of a side."""
-        return self.base_true if side else self.base_false
-
-    def settle(self, side: bool, base: int, again: bool = False) -> None:
-        """The initial sequence number of a side became known; the first value counts, unless ``again``."""
-        if side:
-            if again or self.base_true is None:
-                self.base_true = base & 0xFFFFFFFF
-        elif again or self.base_false is None:
-            self.base_false = base & 0xFFFFFFFF
-
-    def syn(self, side: bool, frame: int) -> int | None:
-        """Sequence number of the side's SYN, if that came not after the frame."""
-        seen = self.syn_true if side else self.syn_false
-        return seen[0] if seen is not None and seen[1] <= frame else None
-
-    @property
-    def syn_seen(self) -> bool:
-        """Where the data of one of the sides begins is known."""
-        return self.syn_true is not None or self.syn_false is not None
-
-    def dismiss(self) -> None:
-        """It is noise. Where it is taken after all, later, that is in the middle of it."""
-        self.state = NOISE
-        self.held = None
-        self.syn_true = self.syn_false = None
-        self.early = -1
-
-
-class Segment:
-    """One row, out of its columns."""
-
-    __slots__ = ("ack", "at", "data", "flags", "frame", "seq", "side", "time", "wire")
-
-    def __init__(
-        self, side: bool, seq: int, ack: int, flags: int, data: memoryview, wire: int, frame: int, at: int, time: int
-    ) -> None:
-        self.side = side
-        self.seq = seq
-        self.ack = ack
-        self.flags = flags
-        self.data = data
-        self.wire = wire
-        self.frame = frame
-        self.at = at
-        self.time = time
-
-
-class Pair:
-    """Both directions of a taken conversation. ``sides[False]`` sends rows whose ``side`` is False; which endpoint
-    that is changes from run to run with the salt of the hash, so nothing is ordered by it: ``ordered`` has the
-    direction of the first packet first."""
-
-    __slots__ = ("conversation", "ordered", "sides")
-
-    def __init__(self, conversation: Conversation, sides: tuple[Direction, Direction], first: bool) -> None:
-        self.conversation = conversation
-        self.sides = sides
-        self.ordered = (sides[first], sides[not first])
-
-    @property
-    def ended(self) -> bool:
-        return self.sides[0].ended is not None and self.sides[1].ended is not None
-
-    def segment(self, s: Segment) -> None:
-        """Any segment, in frame order."""
-        own, other = self.sides[s.side], self.sides[not s.side]
-        if s.flags & SYN:
-            own.open(s.seq)
-        if s.flags & ACK:
-            other.acknowledge(s.ack)
-        # The payload of an RST says why, and is no part of the stream (RFC 9293 3.5.2).
-        if s.wire and not s.flags & RST:
-            # What one side says while the other's bytes wait behind a gap is most likely the answer to them: it is
-            # handed over after them.
-            if not own.held or other.waiting > BEHIND:
-                other.flush()
-            seq = s.seq + 1 if s.flags & SYN else s.seq
-            # A keep-alive has one byte of junk just before the expected one (RFC 9293 3.8.4).
-            if not (s.wire == 1 and own.started and own.unwrap(seq) == own.next - 1 and not s.flags & (FIN | SYN)):
-                own.segment(seq, s.data, s.wire, s.frame, s.at, s.time)
-        if s.flags & FIN:
-            other.release(s.frame, s.time)
-            own.fin((s.seq + s.wire + (1 if s.flags & SYN else 0)) & 0xFFFFFFFF, s.frame, s.time)
-        if s.flags & RST:
-            self.stop(StreamEnd.RESET, s.frame, s.time)
-            return
-        own.passed(s.frame, s.time)
-        other.passed(s.frame, s.time)
-
-    def stop(self, how: StreamEnd, frame: int, time: int) -> None:
-        for side in self.ordered:
-            side.stop(how, frame, time)
-
-    def flush(self) -> None:
-        one, two = self.ordered
-        for own, other in ((one, two), (two, one)):
-            if not other.held or own.waiting > BEHIND:
-                own.flush()
-            else:
-                own.unpin()
 
 
 class FlowTable:
@@ -246,7 +92,7 @@ class FlowTable:
         self._flows: dict[int, Flow] = {}
         self._next_number = 0
         self._words = np.array(sorted(int.from_bytes(word, "little") for word in interest.words), dtype=np.uint32)
-        self._opaque = {int.from_bytes(start, "little"): name for start, name in interest.opaque.items()}
+        self._opaque = OpaqueCounter(interest, stats)
         self._datagrams = DatagramPicker(interest, datagram, stats)
         self._closed = 0
         self._blocks = 0
@@ -280,7 +126,7 @@ class FlowTable:
         for flow in flow_of:
             flow.last = block
         # Before any of them is dismissed: an opaque flow counts from its handshake on.
-        self._count_opaque(c, rows, word, match, order, starts, flow_of)
+        self._opaque.count(c, rows, word, match, order, starts, flow_of, self._reopened)
         if self._next_number > met:
             self._dismiss(c, rows, match, order, starts)
         has_match = np.logical_or.reduceat(match[order], starts)
@@ -447,88 +293,6 @@ class FlowTable:
             )
         self._closed += leave
 
-    # -- opaque protocols ------------------------------------------------------------------------------------------
-
-    def _count_opaque(
-        self,
-        c: PacketColumns,
-        rows: Rows,
-        word: npt.NDArray[np.uint32],
-        match: npt.NDArray[np.bool_],
-        order: Rows,
-        starts: Rows,
-        flow_of: Sequence[Flow],
-    ) -> None:
-        """Count the packets of opaque flows: from the first segment that starts like one, and what came before
-        (the handshake) where that carried no data."""
-        if not self._opaque:
-            return
-        begin = np.isin(word & np.uint32(0xFFFF), np.fromiter(self._opaque, dtype=np.uint32)) & (word != 0)
-        begins = np.logical_or.reduceat(begin[order], starts).tolist()
-        ends = np.append(starts[1:], len(order))
-        wire = c.wire[rows]
-        counts = np.diff(np.append(starts, len(order))).tolist()
-        data = np.logical_or.reduceat((wire > 0)[order], starts).tolist()
-        sizes = np.add.reduceat(wire[order], starts).tolist()
-        matches = np.logical_or.reduceat(match[order], starts).tolist()
-        for at, flow in enumerate(flow_of):
-            if flow.opaque is not None and flow.state != TAKEN and not matches[at] and not self._reopened:
-                self._add_opaque(flow.opaque, counts[at], sizes[at])
-                continue
-            if not begins[at] and flow.opaque is None:
-                # Most flows, and all of a flood of SYNs: nothing but a sum.
-                if flow.state == UNDECIDED and not self._reopened:
-                    flow.early = -1 if data[at] or flow.early < 0 else flow.early + counts[at]
-                    continue
-                if flow.state != UNDECIDED:
-                    continue
-            mine = order[starts[at] : ends[at]]
-            low = 0
-            words = match[mine]
-            for row, fresh in self._reopened.get(int(c.flow[rows[mine[0]]]), ()):
-                high = int(np.searchsorted(rows[mine], row))
-                self._count_rows(c, rows, before_word(mine[low:high], words[low:high]), flow, begin, word, wire)
-                low, flow = high, fresh
-            self._count_rows(c, rows, before_word(mine[low:], words[low:]), flow, begin, word, wire)
-
-    def _count_rows(
-        self,
-        c: PacketColumns,
-        rows: Rows,
-        mine: Rows,
-        flow: Flow,
-        begin: npt.NDArray[np.bool_],
-        word: npt.NDArray[np.uint32],
-        wire: I64,
-    ) -> None:
-        if flow.state == TAKEN or not len(mine):
-            return
-        packets, start = len(mine), 0
-        if flow.opaque is None:
-            found = np.flatnonzero(begin[mine])
-            data = np.flatnonzero(wire[mine])
-            if not len(found):
-                flow.early = -1 if len(data) or flow.early < 0 else flow.early + packets
-                return
-            start = int(found[0])
-            if flow.early < 0 or data[0] < start:
-                packets -= start
-            else:
-                packets += flow.early
-            row = int(rows[mine[start]])
-            one, two = c.endpoints(row)
-            known = flow.client is not None and flow.client_frame <= int(c.frame[row])
-            if bool(c.side[row]) != (flow.client if known else flow.first_side):
-                one, two = two, one
-            flow.opaque = (self._opaque[int(word[mine[start]]) & 0xFFFF], one, two)
-        self._add_opaque(flow.opaque, packets, int(wire[mine[start:]].sum()))
-
-    def _add_opaque(self, opaque: tuple[str, Endpoint, Endpoint], packets: int, size: int) -> None:
-        name, one, two = opaque
-        table = self._stats.opaque.setdefault(name, {})
-        packets_before, size_before = table.get((one, two), (0, 0))
-        table[one, two] = (packets_before + packets, size_before + size)
-
     # -- flows of interest -------------------------------------------------------------------------------------------
 
     def _visit(self, c: PacketColumns, rows: Rows, match: npt.NDArray[np.bool_], h: int) -> None:
@@ -554,9 +318,9 @@ class FlowTable:
                 return
             at += int(words[0])
             self._take(c, int(rows[at]), flow)
-        if flow.state == TAKEN and at < len(rows):
+        if flow.pair is not None and at < len(rows):
             self._stats.taken += len(rows) - at
-            self._deliver(c, rows[at:], flow)
+            flow.pair.take(c, rows[at:], bulk=self._bulk)
 
     def _weigh(self, c: PacketColumns, rows: Rows, match: npt.NDArray[np.bool_], flow: Flow) -> int:
         """Hold rows of an undecided flow until its first bytes tell what it is. Returns how many rows were used."""
@@ -640,85 +404,6 @@ class FlowTable:
         flow.pair.flush()
         self._stats.taken += len(held)
 
-    # -- delivery ----------------------------------------------------------------------------------------------------
-
-    def _deliver(self, c: PacketColumns, rows: Rows, flow: Flow) -> None:
-        pair = flow.pair
-        assert pair is not None
-        count = len(rows)
-        if not self._bulk or count < BULK:
-            for s in segments(c, rows):
-                pair.segment(s)
-            pair.flush()
-            return
-        odd = self._irregular(c, rows)
-        at = 0
-        while at < count:
-            after = int(odd[np.searchsorted(odd, at)]) if len(odd) and odd[-1] >= at else count
-            if after - at >= BULK and self._stretch(c, rows[at:after], pair):
-                at = after
-                continue
-            # Row by row, over the odd one and until the next stretch could begin.
-            upto = min(max(after + 1, at + 1), at + BULK, count)
-            for s in segments(c, rows[at:upto]):
-                pair.segment(s)
-            at = upto
-        pair.flush()
-
-    def _irregular(self, c: PacketColumns, rows: Rows) -> Rows:
-        """Places of rows that do not simply run on from the row before of their side."""
-        flags = c.flags[rows]
-        wire = c.wire[rows]
-        odd = (flags & (SYN | FIN | RST)) != 0
-        odd |= (c.length[rows] != wire) | (c.buffer[rows] != 0)
-        side = c.side[rows]
-        for who in (False, True):
-            mine = np.flatnonzero((side == who) & (wire > 0))
-            if len(mine) > 1:
-                seq = c.seq[rows[mine]]
-                broken = seq[1:] != ((seq[:-1] + wire[mine[:-1]]) & 0xFFFFFFFF)
-                odd[mine[1:][broken]] = True
-        return np.flatnonzero(odd)
-
-    def _stretch(self, c: PacketColumns, rows: Rows, pair: Pair) -> bool:
-        """Hand over regular rows in one step, if both sides are ready for it."""
-        side = c.side[rows]
-        wire = c.wire[rows]
-        parts: list[tuple[Direction, Rows]] = []
-        for who in (False, True):
-            direction = pair.sides[who]
-            mine = rows[(side == who) & (wire > 0)]
-            if not direction.settled or (len(mine) and (direction.ended is not None or not direction.started)):
-                return False
-            if len(mine):
-                if int(c.seq[mine[0]]) != direction.next & 0xFFFFFFFF:
-                    return False
-                parts.append((direction, mine))
-        parts.sort(key=lambda part: int(part[1][0]))
-        view = memoryview(c.buffers[0])
-        for direction, mine in parts:
-            length = c.length[mine]
-            begin = c.payload[mine]
-            data = b"".join([view[a:b] for a, b in zip(begin.tolist(), (begin + length).tolist(), strict=True)])
-            offsets = np.cumsum(length) - length + (direction.next - direction.base)
-            last = int(mine[-1])
-            direction.bulk(
-                data,
-                offsets.tobytes(),
-                c.frame[mine].tobytes(),
-                c.at[mine].tobytes(),
-                c.time[mine].tobytes(),
-                (int(c.frame[last]), int(c.time[last])),
-            )
-        for who in (False, True):
-            acks = rows[(side == who) & ((c.flags[rows] & ACK) != 0)]
-            if len(acks):
-                # The furthest one, not the last: acknowledgements are reordered too. All lie near the last.
-                ack = c.ack[acks]
-                furthest = int(np.argmax((ack - ack[-1] + (1 << 31)) & 0xFFFFFFFF))
-                pair.sides[not who].acknowledge(int(ack[furthest]))
-        return True
-
     def finish(self) -> None:
         """The capture is over: every direction ends."""
         for flow in self._flows.values():
@@ -727,54 +412,3 @@ class FlowTable:
             if flow.pair is not None:
                 flow.pair.stop(StreamEnd.CAPTURE, 0, 0)
         self._flows.clear()
-
-
-def before_word(rows: Rows, match: npt.NDArray[np.bool_]) -> Rows:
-    """The rows before the first that starts with a word: from there on the flow is taken."""
-    found = np.flatnonzero(match)
-    return rows[: int(found[0])] if len(found) else rows
-
-
-def segments(c: PacketColumns, rows: Rows) -> list[Segment]:
-    """The rows as objects, for the slow path. A row rebuilt from IP fragments gives one for each of them, so that
-    every byte knows its frame."""
-    made = whole_segments(c, rows)
-    if not c.fragments:
-        return made
-    split: list[Segment] = []
-    for row, s in zip(rows.tolist(), made, strict=True):
-        pieces = c.fragments.get(row)
-        if not pieces or not s.wire:
-            split.append(s)
-            continue
-        start, last = 0, len(pieces) - 1
-        seq = s.seq
-        for n, (frame, at, size) in enumerate(pieces):
-            flags = s.flags & ~(0 if n == last else FIN | RST) & ~(0 if n == 0 else SYN)
-            wire = size if n < last else s.wire - start
-            split.append(Segment(s.side, seq, s.ack, flags, s.data[start : start + size], wire, frame, at, s.time))
-            seq = (seq + size + (1 if flags & SYN else 0)) & 0xFFFFFFFF
-            start += size
-    return split
-
-
-def whole_segments(c: PacketColumns, rows: Rows) -> list[Segment]:
-    """One object for each row."""
-    views: list[memoryview] = [memoryview(buffer) for buffer in c.buffers]
-    columns: tuple[list[Any], ...] = (
-        c.side[rows].tolist(),
-        c.seq[rows].tolist(),
-        c.ack[rows].tolist(),
-        c.flags[rows].tolist(),
-        c.buffer[rows].tolist(),
-        c.payload[rows].tolist(),
-        c.length[rows].tolist(),
-        c.wire[rows].tolist(),
-        c.frame[rows].tolist(),
-        c.at[rows].tolist(),
-        c.time[rows].tolist(),
-    )
-    return [
-        Segment(side, seq, ack, flags, views[buffer][start : start + length], wire, frame, at, time)
-        for side, seq, ack, flags, buffer, start, length, wire, frame, at, time in zip(*columns, strict=True)
-    ]

@@ -12,6 +12,7 @@ import heapq
 import json
 import random
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,3 +157,13 @@ def write(path: Path, made: tuple[Iterator[Frame], list[Story]]) -> None:
         for job in story.jobs
     ]
     path.with_suffix(".json").write_text(json.dumps(truth))
+
+
+def main() -> None:
+    """``python -m tests.bench.generate images|noise SIZE FILE``: a process of its own, see ``run.py``."""
+    shape, size, path = sys.argv[1:]
+    write(Path(path), images(int(size) * 1_000_000) if shape == "images" else noise(int(size)))
+
+
+if __name__ == "__main__":
+    main()

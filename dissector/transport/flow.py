@@ -1,0 +1,85 @@
+"""What is remembered of one TCP flow."""
+
+from __future__ import annotations
+
+from dissector.base.origin import Endpoint
+from dissector.transport.pair import Pair
+from dissector.transport.segment import Segment
+
+__all__ = ["NOISE", "TAKEN", "UNDECIDED", "Flow"]
+
+NOISE, UNDECIDED, TAKEN = 0, 1, 2
+
+
+class Flow:
+    """What is remembered of a flow: as little as possible, since there may be a million.
+
+    The two ``base`` values are each side's initial sequence number, as far as the capture tells it (of the SYN; one
+    less than the first number seen; one less than the first acknowledgement by the peer): they tell when the ports
+    are used again. The two ``syn`` values are number and frame of the SYNs, while those still say where the data
+    begins. ``last``: the block that last had packets of it. ``early``: packets so far, -1 once one carried data.
+    """
+
+    __slots__ = (
+        "base_false",
+        "base_true",
+        "client",
+        "client_frame",
+        "early",
+        "first_side",
+        "held",
+        "last",
+        "number",
+        "opaque",
+        "opened",
+        "pair",
+        "state",
+        "syn_false",
+        "syn_true",
+    )
+
+    def __init__(self, number: int, first_side: bool) -> None:
+        self.number = number
+        self.first_side = first_side
+        self.client: bool | None = None
+        self.client_frame = 0
+        self.opened = False
+        self.state = UNDECIDED
+        self.base_false: int | None = None
+        self.base_true: int | None = None
+        self.syn_false: tuple[int, int] | None = None
+        self.syn_true: tuple[int, int] | None = None
+        self.last = 0
+        self.early = 0
+        self.held: list[Segment] | None = None
+        self.opaque: tuple[str, Endpoint, Endpoint] | None = None
+        self.pair: Pair | None = None
+
+    def base(self, side: bool) -> int | None:
+        """Initial sequence number of a side."""
+        return self.base_true if side else self.base_false
+
+    def settle(self, side: bool, base: int, again: bool = False) -> None:
+        """The initial sequence number of a side became known; the first value counts, unless ``again``."""
+        if side:
+            if again or self.base_true is None:
+                self.base_true = base & 0xFFFFFFFF
+        elif again or self.base_false is None:
+            self.base_false = base & 0xFFFFFFFF
+
+    def syn(self, side: bool, frame: int) -> int | None:
+        """Sequence number of the side's SYN, if that came not after the frame."""
+        seen = self.syn_true if side else self.syn_false
+        return seen[0] if seen is not None and seen[1] <= frame else None
+
+    @property
+    def syn_seen(self) -> bool:
+        """Where the data of one of the sides begins is known."""
+        return self.syn_true is not None or self.syn_false is not None
+
+    def dismiss(self) -> None:
+        """It is noise. Where it is taken after all, later, that is in the middle of it."""
+        self.state = NOISE
+        self.held = None
+        self.syn_true = self.syn_false = None
+        self.early = -1

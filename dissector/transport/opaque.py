@@ -1,0 +1,117 @@
+"""Conversations that are counted and not read: TLS without keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dissector.base.origin import Endpoint
+from dissector.transport.flow import TAKEN, UNDECIDED, Flow
+from dissector.transport.model import Interest, PacketColumns, TransportStats
+
+__all__ = ["OpaqueCounter"]
+
+I64 = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
+
+
+class OpaqueCounter:
+    """Counts packets and bytes of flows that begin as an opaque protocol does.
+
+    Args:
+        interest: the protocols' first bytes.
+        stats: ``stats.opaque`` is filled.
+    """
+
+    def __init__(self, interest: Interest, stats: TransportStats) -> None:
+        self._starts = {int.from_bytes(start, "little"): name for start, name in interest.opaque.items()}
+        self._stats = stats
+
+    def count(
+        self,
+        c: PacketColumns,
+        rows: Rows,
+        word: npt.NDArray[np.uint32],
+        match: npt.NDArray[np.bool_],
+        order: Rows,
+        starts: Rows,
+        flow_of: Sequence[Flow],
+        reopened: Mapping[int, Sequence[tuple[int, Flow]]],
+    ) -> None:
+        """Count the packets of opaque flows: from the first segment that starts like one, and what came before
+        (the handshake) where that carried no data."""
+        if not self._starts:
+            return
+        begin = np.isin(word & np.uint32(0xFFFF), np.fromiter(self._starts, dtype=np.uint32)) & (word != 0)
+        begins = np.logical_or.reduceat(begin[order], starts).tolist()
+        ends = np.append(starts[1:], len(order))
+        wire = c.wire[rows]
+        counts = np.diff(np.append(starts, len(order))).tolist()
+        data = np.logical_or.reduceat((wire > 0)[order], starts).tolist()
+        sizes = np.add.reduceat(wire[order], starts).tolist()
+        matches = np.logical_or.reduceat(match[order], starts).tolist()
+        for at, flow in enumerate(flow_of):
+            if flow.opaque is not None and flow.state != TAKEN and not matches[at] and not reopened:
+                self._add(flow.opaque, counts[at], sizes[at])
+                continue
+            if not begins[at] and flow.opaque is None:
+                # Most flows, and all of a flood of SYNs: nothing but a sum.
+                if flow.state == UNDECIDED and not reopened:
+                    flow.early = -1 if data[at] or flow.early < 0 else flow.early + counts[at]
+                    continue
+                if flow.state != UNDECIDED:
+                    continue
+            mine = order[starts[at] : ends[at]]
+            low = 0
+            words = match[mine]
+            for row, fresh in reopened.get(int(c.flow[rows[mine[0]]]), ()):
+                high = int(np.searchsorted(rows[mine], row))
+                self._rows(c, rows, before_word(mine[low:high], words[low:high]), flow, begin, word, wire)
+                low, flow = high, fresh
+            self._rows(c, rows, before_word(mine[low:], words[low:]), flow, begin, word, wire)
+
+    def _rows(
+        self,
+        c: PacketColumns,
+        rows: Rows,
+        mine: Rows,
+        flow: Flow,
+        begin: npt.NDArray[np.bool_],
+        word: npt.NDArray[np.uint32],
+        wire: I64,
+    ) -> None:
+        if flow.state == TAKEN or not len(mine):
+            return
+        packets, start = len(mine), 0
+        if flow.opaque is None:
+            found = np.flatnonzero(begin[mine])
+            data = np.flatnonzero(wire[mine])
+            if not len(found):
+                flow.early = -1 if len(data) or flow.early < 0 else flow.early + packets
+                return
+            start = int(found[0])
+            if flow.early < 0 or data[0] < start:
+                packets -= start
+            else:
+                packets += flow.early
+            row = int(rows[mine[start]])
+            one, two = c.endpoints(row)
+            known = flow.client is not None and flow.client_frame <= int(c.frame[row])
+            if bool(c.side[row]) != (flow.client if known else flow.first_side):
+                one, two = two, one
+            flow.opaque = (self._starts[int(word[mine[start]]) & 0xFFFF], one, two)
+        self._add(flow.opaque, packets, int(wire[mine[start:]].sum()))
+
+    def _add(self, opaque: tuple[str, Endpoint, Endpoint], packets: int, size: int) -> None:
+        name, one, two = opaque
+        table = self._stats.opaque.setdefault(name, {})
+        packets_before, size_before = table.get((one, two), (0, 0))
+        table[one, two] = (packets_before + packets, size_before + size)
+
+
+def before_word(rows: Rows, match: npt.NDArray[np.bool_]) -> Rows:
+    """The rows before the first that starts with a word: from there on the flow is taken."""
+    found = np.flatnonzero(match)
+    return rows[: int(found[0])] if len(found) else rows

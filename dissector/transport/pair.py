@@ -1,0 +1,160 @@
+"""Both directions of a conversation that is taken: its segments, row by row or in stretches.
+
+What runs on from the expected byte is handed over in one step (joined); everything else goes segment by segment in
+frame order. Both ways give the same result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dissector.transport.model import ACK, FIN, RST, SYN, Conversation, PacketColumns, StreamEnd
+from dissector.transport.segment import Segment, segments
+from dissector.transport.tcp import Direction
+
+__all__ = ["Pair"]
+
+Rows = npt.NDArray[np.int64]
+
+BULK = 12
+"""Rows from which a stretch is worth the numpy calls: below it, row by row is faster (about 20 µs a stretch against
+3 µs a row)."""
+
+BEHIND = 1 << 20
+"""Bytes of one side that may wait for a gap of the other to be settled."""
+
+
+class Pair:
+    """Both directions of a taken conversation. ``sides[False]`` sends rows whose ``side`` is False; which endpoint
+    that is changes from run to run with the salt of the hash, so nothing is ordered by it: ``ordered`` has the
+    direction of the first packet first."""
+
+    __slots__ = ("conversation", "ordered", "sides")
+
+    def __init__(self, conversation: Conversation, sides: tuple[Direction, Direction], first: bool) -> None:
+        self.conversation = conversation
+        self.sides = sides
+        self.ordered = (sides[first], sides[not first])
+
+    @property
+    def ended(self) -> bool:
+        """Both directions are over."""
+        return self.sides[0].ended is not None and self.sides[1].ended is not None
+
+    def segment(self, s: Segment) -> None:
+        """Any segment, in frame order."""
+        own, other = self.sides[s.side], self.sides[not s.side]
+        if s.flags & SYN:
+            own.open(s.seq)
+        if s.flags & ACK:
+            other.acknowledge(s.ack)
+        # The payload of an RST says why, and is no part of the stream (RFC 9293 3.5.2).
+        if s.wire and not s.flags & RST:
+            # What one side says while the other's bytes wait behind a gap is most likely the answer to them: it is
+            # handed over after them.
+            if not own.held or other.waiting > BEHIND:
+                other.flush()
+            seq = s.seq + 1 if s.flags & SYN else s.seq
+            # A keep-alive has one byte of junk just before the expected one (RFC 9293 3.8.4).
+            if not (s.wire == 1 and own.started and own.unwrap(seq) == own.next - 1 and not s.flags & (FIN | SYN)):
+                own.segment(seq, s.data, s.wire, s.frame, s.at, s.time)
+        if s.flags & FIN:
+            other.release(s.frame, s.time)
+            own.fin((s.seq + s.wire + (1 if s.flags & SYN else 0)) & 0xFFFFFFFF, s.frame, s.time)
+        if s.flags & RST:
+            self.stop(StreamEnd.RESET, s.frame, s.time)
+            return
+        own.passed(s.frame, s.time)
+        other.passed(s.frame, s.time)
+
+    def stop(self, how: StreamEnd, frame: int, time: int) -> None:
+        """No more segments."""
+        for side in self.ordered:
+            side.stop(how, frame, time)
+
+    def flush(self) -> None:
+        """Hand over what was delivered, but for what waits for a gap of the other side."""
+        one, two = self.ordered
+        for own, other in ((one, two), (two, one)):
+            if not other.held or own.waiting > BEHIND:
+                own.flush()
+            else:
+                own.unpin()
+
+    def take(self, c: PacketColumns, rows: Rows, *, bulk: bool = True) -> None:
+        """The next rows of the conversation, in frame order. ``bulk``: hand over stretches in one step."""
+        count = len(rows)
+        if not bulk or count < BULK:
+            for s in segments(c, rows):
+                self.segment(s)
+            self.flush()
+            return
+        odd = irregular(c, rows)
+        at = 0
+        while at < count:
+            after = int(odd[np.searchsorted(odd, at)]) if len(odd) and odd[-1] >= at else count
+            if after - at >= BULK and self._stretch(c, rows[at:after]):
+                at = after
+                continue
+            # Row by row, over the odd one and until the next stretch could begin.
+            upto = min(max(after + 1, at + 1), at + BULK, count)
+            for s in segments(c, rows[at:upto]):
+                self.segment(s)
+            at = upto
+        self.flush()
+
+    def _stretch(self, c: PacketColumns, rows: Rows) -> bool:
+        """Hand over regular rows in one step, if both sides are ready for it."""
+        side = c.side[rows]
+        wire = c.wire[rows]
+        parts: list[tuple[Direction, Rows]] = []
+        for who in (False, True):
+            direction = self.sides[who]
+            mine = rows[(side == who) & (wire > 0)]
+            if not direction.settled or (len(mine) and (direction.ended is not None or not direction.started)):
+                return False
+            if len(mine):
+                if int(c.seq[mine[0]]) != direction.next & 0xFFFFFFFF:
+                    return False
+                parts.append((direction, mine))
+        parts.sort(key=lambda part: int(part[1][0]))
+        view = memoryview(c.buffers[0])
+        for direction, mine in parts:
+            length = c.length[mine]
+            begin = c.payload[mine]
+            data = b"".join([view[a:b] for a, b in zip(begin.tolist(), (begin + length).tolist(), strict=True)])
+            offsets = np.cumsum(length) - length + (direction.next - direction.base)
+            last = int(mine[-1])
+            direction.bulk(
+                data,
+                offsets.tobytes(),
+                c.frame[mine].tobytes(),
+                c.at[mine].tobytes(),
+                c.time[mine].tobytes(),
+                (int(c.frame[last]), int(c.time[last])),
+            )
+        for who in (False, True):
+            acks = rows[(side == who) & ((c.flags[rows] & ACK) != 0)]
+            if len(acks):
+                # The furthest one, not the last: acknowledgements are reordered too. All lie near the last.
+                ack = c.ack[acks]
+                furthest = int(np.argmax((ack - ack[-1] + (1 << 31)) & 0xFFFFFFFF))
+                self.sides[not who].acknowledge(int(ack[furthest]))
+        return True
+
+
+def irregular(c: PacketColumns, rows: Rows) -> Rows:
+    """Places of rows that do not simply run on from the row before of their side."""
+    flags = c.flags[rows]
+    wire = c.wire[rows]
+    odd = (flags & (SYN | FIN | RST)) != 0
+    odd |= (c.length[rows] != wire) | (c.buffer[rows] != 0)
+    side = c.side[rows]
+    for who in (False, True):
+        mine = np.flatnonzero((side == who) & (wire > 0))
+        if len(mine) > 1:
+            seq = c.seq[rows[mine]]
+            broken = seq[1:] != ((seq[:-1] + wire[mine[:-1]]) & 0xFFFFFFFF)
+            odd[mine[1:][broken]] = True
+    return np.flatnonzero(odd)
