@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TextIO
 
-from dissector.base.errors import ExitCode, UsageError
+from dissector.base.errors import ExitCode, UnreadableInput, UsageError
 from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.capture.linktypes import link_name
 from dissector.capture.model import SourceInfo
 from dissector.http.model import HttpMessage
 from dissector.messages import Message
@@ -37,9 +38,13 @@ def limits_of(args: argparse.Namespace) -> Limits:
 
 @contextlib.contextmanager
 def opened(
-    args: argparse.Namespace, *, keep: bool = False, digest: bool = True, quiet: bool = False
+    args: argparse.Namespace, *, keep: bool = False, digest: bool = True, quiet: bool = False, any_link: bool = False
 ) -> Iterator[Capture]:
-    """The capture of ``FILE…``, with a progress bar where standard error is a terminal and the input is long."""
+    """The capture of ``FILE…``, with a progress bar where standard error is a terminal and the input is long.
+
+    Raises:
+        UnreadableInput: it is no capture, or (but for ``any_link``) all its packets have link types that are not read.
+    """
     files: list[str] = args.files
     if files.count("-") > 1:
         raise UsageError("standard input (-) can be given only once")
@@ -56,6 +61,12 @@ def opened(
         finally:
             if bar is not None:
                 bar.clear()
+        stats = capture.stats
+        if not any_link and stats.unknown_link and stats.unknown_link == stats.frames:
+            names = " and ".join(f"{link} ({link_name(link)})" for link in sorted(stats.link_types))
+            raise UnreadableInput(
+                f"{', '.join(files)}: all {stats.frames} packets have link type {names}, which is not read"
+            )
     if capture.interrupted:
         note("interrupted: this is what was read until then")
 

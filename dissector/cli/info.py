@@ -16,7 +16,7 @@ __all__ = ["run"]
 def run(args: argparse.Namespace) -> ExitCode:
     """Run the command."""
     tally = Tally()
-    with opened(args, digest=False) as capture:
+    with opened(args, digest=False, any_link=True) as capture:
         capture.on_http = tally.on_http
         capture.run(tally.message)
         analysis = capture.analysis

@@ -11,6 +11,7 @@ import pytest
 
 import dissector
 from dissector.output.jsontext import schema
+from tests.support.wire import Frame, write_pcap
 
 ERRORS = "dsm-completed-with-errors.pcapng"
 PULL = "scan-pull-events.pcapng"
@@ -339,3 +340,13 @@ def test_a_terminal_without_utf8_gets_escapes(pcap):
     done = dsmshark("read", pcap(ERRORS), env={"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0
     assert b"\\u201c" in done.stdout
+
+
+def test_a_capture_of_unknown_link_types_only_is_unreadable_but_info_tells_of_it(cli, tmp_path):
+    path = tmp_path / "user0.pcap"
+    raw = write_pcap([Frame(0, bytes(60))] * 3)
+    path.write_bytes(raw[:20] + (147).to_bytes(4, "little") + raw[24:])
+    result = cli("jobs", str(path))
+    assert result.code == 3
+    assert "all 3 packets have link type 147 (USER0)" in result.err
+    assert "USER0" in cli("info", str(path)).out
