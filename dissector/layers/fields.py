@@ -9,7 +9,6 @@ element that can repeat is a list field of plain values or of dictionaries (the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,10 +52,6 @@ class ValueField(Field):  # type: ignore[misc]
     def h2i(self, pkt: Any, x: Any) -> Any:
         """The value itself."""
         return x
-
-    def do_copy(self, x: Any) -> Any:
-        """A deep copy, so that a copied packet can be changed without changing the first."""
-        return deepcopy(x)
 
     def i2repr(self, pkt: Any, x: Any) -> str:
         """Text bare, everything else as Python writes it."""
