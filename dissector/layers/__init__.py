@@ -19,5 +19,5 @@ __all__ = [
     "WsdSession",
     "read_wsd",
     "to_scapy",
-    *[name for name in _bodies.__all__ if name not in ("BODIES", "body_class", "untouched")],
+    *[name for name in _bodies.__all__ if name not in ("BODIES", "body_class", "xml_of")],
 ]

@@ -8,39 +8,34 @@ name, WS-DSP and WS-Scan have the bare one, the others carry their prefix (``DSC
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, ClassVar
 
 from lxml import etree
 from scapy.fields import StrField
-from scapy.packet import NoPayload, Packet
+from scapy.packet import Packet
 
 from dissector.catalog import SERVICES, body_decl, build, decode
 from dissector.catalog.model import MessageDecl
 from dissector.layers.fields import Leaf, ValueField, collect, fields_of, leaves_of, shown, spread
+from dissector.layers.layer import CARRIERS, Layer
+from dissector.soap.build import build_fault
+from dissector.soap.envelope import parse_envelope
 from dissector.soap.faults import read_fault
 from dissector.soap.model import QName
+from dissector.soap.namespaces import SOAP12
 from dissector.soap.xml import parse_xml
 
-__all__ = ["BODIES", "SOAPFault", "UnknownBody", "WsdBody", "body_class", "untouched"]
+__all__ = ["BODIES", "SOAPFault", "UnknownBody", "WsdBody", "body_class", "xml_of"]
 
 FIRST = ("WS-DSP", "WS-Scan")
 """Services whose messages have the bare names."""
 
 
-def untouched(packet: Any) -> bool:
-    """The packet and all below it are as they were dissected."""
-    while packet is not None and not isinstance(packet, NoPayload):
-        if packet.raw_packet_cache is None:
-            return False
-        packet = packet.payload
-    return True
-
-
-class WsdBody(Packet):  # type: ignore[misc]
+class WsdBody(Layer):
     """A body element. Dissects from the element's XML, builds to it."""
 
     name = "WSD body"
-    match_subclass = True
     row: ClassVar[MessageDecl | None] = None
     leaves: ClassVar[tuple[Leaf, ...]] = ()
     fields_desc: ClassVar[list[Any]] = []
@@ -51,36 +46,38 @@ class WsdBody(Packet):  # type: ignore[misc]
         if parsed.root is not None and self.row is not None:
             qname = QName(self.row.namespace, self.row.body) if self.row.body else None
             self.fields.update(spread(self.leaves, decode(parsed.root, qname=qname).to_json()))
-        self.raw_packet_cache = s
+        self.remember(s)
         return b""
 
     def do_build(self) -> bytes:
         """The element's XML: as it came where nothing was changed, else in the catalogue's order."""
-        if self.raw_packet_cache is not None:
+        if self.unchanged():
             return bytes(self.raw_packet_cache)
         if self.row is None or not self.row.body:
             return b""
         return etree.tostring(build(self.row, collect(self.leaves, self.fields)))
 
-    def mysummary(self) -> str:
+    def mysummary(self) -> tuple[str, list[type[Packet]]]:
         """Name, job and state."""
         told = [self.fields.get(key) for key in ("JobToken", "JobId", "JobState", "JobCompletedState", "DocumentId")]
-        return " ".join([self.name, *(str(value) for value in told if value is not None)])
+        return " ".join([self.name, *(str(value) for value in told if value is not None)]), CARRIERS
 
 
-class UnknownBody(Packet):  # type: ignore[misc]
+class UnknownBody(Layer):
     """A body element that the catalogue does not know, as XML."""
 
     name = "unknown body"
-    match_subclass = True
     fields_desc: ClassVar[list[Any]] = [StrField("xml", b"")]
 
 
-class SOAPFault(Packet):  # type: ignore[misc]
-    """A SOAP fault, 1.2 or 1.1 form. ``Subcode`` is the most specific one's local name, ``Detail`` its XML."""
+class SOAPFault(Layer):
+    """A SOAP fault, 1.2 or 1.1 form; a new or changed one is written as SOAP 1.2.
+
+    Fields: ``Code``, ``Subcode`` (the most specific one's local name) and ``SubcodeNamespace``, ``Reason``, and
+    ``Detail``: the XML inside the Detail element.
+    """
 
     name = "SOAP Fault"
-    match_subclass = True
     fields_desc: ClassVar[list[Any]] = [
         shown(ValueField("Code")),
         shown(ValueField("Subcode")),
@@ -94,24 +91,59 @@ class SOAPFault(Packet):  # type: ignore[misc]
         root = parse_xml(s).root
         fault = read_fault(root, "1.2", []) if root is not None else None
         if fault is not None:
-            detail = etree.tostring(fault.detail).decode() if fault.detail is not None else None
             self.fields.update(
                 Code=fault.code,
                 Subcode=fault.subcode,
-                SubcodeNamespace=fault.subcodes[-1].namespace if fault.subcodes else None,
+                SubcodeNamespace=(fault.subcodes[-1].namespace or None) if fault.subcodes else None,
                 Reason=fault.reason,
-                Detail=detail,
+                Detail=_inside(fault.detail) if fault.detail is not None else None,
             )
-        self.raw_packet_cache = s
+        self.remember(s)
         return b""
 
     def do_build(self) -> bytes:
-        """As it came; a new or changed one is built by the envelope around it."""
-        return bytes(self.raw_packet_cache or b"")
+        """The Fault element: as it came where nothing was changed, else anew.
 
-    def mysummary(self) -> str:
+        Raises:
+            ValueError: ``Detail`` is no XML.
+        """
+        if self.unchanged():
+            return bytes(self.raw_packet_cache)
+        subcode = QName(self.SubcodeNamespace or "", self.Subcode) if self.Subcode else None
+        made = parse_envelope(build_fault(self.Code or "Sender", subcode, self.Reason or ""))[0]
+        assert made is not None
+        assert made.content is not None
+        if self.Detail:
+            try:
+                detail = etree.fromstring(f'<s:Detail xmlns:s="{SOAP12}">{self.Detail}</s:Detail>'.encode(), _PARSER)
+            except etree.XMLSyntaxError as error:
+                raise ValueError(f"the Detail of the fault is no XML: {error}") from error
+            made.content.append(detail)
+        return etree.tostring(made.content)
+
+    def mysummary(self) -> tuple[str, list[type[Packet]]]:
         """Code and reason."""
-        return f"Fault {self.Subcode or self.Code or ''} {self.Reason or ''}".rstrip()
+        return f"Fault {self.Subcode or self.Code or ''} {self.Reason or ''}".rstrip(), CARRIERS
+
+
+_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+
+
+def xml_of(element: etree._Element) -> str:
+    """An element as XML that stands alone, with no more prefixes than it uses (in the text of QNames too)."""
+    alone = deepcopy(element)
+    alone.tail = None
+    values = [str(value) for inner in alone.iter("*") for value in inner.attrib.values()]
+    said = " ".join([*map(str, alone.itertext()), *values])
+    kept = [prefix for prefix in alone.nsmap if prefix and f"{prefix}:" in said]
+    etree.cleanup_namespaces(alone, keep_ns_prefixes=kept)
+    return etree.tostring(alone, encoding="unicode")
+
+
+def _inside(element: etree._Element) -> str:
+    """The XML inside an element; white space around elements is left out."""
+    children = "".join(xml_of(child) for child in element.iterchildren("*"))
+    return children or (element.text or "").strip().replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _make() -> dict[tuple[str, str], type[WsdBody]]:

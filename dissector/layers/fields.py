@@ -3,18 +3,20 @@
 A simple element that can stand only once below the body element is a field named for it (``JobCompletedState``);
 where one message has several elements of a name, enough of the path is put before it (``MediaFront_Width``). An
 element that can repeat is a list field of plain values or of dictionaries (the JSON form of
-``dissector.catalog.values.field_json``). What the catalogue does not foresee is kept in the field ``other``.
+``dissector.catalog.values.field_json``). What has no field is kept in the field ``other``, by its path: what the
+catalogue does not foresee, and the attributes of simple elements (``…/input_source@must_honor``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from scapy.fields import ConditionalField, Field
 
-from dissector.catalog import ELEMENTS, snake_case
+from dissector.catalog import ELEMENTS, TYPES, snake_case
 from dissector.catalog.model import UNBOUNDED, ElementDecl
 
 __all__ = ["Leaf", "ValueField", "collect", "fields_of", "leaves_of", "shown", "spread"]
@@ -25,11 +27,13 @@ DEPTH = 8
 
 @dataclass(frozen=True)
 class Leaf:
-    """A field: its name, where its value stands in the JSON form, and whether it is a list."""
+    """A field: its name, where its value stands in the JSON form, whether it repeats, and whether one value of it is
+    a list by its type (``Types``, ``XAddrs``)."""
 
     name: str
     path: tuple[str, ...]
     many: bool
+    listed: bool = False
 
 
 class ValueField(Field):  # type: ignore[misc]
@@ -53,6 +57,10 @@ class ValueField(Field):  # type: ignore[misc]
         """The value itself."""
         return x
 
+    def do_copy(self, x: Any) -> Any:
+        """A deep copy, so that a copied packet can be changed without changing the first."""
+        return deepcopy(x)
+
     def i2repr(self, pkt: Any, x: Any) -> str:
         """Text bare, everything else as Python writes it."""
         return x if isinstance(x, str) else repr(x)
@@ -63,24 +71,24 @@ def leaves_of(decl: ElementDecl | None) -> tuple[Leaf, ...]:
     if decl is None:
         return ()
     found = list(_walk(decl, (), (), 0))
-    names = _names([names for names, _, _ in found])
-    return tuple(Leaf(name, path, many) for name, (_, path, many) in zip(names, found, strict=True))
+    names = _names([names for names, *_ in found])
+    return tuple(Leaf(name, path, many, listed) for name, (_, path, many, listed) in zip(names, found, strict=True))
 
 
 def _walk(
     decl: ElementDecl, names: tuple[str, ...], path: tuple[str, ...], depth: int
-) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], bool]]:
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], bool, bool]]:
     for attribute in decl.attributes:
         if decl.content != "simple" and names:
-            yield (*names, attribute.name), (*path, f"@{snake_case(attribute.name)}"), False
+            yield (*names, attribute.name), (*path, f"@{snake_case(attribute.name)}"), False, False
     if decl.content == "simple":
-        yield names, path, False
+        yield names, path, False, decl.type is not None and TYPES[decl.type].base.startswith("list-")
         return
     for child in decl.children:
         below = ELEMENTS.get(child.key or "")
         name, step = child.name, snake_case(child.name)
         if child.max == UNBOUNDED or child.max > 1:
-            yield (*names, name), (*path, step), True
+            yield (*names, name), (*path, step), True, False
         elif below is not None and depth < DEPTH and name not in names:
             yield from _walk(below, (*names, name), (*path, step), depth + 1)
 
@@ -107,13 +115,13 @@ def fields_of(leaves: tuple[Leaf, ...]) -> list[Any]:
     """Scapy's fields_desc. A field without a value is not shown."""
     made: list[Any] = []
     for leaf in leaves:
-        made.append(shown(ValueField(leaf.name, leaf.many)))
+        made.append(shown(ValueField(leaf.name, leaf.many or leaf.listed)))
     made.append(shown(ValueField("other")))
     return made
 
 
 def shown(field: ValueField) -> Any:
-    """The field, hidden from ``show()`` while it has no value."""
+    """The field, hidden from ``show()`` while it has no value; it is None then (a list, too)."""
     name = field.name
     return ConditionalField(field, lambda pkt: pkt.fields.get(name) not in (None, [], {}))
 
@@ -131,7 +139,7 @@ def spread(leaves: tuple[Leaf, ...], data: Any) -> dict[str, Any]:
         for key, value in at.items():
             here = (*path, key)
             leaf = by_path.get(here)
-            if leaf is not None and isinstance(value, list) == leaf.many:
+            if leaf is not None and isinstance(value, list) == (leaf.many or leaf.listed):
                 values[leaf.name] = value
             elif here in containers and isinstance(value, Mapping) and value:
                 visit(value, here)
@@ -156,7 +164,7 @@ def collect(leaves: tuple[Leaf, ...], values: Mapping[str, Any]) -> dict[str, An
 
     for leaf in leaves:
         value = values.get(leaf.name)
-        if value is not None and value != []:
+        if value is not None and (value != [] or leaf.listed):
             put(leaf.path, value)
     for path, value in (values.get("other") or {}).items():
         if path:
