@@ -1,0 +1,89 @@
+"""YAML files that people edit: loaded with the line of each value, so that a wrong edit is told with its place.
+
+Plain data only: mappings, lists, texts, numbers, booleans. Aliases are resolved by the library; tags that would make
+objects are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from dissector.base.errors import UnreadableInput, UsageError
+
+__all__ = ["dump_yaml", "line_of", "load_yaml", "parse_yaml", "wrong"]
+
+MAX_FILE = 8 << 20
+"""Bytes of one file that are read."""
+
+
+def load_yaml(path: str | Path) -> Any:
+    """The data of a file.
+
+    Raises:
+        UnreadableInput: it cannot be opened or is too long.
+        UsageError: it is no YAML; says file, line and column.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise UnreadableInput(f"{path}: {error.strerror or error}") from error
+    if len(data) > MAX_FILE:
+        raise UnreadableInput(f"{path}: more than {MAX_FILE} bytes, too long for a description")
+    try:
+        return parse_yaml(data.decode("utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: byte {error.start} is not UTF-8") from error
+
+
+def parse_yaml(text: str, name: str = "text") -> Any:
+    """The data of a text. ``name`` is what messages call it.
+
+    Raises:
+        UsageError: it is no YAML.
+    """
+    try:
+        return YAML(typ="rt", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
+        raise UsageError(f"{name}{where}: {error.problem or error.context or 'no YAML'}") from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise UsageError(f"{name}: no YAML: {error}") from error
+
+
+def dump_yaml(data: Any) -> str:
+    """Data as YAML, in the order given."""
+    yaml = YAML(typ="rt", pure=True)
+    yaml.width = 110
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    out = StringIO()
+    yaml.dump(data, out)
+    return out.getvalue()
+
+
+def line_of(holder: Any, key: Any = None) -> int | None:
+    """The line (from 1) of a loaded mapping or list, or of one of its values; None where it is not known."""
+    places = getattr(holder, "lc", None)
+    if places is None:
+        return None
+    if key is not None:
+        try:
+            place = places.key(key) if isinstance(holder, Mapping) else places.item(key)
+            return int(place[0]) + 1
+        except (KeyError, TypeError, IndexError, AttributeError):
+            pass
+    return int(places.line) + 1 if places.line is not None else None
+
+
+def wrong(name: str, holder: Any, key: Any, problem: str, expected: str = "") -> UsageError:
+    """The error of a wrong value: file, line, what is wrong and what was expected."""
+    line = line_of(holder, key)
+    place = f"{name}:{line}" if line is not None else name
+    return UsageError(f"{place}: {problem}" + (f"; expected {expected}" if expected else ""))

@@ -1,0 +1,1 @@
+"""The emulated scanner: WS-Scan and WS-DSD on one device host."""

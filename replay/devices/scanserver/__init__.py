@@ -1,0 +1,1 @@
+"""The emulated scan server: WS-DSP, WS-DSC and the filters behind them."""
