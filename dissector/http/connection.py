@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import StreamRef
 from dissector.http.model import BodyPolicy, HttpMessage
-from dissector.http.pairing import Pairing
+from dissector.http.pairing import Pairing, Request
 from dissector.http.reader import MessageReader
 from dissector.transport.model import Conversation
 
@@ -45,6 +45,10 @@ class HttpConnection:
         self._limits = limits
         self._pairings = (Pairing(limits.unpaired), Pairing(limits.unpaired))
         self._readers: list[MessageReader] = []
+
+    def asked(self, method: str) -> None:
+        """A request went out in the first direction without being read here: a live client knows its own requests."""
+        self._pairings[0].request(Request(0, 0, method))
 
     def direction(self, stream: StreamRef) -> MessageReader:
         """The consumer of one direction; called once for each of the two.

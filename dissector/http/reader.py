@@ -141,6 +141,11 @@ class MessageReader:
         self._high = 0
         """The highest frame so far: a receiver has a message when all bytes up to its end are there."""
 
+    @property
+    def under_way(self) -> Draft | None:
+        """The message whose head was read and whose end was not: a live server looks at it for Expect and size."""
+        return self._draft
+
     # -- what the transport calls --------------------------------------------------------------------------------
 
     def data(self, run: Run) -> None:

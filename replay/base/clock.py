@@ -84,6 +84,11 @@ class _Due:
         self.action = None
 
 
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
+
+
 class ManualClock:
     """A clock that stands still until :meth:`advance` is called.
 
@@ -110,7 +115,7 @@ class ManualClock:
         if seconds <= 0:
             return
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self.call_later(seconds, lambda: woken.done() or woken.set_result(None))
+        timer = self.call_later(seconds, lambda: _wake(woken))
         try:
             await woken
         finally:

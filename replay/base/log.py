@@ -1,0 +1,122 @@
+"""What the emulators say of themselves: entries in order, for people (one line each), for programs (one JSON object
+each), and for the story that a test or a caller reads afterwards.
+
+Texts hold what peers sent; they are made harmless for a terminal where they are printed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TextIO
+
+from dissector.output.text import printable
+from dissector.output.times import iso_time
+from replay.base.clock import Clock
+
+__all__ = ["Entry", "JsonSink", "Log", "Sink", "TextSink"]
+
+REMEMBERED = 10_000
+"""Entries that a log keeps for those who ask later."""
+
+BODY_SHOWN = 64 << 10
+"""Bytes of one body that ``-v`` prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened.
+
+    Attributes:
+        time: nanoseconds since 1970 UTC.
+        kind: ``listening``, ``received``, ``sent``, ``event`` (a notification delivered), ``failed`` (a delivery or a
+            request that failed), ``job``, ``image``, ``subscription``, ``behaviour``, ``note``, ``warning``.
+        text: one line.
+        facts: the same as data.
+        body: the XML, for ``-v``; None where there is none.
+    """
+
+    time: int
+    kind: str
+    text: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+class Sink(Protocol):
+    """Takes entries."""
+
+    def __call__(self, entry: Entry) -> None:
+        """One entry; must not raise for what is in it."""
+        ...
+
+
+class Log:
+    """Takes what is said and hands it to its sinks.
+
+    Args:
+        clock: for the times.
+        sinks: called with each entry, in order.
+    """
+
+    def __init__(self, clock: Clock, *sinks: Sink) -> None:
+        self._clock = clock
+        self._sinks = list(sinks)
+        self.entries: deque[Entry] = deque(maxlen=REMEMBERED)
+        """The last entries, oldest first."""
+
+    def add(self, sink: Sink) -> None:
+        """One more sink, for the entries from now on."""
+        self._sinks.append(sink)
+
+    def say(self, kind: str, text: str, *, body: bytes | None = None, **facts: Any) -> None:
+        """Something happened."""
+        entry = Entry(self._clock.time_ns(), kind, text, facts, body)
+        self.entries.append(entry)
+        for sink in self._sinks:
+            sink(entry)
+
+
+class TextSink:
+    """Lines for people: time, a mark for the kind, the text.
+
+    Args:
+        stream: where to.
+        bodies: print XML bodies too (``-v``).
+        wanted: kinds to print; None: all.
+    """
+
+    MARKS: Mapping[str, str] = {
+        "received": "<-", "sent": "->", "event": "=>", "failed": "!!", "warning": "!!", "job": "##", "image": "[]",
+        "listening": "**", "subscription": "@@", "behaviour": "~~", "note": "--",
+    }  # fmt: skip
+
+    def __init__(self, stream: TextIO, *, bodies: bool = False, wanted: Callable[[Entry], bool] | None = None) -> None:
+        self._stream = stream
+        self._bodies = bodies
+        self._wanted = wanted
+
+    def __call__(self, entry: Entry) -> None:
+        """Print one entry."""
+        if self._wanted is not None and not self._wanted(entry):
+            return
+        time = (iso_time(entry.time, 3) or "")[11:-1]
+        print(f"{time} {self.MARKS.get(entry.kind, '  ')} {printable(entry.text)}", file=self._stream, flush=True)
+        if self._bodies and entry.body:
+            for line in entry.body[:BODY_SHOWN].decode("utf-8", "replace").splitlines():
+                print(f"             {printable(line)}", file=self._stream)
+            self._stream.flush()
+
+
+class JsonSink:
+    """One JSON object a line (``dsmreplay.log/1``)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, entry: Entry) -> None:
+        """Print one entry."""
+        data = {"time": iso_time(entry.time, 6), "kind": entry.kind, "text": entry.text, **entry.facts}
+        print(json.dumps(data, ensure_ascii=True, default=str), file=self._stream, flush=True)

@@ -1,0 +1,253 @@
+"""What a rule can order, as data, and the pure functions that do it to bytes.
+
+Delays, lost events and the like are carried out by those who send; what can be done to bytes is done here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+__all__ = [
+    "Effects",
+    "EndState",
+    "FaultOrder",
+    "ImageOrder",
+    "WireEffects",
+    "WirePlan",
+    "apply_to_wire",
+    "cut_image",
+    "malform",
+    "other_image",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultOrder:
+    """A SOAP fault. ``namespace``, ``code`` and ``reason`` are "" where the catalogue is to say them."""
+
+    subcode: str
+    namespace: str = ""
+    code: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndState:
+    """Another end state of a job, with reasons."""
+
+    state: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOrder:
+    """What is done to an image: cut after so many bytes, or replaced by one of another format."""
+
+    cut: int | None = None
+    as_format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WireEffects:
+    """What is done to the bytes of a message on their way. False where nothing is.
+
+    Attributes:
+        close_after, reset_after: bytes after which the connection is closed or reset.
+        truncate: bytes of the body that are sent; the head speaks of all of them.
+        slow: bytes a second of the body.
+        content_length: another Content-Length: ``+10``, ``-10``, or a number.
+        bare_boundary: MIME boundaries without the line end before them.
+        reason: another reason phrase, None for none.
+        split_head: head and body in two writes.
+    """
+
+    close_after: int | None = None
+    reset_after: int | None = None
+    truncate: int | None = None
+    slow: float | None = None
+    content_length: str = ""
+    bare_boundary: bool = False
+    reason: str | None = None
+    split_head: bool = False
+
+    def __bool__(self) -> bool:
+        return self != _NOTHING
+
+    def with_bare_boundary(self) -> WireEffects:
+        """The same, and boundaries without line ends."""
+        return replace(self, bare_boundary=True)
+
+
+_NOTHING = WireEffects()
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """All that is ordered for one occasion. False where nothing is.
+
+    Attributes:
+        delay: seconds before it is answered or sent.
+        fault: a SOAP fault instead of an answer.
+        status: a bare HTTP status instead of an answer.
+        ignore: no answer at all.
+        malformed: the XML is not well-formed.
+        relates_to: "wrong", "none", or a text.
+        token: "unknown", "stale", or a text, in place of the token that is handed out or sent.
+        lost, doubled, reordered, expire: of events.
+        end_state: another end state.
+        image: what is done to the image.
+        wire: what is done to the bytes.
+        said: the orders in words.
+    """
+
+    delay: float = 0.0
+    fault: FaultOrder | None = None
+    status: int | None = None
+    ignore: bool = False
+    malformed: bool = False
+    relates_to: str | None = None
+    token: str = ""
+    lost: bool = False
+    doubled: bool = False
+    reordered: bool = False
+    expire: bool = False
+    end_state: EndState | None = None
+    image: ImageOrder | None = None
+    wire: WireEffects = field(default=_NOTHING)
+    said: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.said)
+
+    def describe(self) -> str:
+        """The orders on one line, for the log."""
+        return "; ".join(self.said)
+
+    def without_delay(self) -> Effects:
+        """The same without the delay, which was waited for already."""
+        return replace(self, delay=0.0) if self.delay else self
+
+
+@dataclass(frozen=True, slots=True)
+class WirePlan:
+    """What to write: pieces in order; then ``keep``, ``close`` or ``reset``; ``rate`` in bytes a second."""
+
+    pieces: Sequence[bytes]
+    close: str = "keep"
+    rate: float | None = None
+
+
+_LENGTH = re.compile(rb"(?im)^(content-length:[ \t]*)(\d+)")
+_BOUNDARY = re.compile(rb'(?is)content-type:[^\r\n]*?boundary="?([^"\r\n;]{1,70})')
+_STATUS = re.compile(rb"\A(HTTP/1\.\d \d{3} )[^\r\n]*")
+
+
+def apply_to_wire(head: bytes, body: bytes, effects: WireEffects) -> WirePlan:
+    """A message as bytes, harmed as ordered.
+
+    Args:
+        head: start line and headers with the empty line.
+        body: as transferred.
+        effects: what to do.
+    """
+    if effects.bare_boundary:
+        head, body = _bare(head, body)
+    if effects.reason is not None:
+        head = _STATUS.sub(lambda match: match[1] + (effects.reason or "").encode("latin-1"), head, count=1)
+    if effects.content_length:
+        head, body = _wrong_length(head, body, effects.content_length)
+    close = "keep"
+    if effects.truncate is not None:
+        body, close = body[: effects.truncate], "close"
+    pieces = [head, body] if effects.split_head else [head + body]
+    for limit, end in ((effects.close_after, "close"), (effects.reset_after, "reset")):
+        if limit is not None:
+            pieces, close = [(head + body)[:limit]], end
+    if effects.slow is not None and close != "reset":
+        pieces = [head, body]
+    return WirePlan([piece for piece in pieces if piece], close, effects.slow)
+
+
+def _bare(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+    found = _BOUNDARY.search(head)
+    if found is None or b"chunked" in head.lower():
+        return _bare_chunked(head, body, found[1]) if found is not None else (head, body)
+    made = body.replace(b"\r\n--" + found[1], b"--" + found[1])
+    return _LENGTH.sub(lambda match: match[1] + b"%d" % len(made), head, count=1), made
+
+
+def _bare_chunked(head: bytes, body: bytes, boundary: bytes) -> tuple[bytes, bytes]:
+    """The same for a chunked body: undone, mended, and one chunk made of it."""
+    plain, at = b"", 0
+    while at < len(body):
+        end = body.index(b"\r\n", at)
+        size = int(body[at:end].partition(b";")[0], 16)
+        if not size:
+            break
+        plain += body[end + 2 : end + 2 + size]
+        at = end + 2 + size + 2
+    made = plain.replace(b"\r\n--" + boundary, b"--" + boundary)
+    return head, b"%x\r\n%b\r\n0\r\n\r\n" % (len(made), made)
+
+
+def _wrong_length(head: bytes, body: bytes, order: str) -> tuple[bytes, bytes]:
+    def other(right: int) -> int:
+        return max(right + int(order), 0) if order[:1] in "+-" else int(order)
+
+    if _LENGTH.search(head) is not None:
+        return _LENGTH.sub(lambda match: match[1] + b"%d" % other(int(match[2])), head, count=1), body
+    size, mark, rest = body.partition(b"\r\n")
+    # A chunked body has no length in its head: the size of the first chunk is wrong instead.
+    try:
+        return head, b"%x" % other(int(size.partition(b";")[0], 16)) + mark + rest
+    except ValueError:
+        return head, body
+
+
+def malform(xml: bytes) -> bytes:
+    """The document without its last end tag: not well-formed, yet to be recognised."""
+    cut = xml.rstrip().rfind(b"</")
+    return xml[:cut] if cut > 0 else xml + b"<"
+
+
+def cut_image(data: bytes, size: int) -> bytes:
+    """The first bytes of an image; below 0: all but so many."""
+    return data[:size]
+
+
+_IMAGES = {
+    "png": bytes.fromhex(
+        "89504e470d0a1a0a0000000d4948445200000001000000010800000000 3a7e9b55 0000000a 49444154 789c63680000008200817 7cd72b6"
+        "0000000049454e44ae426082".replace(" ", "")
+    ),
+    "dib": bytes.fromhex(
+        "424d3a000000000000003600000028000000010000000100000001001800000000000400000000000000000000000000000000000000ffffff00"
+    ),
+    "tiff": bytes.fromhex(
+        "49492a000a0000000000 0800 0001030001000000 01000000 0101030001000000 01000000 0201030001000000 08000000"
+        "0301030001000000 01000000 0601030001000000 01000000 1101040001000000 08000000 1601030001000000 01000000"
+        "1701040001000000 01000000 00000000".replace(" ", "")
+    ),
+    "pdf": b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n"
+    b"trailer<</Root 1 0 R>>\n%%EOF\n",
+    "jfif": bytes.fromhex("ffd8ffe000104a46494600010101004800480000ffd9"),
+}
+"""The smallest files of each kind, enough for those who look at the first bytes."""
+
+
+def other_image(data: bytes, wanted: str) -> bytes:
+    """A file of another format than the one that was declared; ``wanted`` is a Format or the beginning of one.
+
+    Unknown formats get the smallest PNG; where the image is one already, the smallest JPEG.
+    """
+    kind = wanted.lower()
+    for name, small in _IMAGES.items():
+        if (
+            kind.startswith(name)
+            or (name == "jfif" and kind in ("jpeg", "jpg", "exif"))
+            or (name == "dib" and kind == "bmp")
+        ):
+            return small
+    return _IMAGES["jfif"] if data.startswith(b"\x89PNG") else _IMAGES["png"]

@@ -1,0 +1,311 @@
+"""The command line of ``dsmreplay``: commands, options and their help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dissector import __version__
+
+__all__ = ["make_parser"]
+
+EXIT_CODES = """exit codes:
+  0  fine; the job ended as expected; stopped by Ctrl-C
+  1  the job ended otherwise than expected
+  2  the command line or a description file is wrong
+  3  an input cannot be read, or an output cannot be written
+  4  the target cannot be reached"""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=110)
+
+
+class _Lazy(argparse.Action):
+    """A list that is printed and ends the command, as --help does."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, text: Callable[[], str], **kwargs: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **kwargs)
+        self._text = text
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        print(self._text())
+        parser.exit(0)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser; ``arguments.run(arguments)`` of what it gives runs the command."""
+    parser = argparse.ArgumentParser(
+        prog="dsmreplay",
+        description="Emulates WSD scanners, DSM devices and scan servers. Captures are read by dsmshark.",
+        epilog=EXIT_CODES,
+        formatter_class=_Formatter,
+    )
+    parser.add_argument("--version", action="version", version=f"dsmreplay {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _emulate(commands)
+    _control(commands)
+    _certificate(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, summary: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=description, epilog=epilog or EXIT_CODES, formatter_class=_Formatter
+    )
+    return parser
+
+
+# -- emulate -----------------------------------------------------------------------------------------------------
+
+
+def _emulate(commands: Any) -> None:
+    emulate = _command(
+        commands, "emulate", "be a scanner, a scan server or a DSM device",
+        "Be a device: real sockets, real messages, told how to behave and how to fail. Everything listens on loopback "
+        "unless --listen says otherwise.",
+    )  # fmt: skip
+    kinds = emulate.add_subparsers(metavar="DEVICE", required=True)
+    _scanner(kinds)
+    _scan_server(kinds)
+    _dsm_device(kinds)
+
+
+def _scanner(kinds: Any) -> None:
+    parser = _command(
+        kinds, "scanner", "WS-Scan and WS-DSD, discovery, metadata, events",
+        "Be a scanner. The address that a client needs is printed as soon as it answers.",
+        "examples:\n"
+        "  dsmreplay emulate scanner --listen 127.0.0.1:0 --pages 3\n"
+        "  dsmreplay emulate scanner --listen 0.0.0.0:5357 --device kyocera-m2040dn --pcap own.pcapng\n"
+        "  dsmreplay emulate scanner --from customer.pcap --do 'RetrieveImage: close_after=5000, times=1'\n\n"
+        + EXIT_CODES,
+    )  # fmt: skip
+    _paper(parser)
+    group = parser.add_argument_group("scanner")
+    group.add_argument(
+        "--from", dest="capture", metavar="CAPTURE", help="be the scanner whose metadata are in a capture"
+    )
+    group.add_argument("--host", metavar="ADDRESS", help="with --from: which scanner, where the capture has several")
+    group.add_argument("--once", action="store_true", help="do not fill the feeder anew when a job has emptied it")
+    group.add_argument(
+        "--press", nargs="?", const="", metavar="DESTINATION",
+        help="press the scan button as soon as this destination (ClientContext or display name; default: any) is registered",
+    )  # fmt: skip
+    _around(parser, "127.0.0.1:5357")
+    parser.set_defaults(run=_later("run_scanner"))
+
+
+def _scan_server(kinds: Any) -> None:
+    parser = _command(
+        kinds, "scan-server", "WS-DSP and WS-DSC, filters, completion events",
+        "Be a DSM scan server: takes post-scan jobs, runs their filters, tells how they ended.",
+        "examples:\n"
+        "  dsmreplay emulate scan-server --http --listen 127.0.0.1:0 --share '\\\\fs1\\scans=out'\n"
+        "  dsmreplay emulate scan-server --client-certificates required --authorities users.pem\n"
+        "  dsmreplay emulate scan-server --http --outcome email=CompletedWithErrors:UnableToSendEmail\n\n" + EXIT_CODES,
+    )  # fmt: skip
+    group = parser.add_argument_group("server")
+    group.add_argument("--output", metavar="DIR", help="folder for the images of jobs (default: a temporary one)")
+    group.add_argument(
+        "--profile", default="specification", metavar="NAME",
+        help="how it answers: specification (default), windows-2008-r2, windows-2012-r2, windows-2016",
+    )  # fmt: skip
+    group.add_argument(
+        "--processes", metavar="DIR",
+        help="the directory: scan processes as XML files; instructions are compared with them (default: any is taken)",
+    )  # fmt: skip
+    group.add_argument("--user", action="append", default=[], metavar="SID=NAME", help="who a SID is; may be repeated")
+    group.add_argument(
+        "--ending", type=float, default=600.0, metavar="SECONDS",
+        help="time without EndPostScanJob after which a job is aborted (default 600, as specified)",
+    )  # fmt: skip
+    filters = parser.add_argument_group("filters")
+    filters.add_argument(
+        "--share",
+        action="append",
+        default=[],
+        metavar="UNC=DIR",
+        help="the file share filter writes this UNC path there",
+    )
+    filters.add_argument("--smtp", metavar="HOST:PORT", help="the mail server that the e-mail filter sends to")
+    filters.add_argument("--mail-from", default="scan-server@localhost", metavar="ADDRESS", help="sender of mails")
+    filters.add_argument(
+        "--site", action="append", default=[], metavar="URL=TARGET",
+        help="the SharePoint filter puts images for this library to the HTTP URL TARGET",
+    )  # fmt: skip
+    filters.add_argument("--my-site", metavar="URL", help="stands for everybody's personal library (SaveToMySite)")
+    filters.add_argument(
+        "--outcome", action="append", default=[], metavar="FILTER=STATE[:REASON,...]",
+        help="give fileshare, email or sharepoint an outcome instead of running it",
+    )  # fmt: skip
+    tls = parser.add_argument_group("encryption")
+    tls.add_argument("--http", action="store_true", help="plain HTTP, for the laboratory (default: https)")
+    tls.add_argument("--certificates", metavar="DIR", help="folder of its certificate, made at first start")
+    tls.add_argument(
+        "--client-certificates", choices=("none", "asked", "required"), default="none", help="default: none"
+    )
+    tls.add_argument(
+        "--authorities", metavar="FILE", help="PEM of the authorities that client certificates must come from"
+    )
+    _around(parser, "127.0.0.1:5362", trust=True)
+    parser.set_defaults(run=_later("run_scan_server"))
+
+
+def _dsm_device(kinds: Any) -> None:
+    parser = _command(
+        kinds, "dsm-device", "finds a scan server, sends it a job, waits for its end",
+        "Be a DSM device: find the scan server, subscribe, create a post-scan job, send the images, wait for the "
+        "completion event. Prints the story and exits by the end state.",
+        "examples:\n"
+        "  dsmreplay emulate dsm-device --server http://127.0.0.1:5362/ScanServer --process invoices.xml --pages 3\n"
+        "  dsmreplay emulate dsm-device --server scans.example.test --process invoices.xml --trust ca.pem\n\n"
+        + EXIT_CODES,
+    )  # fmt: skip
+    group = parser.add_argument_group("job")
+    group.add_argument(
+        "--server", required=True, metavar="HOST|URL", help="found by a unicast Probe, or the URL of the server"
+    )
+    group.add_argument(
+        "--direct", action="store_true", help="the URL is that of WS-DSP itself: no metadata are asked for"
+    )
+    group.add_argument(
+        "--process", metavar="FILE", help="the scan process, a psp:PostScanProcess document (default: an example)"
+    )
+    group.add_argument("--process-id", metavar="GUID", help="PSP_Identifier (default: the file's name, if it is one)")
+    group.add_argument("--user-identifier", metavar="SID", help="of the scanning user")
+    group.add_argument("--cancel-after", type=int, metavar="N", help="cancel the job after N images")
+    group.add_argument("--leave", action="store_true", help="do not end the job: wait for the server's time-out")
+    group.add_argument("--no-events", action="store_true", help="do not subscribe; ask for the job's state instead")
+    group.add_argument(
+        "--wait", type=float, default=120.0, metavar="SECONDS", help="for the end of the job (default 120)"
+    )
+    group.add_argument("--pause", type=float, default=0.0, metavar="SECONDS", help="between two images")
+    group.add_argument(
+        "--expect", metavar="STATE",
+        help="end state of exit code 0 (default: Completed without errors; Canceled with --cancel-after)",
+    )  # fmt: skip
+    group.add_argument("--host", action="store_true", help="offer the scanner's services too (WS-Scan, WS-DSD)")
+    group.add_argument("--https", action="store_true", help="take events over https, with a certificate of its own")
+    group.add_argument("--certificates", metavar="DIR", help="folder of its own certificate, made at first start")
+    _paper(parser)
+    _around(parser, "127.0.0.1:0", trust=True)
+    parser.set_defaults(run=_later("run_dsm_device"))
+
+
+def _paper(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("device and paper")
+    group.add_argument(
+        "--device", default="default", metavar="FILE|PROFILE", help="a device file, or a profile that ships"
+    )
+    group.add_argument("--profiles", action=_Lazy, text=_profiles, help="list the profiles and the quirks, and end")
+    group.add_argument(
+        "--pages", nargs="+", default=["1"], metavar="N|FILE",
+        help="so many drawn test pages, or the pages of these files (PNG, JPEG, TIFF, PDF)",
+    )  # fmt: skip
+
+
+def _around(parser: argparse.ArgumentParser, listen: str, *, trust: bool = False) -> None:
+    net = parser.add_argument_group("network")
+    net.add_argument(
+        "--listen", action="append", metavar="HOST:PORT", help=f"default {listen}; port 0: any; may be repeated"
+    )
+    net.set_defaults(default_listen=listen)
+    net.add_argument("--name", default="", metavar="HOST", help="host name in its addresses (default: numeric)")
+    net.add_argument(
+        "--interface", action="append", default=[], metavar="NAME",
+        help="announce and answer by multicast on this interface; may be repeated (default: that of --listen)",
+    )  # fmt: skip
+    net.add_argument("--no-discovery", action="store_true", help="no Hello, Bye, Probe and Resolve")
+    if trust:
+        net.add_argument(
+            "--trust", default="system", metavar="HOW",
+            help="certificates of peers: system, none, a PEM file, or sha256:FINGERPRINT (default system)",
+        )  # fmt: skip
+        net.add_argument(
+            "--client-certificate", nargs=2, metavar=("CERT", "KEY"), help="PEM files to show to peers that ask"
+        )
+    wrong = parser.add_argument_group("behaviour and faults")
+    wrong.add_argument("--behaviour", metavar="FILE", help="rules of behaviour, YAML")
+    wrong.add_argument(
+        "--do",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="one rule, such as 'SendImage: fault=OperationFailed, times=1'",
+    )
+    wrong.add_argument("--effects", action=_Lazy, text=_effects, help="list what a rule can order, and end")
+    wrong.add_argument("--seed", type=int, metavar="N", help="makes identifiers and chances the same at each run")
+    wrong.add_argument(
+        "--control", nargs="?", const=0, type=int, metavar="PORT", help="open the control port on loopback"
+    )
+    out = parser.add_argument_group("output")
+    out.add_argument("--pcap", metavar="FILE", help="write its own traffic as pcapng, with the TLS secrets")
+    out.add_argument("-v", "--verbose", action="store_true", help="print the XML of each message")
+    out.add_argument("-q", "--quiet", action="store_true", help="print addresses, jobs and troubles only")
+    out.add_argument("--json", action="store_true", help="print one JSON object a line")
+    out.add_argument("--for", dest="duration", type=float, metavar="SECONDS", help="end after so long")
+
+
+def _control(commands: Any) -> None:
+    parser = _command(
+        commands, "control", "tell a running emulator what to do, by its control port",
+        "Tell a running emulator what to do. Arguments are name=value pairs.",
+        "examples:\n"
+        "  dsmreplay control http://127.0.0.1:9000 status\n"
+        "  dsmreplay control http://127.0.0.1:9000 press destination=Scan\n"
+        "  dsmreplay control http://127.0.0.1:9000 do 'SendImage: delay=2'\n"
+        "  dsmreplay control http://127.0.0.1:9000 condition name=CoverOpen severity=Critical\n\n" + EXIT_CODES,
+    )  # fmt: skip
+    parser.add_argument("url", metavar="URL", help="of the control port")
+    parser.add_argument(
+        "order", metavar="COMMAND",
+        choices=("status", "behaviour", "do", "reset", "press", "load", "condition", "clear", "cancel", "stop"),
+        help="status, behaviour, do, reset, press, load, condition, clear, cancel or stop",
+    )  # fmt: skip
+    parser.add_argument("arguments", nargs="*", metavar="NAME=VALUE")
+    parser.set_defaults(run=_later("run_control", "replay.cli.control"))
+
+
+def _certificate(commands: Any) -> None:
+    parser = _command(
+        commands, "certificate", "make an authority and a client certificate for the laboratory",
+        "Make a client certificate of a laboratory authority (made at first call), as a DSM user would have on a card.",
+    )  # fmt: skip
+    parser.add_argument("name", metavar="NAME", help="of the user, such as alice@example.test")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the PEM files")
+    parser.set_defaults(run=_later("run_certificate"))
+
+
+def _later(function: str, module: str = "replay.cli.emulate") -> Callable[[argparse.Namespace], int]:
+    """The command's code is imported when it runs: --help must not wait for it."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        from importlib import import_module
+
+        return int(getattr(import_module(module), function)(arguments))
+
+    return run
+
+
+def _profiles() -> str:
+    from replay.devices.scanner.device_file import profiles
+    from replay.devices.scanner.quirks import QUIRKS
+
+    lines = ["profiles:", *_table(sorted(profiles().items())), "", "quirks (in a device file):"]
+    return "\n".join([*lines, *_table([(name, one.meaning) for name, one in sorted(QUIRKS.items())])])
+
+
+def _effects() -> str:
+    from replay.behaviour.file import help_text
+
+    return help_text()
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> list[str]:
+    width = max((len(name) for name, _ in rows), default=0)
+    return [f"  {name:{width}}  {text}" for name, text in rows]

@@ -1,0 +1,435 @@
+"""The device's side of Distributed Scan Management as a program: finds the scan server, sends a job, waits for its end.
+
+The steps are those of the DSM sequence (dsm-scan-job-sequence-diagram.md): unicast Probe, Get, Subscribe,
+CreatePostScanJob, SendImage for each document, EndPostScanJob, then events until PostScanJobEndStateEvent; a device that
+does not subscribe asks with GetPostScanJobElements instead. What happened is a :class:`Story`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lxml.etree import _Element as Element
+
+from dissector.base.errors import TargetUnreachable, UsageError
+from dissector.base.origin import Endpoint
+from dissector.catalog import Field, build
+from dissector.messages import Message
+from dissector.soap.model import QName
+from dissector.soap.namespaces import DSP, WSE
+from replay.behaviour.effects import Effects, cut_image, other_image
+from replay.devices.discovery import build_probe, read_matches
+from replay.devices.emulator import Around, events_of
+from replay.devices.eventing import ACTION_DIALECT, PUSH
+from replay.devices.host import Call, Reply
+from replay.devices.scanner.device import Device
+from replay.devices.scanner.jobs import FINAL
+from replay.devices.scanner.pages import Page
+from replay.devices.scanner.render import MULTI_PAGE, media_type, render
+from replay.devices.scanner.scanner import Scanner
+from replay.devices.scanner.service import render_settings
+from replay.devices.scanner.ticket import judge_ticket, settings_for
+from replay.devices.scanserver.processes import ScanProcess
+from replay.net.client import target_of
+from replay.soap.caller import Refused, action_of
+from replay.soap.compose import Picture
+
+__all__ = ["DsmDevice", "Order", "Story"]
+
+SINK_PATH = "/dsm/events"
+PROBE_PORTS = (5362, 3702)
+"""UDP ports that a unicast Probe is sent to, in turn: the server's own, then that of WS-Discovery (note 16)."""
+
+POLL = 2.0
+"""Seconds between two GetPostScanJobElements of a device that does not subscribe."""
+
+ACTIONS = tuple(events_of("WS-DSP"))
+
+
+@dataclass(slots=True)
+class Order:
+    """What the device is to do.
+
+    Attributes:
+        server: host name or address (found by a unicast Probe), the URL of the server, or that of its WS-DSP service.
+        process: the scan process.
+        user_identifier: SID of the scanning user.
+        finish: ``end``, ``cancel`` (after ``cancel_after`` images), or ``leave`` the job to its fate.
+        cancel_after: images before CancelPostScanJob.
+        subscribe: ask for events; else the end is asked for.
+        wait: seconds until the end of the job at most, after the last request.
+        expires: seconds asked for in Subscribe.
+        pause: seconds between two images.
+        direct: ``server`` is the address of WS-DSP itself: no Probe, no Get.
+    """
+
+    server: str
+    process: ScanProcess
+    user_identifier: str = "S-1-5-21-1004336348-1177238915-682003330-1109"
+    finish: str = "end"
+    cancel_after: int = 1
+    subscribe: bool = True
+    wait: float = 120.0
+    expires: float = 3600.0
+    pause: float = 0.0
+    direct: bool = False
+
+
+@dataclass(slots=True)
+class Story:
+    """What happened.
+
+    Attributes:
+        steps: one line each, in order.
+        job_token: of the job, "" where there is none.
+        completed_state, reasons: how it ended, None where that was not told.
+        filters: (dialect, state, reasons) of the end.
+        images: images the server took.
+        events: names of the events that came for this job.
+        failure: what went wrong on the way, "" for nothing.
+    """
+
+    steps: list[str] = field(default_factory=list)
+    job_token: str = ""
+    completed_state: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    filters: list[tuple[str, str, list[str]]] = field(default_factory=list)
+    images: int = 0
+    events: list[str] = field(default_factory=list)
+    failure: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """It was completed without errors and warnings."""
+        return self.completed_state == "Completed" and "PostScanJobCompletedSuccessfully" in self.reasons
+
+    def to_json(self) -> dict[str, Any]:
+        """The story as plain data."""
+        return {
+            "job_token": self.job_token or None,
+            "completed_state": self.completed_state,
+            "completed_state_reasons": self.reasons,
+            "filters": [{"dialect": d, "state": s, "reasons": r} for d, s, r in self.filters],
+            "images": self.images,
+            "events": self.events,
+            "failure": self.failure or None,
+            "steps": self.steps,
+        }
+
+
+class DsmDevice(Scanner):
+    """A DSM device.
+
+    Args:
+        device: what kind of scanner it is (its settings judge the scan process's ticket).
+        pages: what it scans.
+        host: offer the services of a scanner too (WS-Scan, WS-DSD).
+        around: as for :class:`Scanner`.
+
+    Example:
+        ``async with DsmDevice(pages=3) as device: story = await device.run(Order(url, process))``
+    """
+
+    kind = "DSM device"
+
+    def __init__(
+        self,
+        device: Device | str | Path = "default",
+        pages: int | Sequence[Page] | Sequence[str | Path] = 1,
+        *,
+        host: bool = False,
+        around: Around | None = None,
+    ) -> None:
+        super().__init__(device, pages, offer=host, around=around)
+        sink = self.host.point(SINK_PATH)
+        sink.offer("WS-DSP", {name.rpartition("/")[2]: self._event for name in ACTIONS})
+        sink.offer("WS-Eventing", {"SubscriptionEnd": self._subscription_end})
+        self._told: dict[str, list[Message]] = {}
+        self._news = asyncio.Event()
+        self._ended: dict[str, str] = {}
+
+    # -- the sequence --------------------------------------------------------------------------------------------
+
+    async def run(self, order: Order) -> Story:
+        """Do the whole sequence; failures are in the story.
+
+        Raises:
+            TargetUnreachable: the server was not found or does not answer.
+        """
+        story = Story()
+        try:
+            service = await self._find(order, story)
+            subscription = await self._subscribe(order, service, story) if order.subscribe else None
+            try:
+                await self._job(order, service, story)
+            finally:
+                if subscription is not None:
+                    with contextlib.suppress(TargetUnreachable, Refused):
+                        await self._unsubscribe(subscription, story)
+        except Refused as refusal:
+            story.failure = str(refusal)
+            story.steps.append(f"refused: {refusal}")
+        return story
+
+    async def _find(self, order: Order, story: Story) -> str:
+        """The address of WS-DSP."""
+        if order.direct:
+            return order.server
+        address = order.server
+        to = ""
+        if "://" not in address:
+            address, to = await self._probe_for(address, story)
+        reply = await self.caller.call(address, None, action_of("Get", "WS-Transfer"), name="Get", to=to or address)
+        message = reply.accepted()
+        found = _hosted(message, DSP) if message is not None else ""
+        if not found:
+            raise Refused(
+                "no WS-DSP", f"the metadata of {address} names no service of {DSP}", reply.http.status, message
+            )
+        # Metadata may name a host that the user did not; only the one that was named is spoken to.
+        there, here = target_of(found), target_of(address)
+        if there.host.lower() != here.host.lower():
+            story.steps.append(f"metadata name {there.host}, kept to {here.host}")
+            found = f"{there.scheme}://{_bracket(here.host)}:{there.port}{there.path}"
+        story.steps.append(f"found WS-DSP at {found}")
+        return found
+
+    async def _probe_for(self, host: str, story: Story) -> tuple[str, str]:
+        from replay.net.udp import probe_unicast
+
+        message_id, data = build_probe((), (), self.ids)
+        for port in PROBE_PORTS:
+            answers = await probe_unicast(Endpoint(host, port), data, self.clock, timeout=2.0, tap=self.tap)
+            for answer, _ in answers:
+                for match in read_matches(answer, message_id):
+                    urls = [one for one in match.xaddrs if one.startswith(("https://", "http://"))]
+                    if urls:
+                        story.steps.append(f"Probe to UDP {port}: {match.address} at {urls[0]}")
+                        return urls[0], match.address
+        raise TargetUnreachable(f"{host} does not answer a Probe on UDP port {' or '.join(map(str, PROBE_PORTS))}")
+
+    async def _subscribe(self, order: Order, service: str, story: Story) -> tuple[str, str]:
+        """Subscribe to both events; gives the manager's address and the identifier."""
+        local = self.sink_url()
+        body = build(
+            "wse:Subscribe",
+            {
+                "end_to": {"address": local},
+                "delivery": {"@mode": PUSH, "notify_to": {"address": local}},
+                "expires": f"PT{round(order.expires)}S",
+                "filter": list(ACTIONS),
+                "filter@dialect": ACTION_DIALECT,
+            },
+        )
+        reply = await self.caller.call(service, body, action_of("Subscribe", "WS-Eventing"), name="Subscribe")
+        message = reply.accepted()
+        manager = str(message.get("SubscriptionManager/Address") or "") if message is not None else ""
+        identifier = ""
+        if message is not None and message.body is not None:
+            inner = message.body.find("SubscriptionManager/ReferenceParameters/Identifier")
+            identifier = inner.text.strip() if inner is not None else ""
+        story.steps.append(f"subscribed, events come to {local}")
+        return manager or service, identifier
+
+    async def _unsubscribe(self, subscription: tuple[str, str], story: Story) -> None:
+        manager, identifier = subscription
+        parameters = [(QName(WSE, "Identifier", "wse"), identifier)] if identifier else []
+        await self.caller.call(
+            manager, build("wse:Unsubscribe", {}), action_of("Unsubscribe", "WS-Eventing"), name="Unsubscribe",
+            parameters=parameters,
+        )  # fmt: skip
+        story.steps.append("unsubscribed")
+
+    async def _job(self, order: Order, service: str, story: Story) -> None:
+        reply = await self._say(
+            service, "CreatePostScanJob",
+            order.process.request(order.user_identifier),
+        )  # fmt: skip
+        token = story.job_token = str(reply.get("JobToken") or "") if reply is not None else ""
+        story.steps.append(f"job {token} created")
+        files = await self._files(order)
+        canceled = False
+        for number, (format_name, data) in enumerate(files, start=1):
+            if order.finish == "cancel" and number > order.cancel_after:
+                break
+            if number > 1 and order.pause:
+                await self.clock.sleep(order.pause)
+            await self._send_image(service, token, number, format_name, data)
+            story.images = number
+            story.steps.append(f"image {number} sent, {format_name}, {len(data)} bytes")
+        if order.finish == "cancel":
+            await self._say(service, "CancelPostScanJob", build("dsp:CancelPostScanJobRequest", {"job_token": token}))
+            story.steps.append("job cancelled")
+            canceled = True
+        elif order.finish == "end":
+            await self._say(service, "EndPostScanJob", build("dsp:EndPostScanJobRequest", {"job_token": token}))
+            story.steps.append("end of the images told")
+        if order.subscribe:
+            await self._await_end(order, token, story)
+        elif order.finish != "leave" or canceled:
+            await self._ask_for_end(order, service, token, story)
+
+    async def _send_image(self, service: str, token: str, number: int, format_name: str, data: bytes) -> None:
+        effects = self.behaviour.choose(
+            "WS-DSP", "SendImage", "request", {"document_id": str(number), "job_token": token}
+        )
+        if effects.image is not None:
+            if effects.image.cut is not None:
+                data = cut_image(data, effects.image.cut)
+            if effects.image.as_format:
+                data = other_image(data, effects.image.as_format)
+        content_id = f"{self.ids.guid()}@wsd"
+        body = build(
+            "dsp:SendImageRequest",
+            {
+                "job_token": _token(token, effects, self.ids.guid()),
+                "document_description": {"document_id": number, "format": format_name},
+                "image_data": {"include": {"@href": f"cid:{content_id}"}},
+            },
+        )
+        picture = Picture(content_id, data, media_type(format_name))
+        reply = await self.caller.call(
+            service, body, action_of("SendImageRequest", "WS-DSP"), name="SendImageRequest", pictures=[picture],
+            effects=effects,
+        )  # fmt: skip
+        reply.accepted()
+
+    async def _say(self, service: str, operation: str, body: Element) -> Message | None:
+        effects = self.behaviour.choose("WS-DSP", operation, "request", {})
+        name = f"{operation}Request"
+        if effects.token:
+            for one in body.iter(f"{{{DSP}}}JobToken"):
+                one.text = _token(one.text or "", effects, self.ids.guid())
+        reply = await self.caller.call(service, body, action_of(name, "WS-DSP"), name=name, effects=effects)
+        return reply.accepted()
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    async def _await_end(self, order: Order, token: str, story: Story) -> None:
+        """Wait for PostScanJobEndStateEvent."""
+        over = asyncio.Event()
+        timer = self.clock.call_later(order.wait, over.set)
+        try:
+            while True:
+                told = self._told.get(token.lower(), [])
+                story.events = [one.name for one in told]
+                end = next((one for one in told if one.name == "PostScanJobEndStateEvent"), None)
+                if end is not None and end.body is not None:
+                    _read_end(end.body, story)
+                    return
+                if over.is_set():
+                    story.failure = f"no PostScanJobEndStateEvent within {order.wait:g} s"
+                    story.steps.append(story.failure)
+                    return
+                self._news.clear()
+                news, given_up = asyncio.create_task(self._news.wait()), asyncio.create_task(over.wait())
+                _, waiting = await asyncio.wait({news, given_up}, return_when=asyncio.FIRST_COMPLETED)
+                for one in waiting:
+                    one.cancel()
+        finally:
+            timer.cancel()
+
+    async def _ask_for_end(self, order: Order, service: str, token: str, story: Story) -> None:
+        """Ask until the state is final (inferred use of GetPostScanJobElements, note 32)."""
+        until = self.clock.monotonic() + order.wait
+        body = build(
+            "dsp:GetPostScanJobElementsRequest",
+            {"job_token": token, "requested_elements": {"name": [QName(DSP, "JobStatus", "dsp")]}},
+        )
+        while True:
+            message = await self._say(service, "GetPostScanJobElements", body)
+            status = message.body.find("JobElements/ElementData/JobStatus") if message and message.body else None
+            state = str(status.get("JobState") or "") if status is not None else ""
+            known = state in ("Creating", "Pending", "Pending-Held", "Started", "Processing", "Terminating", "")
+            if status is not None and (state in FINAL or not known):
+                story.completed_state = state
+                story.reasons = [one.text.strip() for one in status.find_all("JobStateReasons/JobStateReason")]
+                story.filters = _filters(status, "FilterStatuses")
+                story.steps.append(f"the server says {state}: {', '.join(story.reasons)}")
+                return
+            if self.clock.monotonic() + POLL > until:
+                story.failure = f"no final state within {order.wait:g} s"
+                story.steps.append(story.failure)
+                return
+            await self.clock.sleep(POLL)
+
+    def sink_url(self) -> str:
+        """Where events are to come."""
+        return self.url(SINK_PATH)
+
+    async def _event(self, call: Call) -> Reply:
+        body = call.body
+        inner = body.find("JobStatus") or body.find("PostScanJobEndState") or body
+        token = str(inner.get("JobToken") or "").lower()
+        # Events may overtake the answer that names their job: they are kept by token, known or not (note 29).
+        self._told.setdefault(token, []).append(call.message)
+        self._news.set()
+        return Reply(empty=True)
+
+    async def _subscription_end(self, call: Call) -> Reply:
+        self.log.say("warning", f"the server ended the subscription: {call.body.get('Status') or 'no status'}")
+        return Reply(empty=True)
+
+    # -- what is sent --------------------------------------------------------------------------------------------
+
+    async def _files(self, order: Order) -> list[tuple[str, bytes]]:
+        """The scanned files: (format, bytes), by the scan process's ticket."""
+        ticket = order.process.ticket
+        if ticket is None:
+            raise UsageError("the scan process has no ScanTicket")
+        judged = judge_ticket(ticket, self.device)
+        if judged.fault is not None:
+            raise UsageError(
+                f"the ticket of the scan process cannot be done by this device: {judged.fault.subcode} at {judged.fault.path}"
+            )
+        pages = self.engine.feeder.pages or ([self.engine.feeder.platen] if self.engine.feeder.platen else [])
+        settings = render_settings(settings_for(judged.final, "front"))
+        groups = [pages] if settings.format in MULTI_PAGE else [[page] for page in pages]
+        return [(settings.format, await asyncio.to_thread(render, group, settings)) for group in groups]
+
+
+def _token(token: str, effects: Effects, other: str) -> str:
+    return token if not effects.token else other if effects.token in ("unknown", "stale") else effects.token
+
+
+def _bracket(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _hosted(message: Message, namespace: str) -> str:
+    """The address of the hosted service whose Types are in a namespace."""
+    body = message.body
+    if body is None:
+        return ""
+    for section in body.find_all("MetadataSection/Relationship/Hosted"):
+        types = section.find("Types")
+        values = types.value if types is not None and isinstance(types.value, list) else []
+        if any(isinstance(one, QName) and one.namespace == namespace for one in values):
+            address = section.find("EndpointReference/Address")
+            if address is not None:
+                return address.text.strip()
+    return ""
+
+
+def _filters(field: Field, path: str) -> list[tuple[str, str, list[str]]]:
+    found = []
+    for one in field.find_all(f"{path}/FilterStatus"):
+        reasons = [reason.text.strip() for reason in one.find_all("FilterStateReasons/FilterStateReason")]
+        found.append((str(one.get("Dialect") or ""), str(one.get("FilterState") or ""), reasons))
+    return found
+
+
+def _read_end(body: Field, story: Story) -> None:
+    end = body.find("PostScanJobEndState") or body
+    story.completed_state = str(end.get("JobCompletedState") or "")
+    story.reasons = [one.text.strip() for one in end.find_all("JobCompletedStateReasons/JobStateReason")]
+    story.filters = _filters(end, "FilterCompletedStatuses")
+    received = end.get("ImagesReceived")
+    story.steps.append(
+        f"PostScanJobEndStateEvent: {story.completed_state}, {', '.join(story.reasons)}, {received} images"
+    )

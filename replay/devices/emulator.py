@@ -1,0 +1,314 @@
+"""What every emulated device has around its services: listening, discovery, subscriptions, capture, control, a clean end.
+
+A device is used as ``async with Scanner(...) as scanner:``; it listens when the block begins, and says Bye and
+SubscriptionEnd when it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+from urllib.parse import urlsplit
+
+from dissector import __version__
+from dissector.base.origin import Endpoint
+from dissector.catalog import SERVICES
+from replay.base.clock import Clock, RealClock
+from replay.base.ids import Ids
+from replay.base.log import Log
+from replay.behaviour.rules import Behaviour
+from replay.devices.discovery import DiscoveryHost, transmit
+from replay.devices.eventing import Subscription, SubscriptionTable
+from replay.devices.host import Call, Host, Ignored, Reply
+from replay.devices.metadata import DeviceInfo, HostedService, device_metadata, service_metadata
+from replay.devices.source import EventSource
+from replay.net.client import HttpClient
+from replay.net.server import HttpServer, ServerLimits
+from replay.net.tap import PacketTap
+from replay.net.udp import DiscoverySockets
+from replay.soap.caller import Caller
+from replay.soap.compose import Style
+
+__all__ = ["Around", "Emulator", "Encryption"]
+
+DIRECTED_PROBE = "/StableWSDiscoveryEndpoint/schemas-xmlsoap-org_ws_2005_04_discovery"
+"""Path of the Probe over HTTP (lore: Windows and many devices; fact table wsstack.yaml, directed_probe)."""
+
+MAX_SUBSCRIPTIONS = 200
+
+
+@dataclass(slots=True)
+class Encryption:
+    """How the device speaks TLS: contexts for both halves."""
+
+    server: ssl.SSLContext | None = None
+    client: Callable[[], ssl.SSLContext] | None = None
+    pinned: str | None = None
+    keylog: Path | None = None
+
+
+@dataclass(slots=True)
+class Around:
+    """What an emulated device stands in; every field has a default that is safe on one machine.
+
+    Attributes:
+        listen: addresses to listen on; port 0 takes any free one.
+        name: host name for its addresses, "" for the numeric address that a client came to.
+        interfaces: for discovery by multicast: names or addresses; empty: none.
+        discovery_port: UDP port of WS-Discovery.
+        unicast_ports: further UDP ports that take unicast Probes.
+        discovery: answer and announce at all.
+        encryption: None: plain HTTP.
+        pcap: binary file for the capture of its own traffic, None for none.
+        behaviour: what is ordered to go wrong.
+        clock, log: None: the real clock, a log that nobody reads.
+        seed: makes identifiers and delays the same at each run.
+        limits: of its HTTP server.
+    """
+
+    listen: Sequence[tuple[str, int]] = (("127.0.0.1", 0),)
+    name: str = ""
+    interfaces: Sequence[str] = ()
+    discovery_port: int = 3702
+    unicast_ports: Sequence[int] = ()
+    discovery: bool = True
+    encryption: Encryption | None = None
+    pcap: BinaryIO | None = None
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    clock: Clock | None = None
+    log: Log | None = None
+    seed: int | None = None
+    limits: ServerLimits = ServerLimits()
+
+
+class Emulator:
+    """A device with services on one host.
+
+    Args:
+        around: what it stands in.
+        path: of the device itself.
+        style: how its messages are dressed.
+    """
+
+    kind = "device"
+
+    def __init__(self, around: Around, *, path: str = "/wsd", style: Style = Style()) -> None:
+        self.around = around
+        self.clock: Clock = around.clock or RealClock()
+        self.log = around.log or Log(self.clock)
+        self.ids = Ids(around.seed)
+        self.behaviour = around.behaviour
+        self.path = path
+        self._closing = contextlib.AsyncExitStack()
+        self._pcap = around.pcap
+        encryption = around.encryption
+        self.tap = (
+            PacketTap(
+                around.pcap, application=f"dsmreplay {__version__}", clock=self.clock,
+                keylog=encryption.keylog if encryption is not None else None,
+            )
+            if around.pcap is not None
+            else None
+        )  # fmt: skip
+        self.host = Host(
+            clock=self.clock, ids=self.ids, log=self.log, behaviour=self.behaviour, style=style,
+        )  # fmt: skip
+        self.server = HttpServer(
+            self.host.handle, clock=self.clock, log=self.log, limits=around.limits, tap=self.tap,
+            context=encryption.server if encryption is not None else None,
+        )  # fmt: skip
+        self.client = HttpClient(
+            clock=self.clock,
+            tls=encryption.client if encryption is not None else None,
+            tap=self.tap,
+            pinned=encryption.pinned if encryption is not None else None,
+        )
+        self.caller = Caller(self.client, clock=self.clock, ids=self.ids, log=self.log, style=style)
+        self.sources: list[EventSource] = []
+        self._sockets: DiscoverySockets | None = None
+        self.discovery: DiscoveryHost | None = None
+        self._info: DeviceInfo | None = None
+        self._services: list[tuple[str, HostedService]] = []
+
+    # -- what a device is made of --------------------------------------------------------------------------------
+
+    def describe(self, info: DeviceInfo, services: Sequence[tuple[str, HostedService]]) -> None:
+        """Say who the device is: (path, service) for each hosted service; addresses are filled in when asked."""
+        self._info = info
+        self._services = list(services)
+        device = self.host.point(self.path)
+        device.offer("WS-Transfer", {"Get": self._get})
+        device.offer("WS-MetadataExchange", {"GetMetadata": self._get})
+        device.offer("WS-Discovery", {"Probe": self._probe})
+        self.host.point(DIRECTED_PROBE).offer("WS-Discovery", {"Probe": self._probe})
+        for path, _ in self._services:
+            self.host.point(path).offer("WS-Transfer", {"Get": self._get_service})
+            self.host.point(path).offer("WS-MetadataExchange", {"GetMetadata": self._get_service})
+
+    def event_source(
+        self, path: str, service: str, *, one_only: bool = False,
+        on_subscribed: Callable[[Subscription], None] | None = None,
+    ) -> EventSource:  # fmt: skip
+        """Offer subscriptions to the events of a service at its path."""
+        table = SubscriptionTable(
+            self.ids, events_of(service), limit=MAX_SUBSCRIPTIONS, one_only=one_only, may_notify=self.may_contact
+        )
+        manager = f"{path}/subscriptions"
+        source = EventSource(
+            self.host, self.caller, table, clock=self.clock, ids=self.ids, log=self.log, behaviour=self.behaviour,
+            manager=lambda call: self.url(manager, call.request.local.address), on_subscribed=on_subscribed,
+        )  # fmt: skip
+        source.offer(path, manager)
+        self.sources.append(source)
+        return source
+
+    def may_contact(self, address: str) -> bool:
+        """Whether a sink may be sent to: while the device listens on loopback only, nothing leaves the machine."""
+        if not all(_is_loopback(host) for host, _ in self.around.listen):
+            return True
+        try:
+            return _is_loopback(urlsplit(address).hostname or "")
+        except ValueError:
+            return False
+
+    # -- addresses -----------------------------------------------------------------------------------------------
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+        return "https" if self.around.encryption is not None and self.around.encryption.server is not None else "http"
+
+    def url(self, path: str = "", local: str = "") -> str:
+        """An address of the device, as seen by a client that came to ``local``."""
+        end = next((one for one in self.server.addresses if one.address == local), self.server.addresses[0])
+        host = self.around.name or (local if local and _is_any(end.address) else end.address)
+        if _is_any(host):
+            host = "::1" if ":" in host else "127.0.0.1"
+        shown = f"[{host}]" if ":" in host else host
+        return f"{self.scheme}://{shown}:{end.port}{path or self.path}"
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._closing.aclose()
+
+    async def _start(self) -> None:
+        close = self._closing
+        if self.tap is not None:
+            close.callback(self.tap.close)
+        close.push_async_callback(self.client.close)
+        close.push_async_callback(self.server.stop)
+        for host, port in self.around.listen:
+            at = await self.server.listen(host, port)
+            self.log.say("listening", f"{self.kind} listens on {self.scheme}://{at}", address=str(at))
+        close.push_async_callback(self.stopping)
+        for source in self.sources:
+            close.push_async_callback(source.stop)
+        if self.around.discovery and self._info is not None:
+            await self._announce()
+
+    async def stopping(self) -> None:
+        """What a device does first when it ends; devices add to it."""
+
+    async def _announce(self) -> None:
+        info = self._info
+        assert info is not None
+        self.discovery = DiscoveryHost(
+            info, xaddrs=lambda local: (self.url("", local),), ids=self.ids, instance_id=self.clock.time_ns() // 10**9,
+            seed=self.around.seed,
+        )  # fmt: skip
+        if not self.around.interfaces and not self.around.unicast_ports:
+            return
+        self._sockets = DiscoverySockets(
+            self.around.interfaces, self.around.discovery_port, extra_ports=self.around.unicast_ports,
+            on_datagram=self._datagram, on_traffic=self.tap.datagram if self.tap is not None else None,
+        )  # fmt: skip
+        await self._closing.enter_async_context(self._sockets)
+        self._closing.push_async_callback(self._bye)
+        self._spread(self.discovery.hello())
+
+    async def _bye(self) -> None:
+        assert self.discovery is not None
+        assert self._sockets is not None
+        # At the end the random waits are left out: nobody waits for a device that goes away.
+        for one in self.discovery.bye():
+            self._sockets.send(one.data, one.destination)
+        self.log.say("sent", "Bye")
+
+    def _datagram(self, data: bytes, source: Endpoint, local: str, multicast: bool) -> None:
+        assert self.discovery is not None
+        effects = self.behaviour.choose("WS-Discovery", "Probe", "request", {})
+        if effects.ignore or effects.lost:
+            return
+        answers = self.discovery.receive(data, source, local, multicast)
+        if answers:
+            self.log.say("received", f"{source} {answers[0].kind} asked for by UDP", peer=str(source))
+            self._spread(answers)
+
+    def _spread(self, transmissions: Sequence[Any]) -> None:
+        assert self._sockets is not None
+        task = asyncio.create_task(transmit(transmissions, self._sockets.send, self.clock))
+        self._closing.push_async_callback(_ended, task)
+
+    # -- operations of every device ------------------------------------------------------------------------------
+
+    def _hosted(self, local: str) -> list[HostedService]:
+        return [one.at(self.url(path, local)) for path, one in self._services]
+
+    async def _get(self, call: Call) -> Reply:
+        assert self._info is not None
+        body = device_metadata(self._info, self._hosted(call.request.local.address))
+        return Reply(body, "GetResponse" if call.operation == "Get" else "GetMetadataResponse")
+
+    async def _get_service(self, call: Call) -> Reply:
+        assert self._info is not None
+        path, hosted = next((path, one) for path, one in self._services if path == call.point.path)
+        body = service_metadata(self._info, hosted.at(self.url(path, call.request.local.address)))
+        return Reply(body, "GetResponse" if call.operation == "Get" else "GetMetadataResponse")
+
+    async def _probe(self, call: Call) -> Reply:
+        """A Probe over HTTP: ProbeMatches, or HTTP 202 where nothing matches (DPWS R1021, R1022)."""
+        if self.discovery is None:
+            raise Ignored("discovery is switched off")
+        found = self.discovery.answer_probe(call.message, call.request.local.address)
+        if found is None:
+            return Reply(empty=True)
+        return Reply(found, "ProbeMatches")
+
+
+def events_of(service: str) -> list[str]:
+    """The actions of a service's events."""
+    return [row.actions[0] for row in SERVICES[service].messages if row.kind == "event" and row.actions]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host.lower() in ("localhost", "ip6-localhost")
+
+
+def _is_any(host: str) -> bool:
+    return host in ("0.0.0.0", "::", "")
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

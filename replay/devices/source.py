@@ -1,0 +1,300 @@
+"""An event source at work: the operations of WS-Eventing at its addresses, and notifications sent in order.
+
+Each subscription has its own line: one notification after the other, each tried again when it fails, so that a slow
+sink holds up nobody else. Notifications that could not be delivered end the subscription (DeliveryFailure).
+
+Sources: WS-Eventing 2004/08, 3; SubscriptionEnd 3.5; DPWS R0030 (one-way messages are answered with 202).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lxml.etree import _Element as Element
+
+from dissector.base.errors import DsmsharkError
+from dissector.catalog import build
+from replay.base.clock import Clock
+from replay.base.ids import Ids
+from replay.base.log import Log
+from replay.behaviour.effects import Effects
+from replay.behaviour.rules import Behaviour
+from replay.devices.eventing import Subscription, SubscriptionTable, duration, end_body
+from replay.devices.host import Call, Host, Reply
+from replay.soap.caller import Caller, action_of
+
+__all__ = ["EventSource", "Notice"]
+
+ATTEMPTS = 3
+"""Tries of one notification."""
+
+BACKOFF = (1.0, 3.0)
+"""Seconds before the second and the third try."""
+
+QUEUE = 1000
+"""Notifications that wait for one subscription; with more, the subscription is ended."""
+
+
+class Notice:
+    """One notification: what every interested sink gets.
+
+    Args:
+        service, name: of the event in the catalogue.
+        body: makes the body element, given the behaviour ordered for this delivery.
+        action: default the usual one.
+        facts: what rules of behaviour can ask about.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        name: str,
+        body: Callable[[Effects], Element],
+        *,
+        action: str = "",
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        self.service = service
+        self.name = name
+        self.body = body
+        self.action = action or action_of(name, service)
+        self.facts = dict(facts or {})
+
+
+class _Sending:
+    """The line of one subscription."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.queue: asyncio.Queue[tuple[Notice, Effects]] = asyncio.Queue(QUEUE)
+        self.held: tuple[Notice, Effects] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+
+class EventSource:
+    """Subscriptions and their delivery.
+
+    Args:
+        host: where the operations are offered.
+        caller: carries notifications.
+        clock, ids, log, behaviour: of the whole emulator.
+        table: the subscriptions.
+        manager: gives the subscription manager's address for a path.
+        on_subscribed: called with each new subscription.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        caller: Caller,
+        table: SubscriptionTable,
+        *,
+        clock: Clock,
+        ids: Ids,
+        log: Log,
+        behaviour: Behaviour,
+        manager: Callable[[Call], str],
+        on_subscribed: Callable[[Subscription], None] | None = None,
+    ) -> None:
+        self.table = table
+        self._host = host
+        self._caller = caller
+        self._clock = clock
+        self._ids = ids
+        self._log = log
+        self._behaviour = behaviour
+        self._manager = manager
+        self._managers: dict[str, str] = {}
+        self._on_subscribed = on_subscribed
+        self._sending: dict[str, _Sending] = {}
+        self._stopping = False
+
+    def offer(self, path: str, manager_path: str) -> None:
+        """Offer Subscribe at a service's path, and the rest at the manager's and there too."""
+        self._host.point(path).offer("WS-Eventing", {"Subscribe": self.subscribe})
+        for place in (path, manager_path):
+            self._host.point(place).offer(
+                "WS-Eventing",
+                {"Renew": self.renew, "GetStatus": self.get_status, "Unsubscribe": self.unsubscribe},
+            )
+
+    # -- operations ----------------------------------------------------------------------------------------------
+
+    async def subscribe(self, call: Call) -> Reply:
+        """wse:Subscribe."""
+        now, wall = self._clock.monotonic(), self._clock.time_ns() / 1e9
+        before = {one.identifier for one in self.table.all()}
+        made = self.table.subscribe(call.body, now, wall, peer=call.request.peer.address, path=call.point.path)
+        for gone in before - {one.identifier for one in self.table.all()}:
+            self._forget(gone)
+        manager = self._managers[made.identifier] = self._manager(call)
+        data = self.table.response(made, manager, now)
+        if call.effects.token:
+            _spoil(data, call.effects.token, self._ids)
+        names = ", ".join(action.rpartition("/")[2] for action in made.actions) or "all events"
+        self._log.say(
+            "subscription", f"{made.notify_to.address} subscribed to {names} for {duration(made.expires - now)}",
+            identifier=made.identifier, notify_to=made.notify_to.address, actions=list(made.actions),
+            destinations=list(made.destinations),
+        )  # fmt: skip
+        if self._on_subscribed is not None:
+            self._on_subscribed(made)
+        return Reply(build("wse:SubscribeResponse", data), "SubscribeResponse")
+
+    async def renew(self, call: Call) -> Reply:
+        """wse:Renew."""
+        now = self._clock.monotonic()
+        self.table.expired(now)
+        found = self.table.renew(call.message, now, self._clock.time_ns() / 1e9)
+        self._log.say("subscription", f"{found.notify_to.address} renewed for {duration(found.expires - now)}")
+        return Reply(build("wse:RenewResponse", {"expires": duration(found.expires - now)}), "RenewResponse")
+
+    async def get_status(self, call: Call) -> Reply:
+        """wse:GetStatus."""
+        now = self._clock.monotonic()
+        self.table.expired(now)
+        found = self.table.status(call.message)
+        return Reply(build("wse:GetStatusResponse", {"expires": duration(found.expires - now)}), "GetStatusResponse")
+
+    async def unsubscribe(self, call: Call) -> Reply:
+        """wse:Unsubscribe."""
+        self.table.expired(self._clock.monotonic())
+        found = self.table.unsubscribe(call.message)
+        self._log.say("subscription", f"{found.notify_to.address} unsubscribed")
+        self._forget(found.identifier)
+        return Reply(None, "UnsubscribeResponse")
+
+    # -- notifications -------------------------------------------------------------------------------------------
+
+    def notify(self, notice: Notice, only: Callable[[Subscription], bool] | None = None) -> int:
+        """Put a notification in line for every subscription that wants it.
+
+        Returns:
+            How many there are.
+        """
+        count = 0
+        for subscription in self.table.wanting(notice.action, self._clock.monotonic()):
+            if only is None or only(subscription):
+                count += 1
+                self._put(subscription, notice)
+        return count
+
+    def _put(self, subscription: Subscription, notice: Notice) -> None:
+        effects = self._behaviour.choose(notice.service, notice.name, "event", notice.facts)
+        if effects:
+            self._log.say("behaviour", f"{notice.name}: {effects.describe()}", event=notice.name)
+        if effects.expire:
+            self.table.drop(subscription)
+            self._forget(subscription.identifier)
+            return
+        if effects.lost:
+            return
+        sending = self._sending.get(subscription.identifier)
+        if sending is None:
+            sending = self._sending[subscription.identifier] = _Sending(subscription)
+            sending.task = asyncio.create_task(self._run(sending))
+        if effects.reordered and sending.held is None:
+            sending.held = (notice, effects)
+            return
+        waiting = [(notice, effects)] * (2 if effects.doubled else 1)
+        if sending.held is not None:
+            waiting.append(sending.held)
+            sending.held = None
+        for one in waiting:
+            try:
+                sending.queue.put_nowait(one)
+            except asyncio.QueueFull:
+                self._give_up(sending, f"more than {QUEUE} notifications wait")
+                return
+
+    async def _run(self, sending: _Sending) -> None:
+        while True:
+            notice, effects = await sending.queue.get()
+            try:
+                if not await self._deliver(sending.subscription, notice, effects):
+                    self._give_up(sending, f"{ATTEMPTS} tries failed")
+                    return
+            finally:
+                sending.queue.task_done()
+
+    async def _deliver(self, subscription: Subscription, notice: Notice, effects: Effects) -> bool:
+        if effects.delay:
+            await self._clock.sleep(effects.delay)
+        to = subscription.notify_to
+        # The message keeps its id when it is tried again, so that the sink can tell (WS-Addressing 3).
+        message_id = self._ids.urn()
+        quiet = effects.without_delay()
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await self._clock.sleep(BACKOFF[attempt - 1])
+            try:
+                reply = await self._caller.call(
+                    to.address, notice.body(effects), notice.action, name=notice.name, parameters=to.parameters,
+                    one_way=True, effects=quiet, message_id=message_id, kind="event",
+                )  # fmt: skip
+            except DsmsharkError as error:
+                why = str(error)
+            else:
+                if reply.http.status < 300 and (reply.message is None or reply.message.fault is None):
+                    return True
+                why = f"HTTP {reply.http.status}"
+            self._log.say(
+                "failed", f"{notice.name} to {to.address}, try {attempt + 1} of {ATTEMPTS}: {why}", event=notice.name,
+                notify_to=to.address, attempt=attempt + 1,
+            )  # fmt: skip
+            if self._stopping:
+                return True
+        return False
+
+    def _give_up(self, sending: _Sending, why: str) -> None:
+        subscription = sending.subscription
+        self.table.drop(subscription)
+        self._log.say("subscription", f"{subscription.notify_to.address} is not told any more: {why}")
+        self._sending.pop(subscription.identifier, None)
+        ending = asyncio.create_task(self._end(subscription, "DeliveryFailure", why))
+        ending.add_done_callback(lambda task: task.cancelled() or task.exception())
+        if sending.task is not None and sending.task is not asyncio.current_task():
+            sending.task.cancel()
+
+    def _forget(self, identifier: str) -> None:
+        sending = self._sending.pop(identifier, None)
+        if sending is not None and sending.task is not None:
+            sending.task.cancel()
+
+    async def _end(self, subscription: Subscription, status: str, reason: str) -> None:
+        if subscription.end_to is None or not subscription.end_to.address:
+            return
+        manager = self._managers.get(subscription.identifier, "")
+        body = build("wse:SubscriptionEnd", end_body(subscription, manager, status, reason))
+        with contextlib.suppress(DsmsharkError):
+            await self._caller.call(
+                subscription.end_to.address, body, action_of("SubscriptionEnd", "WS-Eventing"), name="SubscriptionEnd",
+                parameters=subscription.end_to.parameters, one_way=True, kind="event",
+            )  # fmt: skip
+
+    async def drained(self) -> None:
+        """Return when every notification so far is delivered or given up."""
+        await asyncio.gather(*(one.queue.join() for one in list(self._sending.values())))
+
+    async def stop(self, reason: str = "The device shuts down") -> None:
+        """End all subscriptions in order (SourceShuttingDown)."""
+        self._stopping = True
+        for sending in list(self._sending.values()):
+            if sending.task is not None:
+                sending.task.cancel()
+                await asyncio.gather(sending.task, return_exceptions=True)
+        self._sending.clear()
+        left: Sequence[Subscription] = self.table.all()
+        await asyncio.gather(*(self._end(one, "SourceShuttingDown", reason) for one in left), return_exceptions=True)
+        for one in left:
+            self.table.drop(one)
+
+
+def _spoil(data: dict[str, Any], token: str, ids: Ids) -> None:
+    """The answer names other destination tokens than the ones that are known here."""
+    responses = data.get("destination_responses", {}).get("destination_response", [])
+    for one in responses:
+        one["destination_token"] = ids.guid() if token in ("unknown", "stale") else token

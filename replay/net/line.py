@@ -1,0 +1,273 @@
+"""One TCP connection: bytes out and in, TLS undone, everything shown to the capture.
+
+TLS runs here over memory (see ``tls``) rather than inside asyncio: only so are the bytes of the wire known, for the
+capture, and only so can a connection be cut after so many of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import Protocol
+
+from dissector.base.origin import Endpoint
+
+__all__ = ["Channel", "Line", "LineTap", "endpoint_of", "open_line"]
+
+READ = 256 << 10
+"""Bytes of one read."""
+
+BUFFER = 1 << 20
+"""Bytes that asyncio holds of a connection before it stops reading."""
+
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Channel(Protocol):
+    """TLS over memory: what :class:`replay.net.tls.TlsChannel` is."""
+
+    @property
+    def handshake_done(self) -> bool:
+        """Keys are agreed on."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """The peer closed it in order."""
+        ...
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """DER, None where the peer gave none."""
+        ...
+
+    def start(self) -> None:
+        """Begin (the client's hello)."""
+        ...
+
+    def receive(self, cipher: bytes) -> bytes:
+        """Bytes of the wire → plain bytes."""
+        ...
+
+    def send(self, plain: bytes) -> None:
+        """Plain bytes to send."""
+        ...
+
+    def outgoing(self) -> bytes:
+        """Bytes that are to go on the wire."""
+        ...
+
+    def close(self) -> None:
+        """Say the end."""
+        ...
+
+
+class LineTap(Protocol):
+    """The capture's view of one connection: what :meth:`replay.net.tap.PacketTap.connection` gives."""
+
+    def sent(self, side: str, data: bytes) -> None:
+        """Bytes of the wire, by ``client`` or ``server``."""
+        ...
+
+    def secrets_ready(self) -> None:
+        """The handshake is over: the keys are in the key log."""
+        ...
+
+    def fin(self, side: str) -> None:
+        """That side ended its direction."""
+        ...
+
+    def reset(self, side: str) -> None:
+        """That side cut the connection."""
+        ...
+
+
+def endpoint_of(name: object) -> Endpoint:
+    """A socket's address as :class:`Endpoint`, zone ids left out."""
+    if isinstance(name, tuple) and len(name) >= 2:
+        return Endpoint(str(name[0]).partition("%")[0], int(name[1]))
+    return Endpoint("", 0)
+
+
+class Line:
+    """A connection with a peer.
+
+    Args:
+        reader, writer: of asyncio.
+        side: which side this end is: ``client`` or ``server``.
+        channel: TLS, None for plain.
+        tap: takes what goes over the wire, None for nobody.
+
+    Attributes:
+        local, peer: the two ends.
+        received: plain bytes so far.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        side: str,
+        channel: Channel | None = None,
+        tap: LineTap | None = None,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._side = side
+        self._other = "server" if side == "client" else "client"
+        self._channel = channel
+        self._tap = tap
+        self._ended = False
+        self._closed = False
+        self.received = 0
+        self.local = endpoint_of(writer.get_extra_info("sockname"))
+        self.peer = endpoint_of(writer.get_extra_info("peername"))
+
+    def watch(self, tap: LineTap) -> None:
+        """Show everything from now on to the capture."""
+        self._tap = tap
+
+    @property
+    def encrypted(self) -> bool:
+        """It is a TLS connection."""
+        return self._channel is not None
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """DER of the peer's certificate, None where it gave none."""
+        return self._channel.peer_certificate if self._channel is not None else None
+
+    async def handshake(self) -> None:
+        """Agree on keys; returns at once for a plain connection.
+
+        Raises:
+            ConnectionError, or replay.net.tls.TlsFailure with words for people.
+        """
+        channel = self._channel
+        if channel is None:
+            return
+        try:
+            channel.start()
+            await self._flush()
+            while not channel.handshake_done:
+                data = await self._raw()
+                if not data:
+                    raise ConnectionResetError("the peer closed the connection in the TLS handshake")
+                try:
+                    channel.receive(data)
+                finally:
+                    await self._flush()
+        finally:
+            if self._tap is not None:
+                self._tap.secrets_ready()
+
+    async def read(self) -> bytes:
+        """The next plain bytes, b"" at the end.
+
+        Raises:
+            ConnectionError: the peer cut the connection.
+        """
+        while not self._ended:
+            data = await self._raw()
+            if not data:
+                break
+            if self._channel is not None:
+                try:
+                    data = self._channel.receive(data)
+                finally:
+                    # Alerts and key updates of TLS go out whatever came of it.
+                    await self._flush()
+                if not data:
+                    if self._channel.closed:
+                        break
+                    continue
+            self.received += len(data)
+            return data
+        self._ended = True
+        return b""
+
+    async def write(self, data: bytes) -> None:
+        """Send plain bytes; returns when the system has taken them.
+
+        Raises:
+            ConnectionError: the peer cut the connection.
+        """
+        if self._channel is not None:
+            self._channel.send(data)
+            await self._flush()
+            return
+        await self._put(data)
+
+    async def close(self) -> None:
+        """Close in order; harmless when it is closed."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(OSError, RuntimeError):
+            if self._channel is not None:
+                with contextlib.suppress(Exception):
+                    self._channel.close()
+                await self._flush()
+            if self._tap is not None:
+                self._tap.fin(self._side)
+            self._writer.close()
+            await self._writer.wait_closed()
+
+    def reset(self) -> None:
+        """Cut the connection with a reset."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._tap is not None:
+            self._tap.reset(self._side)
+        with contextlib.suppress(OSError, AttributeError):
+            self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._writer.transport.abort()
+
+    @property
+    def closed(self) -> bool:
+        """This end has closed it."""
+        return self._closed
+
+    async def _raw(self) -> bytes:
+        try:
+            data = await self._reader.read(READ)
+        except OSError:
+            if self._tap is not None:
+                self._tap.reset(self._other)
+            raise
+        if self._tap is not None:
+            if data:
+                self._tap.sent(self._other, data)
+            else:
+                self._tap.fin(self._other)
+        return data
+
+    async def _flush(self) -> None:
+        assert self._channel is not None
+        data = self._channel.outgoing()
+        if data:
+            await self._put(data)
+
+    async def _put(self, data: bytes) -> None:
+        if self._closed and self._writer.is_closing():
+            raise ConnectionResetError("the connection is closed")
+        if self._tap is not None:
+            self._tap.sent(self._side, data)
+        self._writer.write(data)
+        await self._writer.drain()
+
+
+async def open_line(
+    host: str, port: int, *, source: str | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a peer; ``source`` is a local address to connect from.
+
+    Raises:
+        OSError: as asyncio gives it.
+    """
+    local = (source, 0) if source else None
+    return await asyncio.open_connection(host, port, limit=BUFFER, local_addr=local)

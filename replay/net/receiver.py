@@ -1,0 +1,88 @@
+"""Bytes of a live connection → HTTP messages, by the dissector's own reader.
+
+What reads captures reads sockets: the bytes are fed in runs, each read of the socket counts as a frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.base.origin import Endpoint, FrameMap, StreamRef
+from dissector.http.connection import HttpConnection
+from dissector.http.headers import list_items
+from dissector.http.model import BodyPolicy, HttpMessage
+from dissector.transport.model import Conversation, Run, StreamEnd
+
+__all__ = ["HttpReceiver"]
+
+
+class HttpReceiver:
+    """The messages that one side of a connection gets.
+
+    Args:
+        source: who sends.
+        destination: who gets.
+        responses: this side is a client: what comes are answers.
+        limits: bounds of heads and bodies in memory; larger bodies go to temporary files as they come.
+    """
+
+    def __init__(
+        self, source: Endpoint, destination: Endpoint, *, responses: bool = False, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self._messages: deque[HttpMessage] = deque()
+        self._connection = HttpConnection(
+            Conversation(0, source, destination, opened=True, client=destination if responses else source),
+            self._messages.append,
+            BodyPolicy(digest=True, keep=True),
+            limits,
+        )
+        stream = StreamRef("tcp", 0, source, destination)
+        if responses:
+            # The first direction is that of the requests; they are known without being read.
+            self._connection.direction(stream.reversed())
+        self._reader = self._connection.direction(stream)
+        self._frames = FrameMap()
+        self._offset = 0
+        self._reads = 0
+        self._asked_for = -1
+
+    def asked(self, method: str = "POST") -> None:
+        """A request went out: the next response answers it."""
+        self._connection.asked(method)
+
+    def feed(self, data: bytes, time: int) -> list[HttpMessage]:
+        """Bytes that came at ``time`` (nanoseconds since 1970): the messages they complete."""
+        self._reads += 1
+        self._frames.add(self._offset, len(data), self._reads, 0, time)
+        run = Run(self._offset, data, self._frames)
+        self._offset += len(data)
+        self._reader.data(run)
+        self._frames.drop_before(self._reader.consumed)
+        return self._taken()
+
+    def end(self, *, reset: bool = False, time: int = 0) -> list[HttpMessage]:
+        """No more bytes: the messages that the end completes, or cuts."""
+        self._reader.end(StreamEnd.RESET if reset else StreamEnd.FIN, self._reads, time)
+        return self._taken()
+
+    def _taken(self) -> list[HttpMessage]:
+        taken = list(self._messages)
+        self._messages.clear()
+        return taken
+
+    @property
+    def pending(self) -> int:
+        """Bytes of the message under way that came so far, its head included."""
+        return self._offset - self._reader.consumed
+
+    @property
+    def waits_for_leave(self) -> bool:
+        """The client asks whether it may send the body (Expect: 100-continue, RFC 9110 10.1.1); once a message."""
+        draft = self._reader.under_way
+        if draft is None or draft.start == self._asked_for or draft.passed:
+            return False
+        if not draft.fields.expect or "100-continue" not in list_items(draft.fields.expect):
+            return False
+        self._asked_for = draft.start
+        return True

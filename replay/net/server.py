@@ -1,0 +1,270 @@
+"""The HTTP server of the emulators: connections in, whole requests out to a handler, its answers back.
+
+A handler gets a whole request (a body over ``Limits.keep`` is in a temporary file by then) and gives an
+:class:`Answer`: bytes in pieces, and what becomes of the connection. So an answer can be slow, cut, or wrong in any way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dissector.base.errors import DsmsharkError, UsageError
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.base.origin import Endpoint
+from dissector.http.headers import list_items
+from dissector.http.model import HttpMessage
+from dissector.http.writer import build_response
+from replay.base.clock import Clock
+from replay.base.log import Log
+from replay.net.line import BUFFER, Line, LineTap
+from replay.net.receiver import HttpReceiver
+from replay.net.tls import TlsChannel
+
+__all__ = ["Answer", "HttpRequest", "HttpServer", "ServerLimits", "Tap"]
+
+
+class Tap(Protocol):
+    """The capture: what :class:`replay.net.tap.PacketTap` is."""
+
+    def connection(self, client: Endpoint, server: Endpoint, encrypted: bool = False) -> LineTap:
+        """A new connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """Bounds of a server; sizes in bytes, times in seconds.
+
+    Attributes:
+        request: one request with its body.
+        connections: at once; further ones are closed at once.
+        idle: between requests.
+        slow: between two reads inside a request, and for a TLS handshake.
+    """
+
+    request: int = 512 << 20
+    connections: int = 1000
+    idle: float = 300.0
+    slow: float = 60.0
+
+
+@dataclass(slots=True)
+class HttpRequest:
+    """One request as it came.
+
+    Attributes:
+        http: the message; not ``complete`` where the client broke off.
+        local, peer: the two ends.
+        encrypted: it came over TLS.
+        certificate: DER of the client's certificate, None where there is none.
+    """
+
+    http: HttpMessage
+    local: Endpoint
+    peer: Endpoint
+    encrypted: bool = False
+    certificate: bytes | None = None
+
+    @property
+    def path(self) -> str:
+        """The target's path, without scheme, host and query."""
+        target = self.http.target
+        if "://" in target[:16]:
+            target = "/" + target.partition("://")[2].partition("/")[2]
+        return target.partition("?")[0] or "/"
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back.
+
+    Attributes:
+        pieces: bytes to write, one after the other; empty: no answer.
+        close: ``keep`` the connection, ``close`` it, or ``reset`` it.
+        rate: bytes a second, None for no limit.
+        after: called when the answer was written (True) or could not be (False).
+    """
+
+    pieces: Sequence[bytes] = field(default_factory=list)
+    close: str = "keep"
+    rate: float | None = None
+    after: Callable[[bool], None] | None = None
+
+
+Handler = Callable[[HttpRequest], Awaitable[Answer]]
+
+
+class HttpServer:
+    """Listens, reads requests, writes answers.
+
+    Args:
+        handler: called with each request, one after the other on each connection.
+        clock: for time-outs and slow answers.
+        log: takes connection troubles.
+        context: TLS, None for plain HTTP.
+        tap: the capture, None for none.
+        limits: bounds.
+        reading: bounds of the HTTP reader.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        clock: Clock,
+        log: Log,
+        context: ssl.SSLContext | None = None,
+        tap: Tap | None = None,
+        limits: ServerLimits = ServerLimits(),
+        reading: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._handler = handler
+        self._clock = clock
+        self._log = log
+        self._context = context
+        self._tap = tap
+        self._limits = limits
+        self._reading = reading
+        self._servers: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.addresses: list[Endpoint] = []
+        """Where it listens, ports filled in."""
+
+    async def listen(self, host: str, port: int) -> Endpoint:
+        """Listen on an address; port 0 takes any free one.
+
+        Raises:
+            UsageError: the address is taken, not of this machine, or not permitted.
+        """
+        try:
+            server = await asyncio.start_server(self._accept, host, port, limit=BUFFER, backlog=256)
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise UsageError(f"cannot listen on {Endpoint(host, port)}: {why}") from error
+        self._servers.append(server)
+        name = server.sockets[0].getsockname()
+        self.addresses.append(Endpoint(str(name[0]).partition("%")[0], int(name[1])))
+        return self.addresses[-1]
+
+    async def stop(self) -> None:
+        """Stop listening and close all connections."""
+        for server in self._servers:
+            server.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for server in self._servers:
+            await server.wait_closed()
+        self._servers.clear()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        channel = TlsChannel(self._context, True) if self._context is not None else None
+        line = Line(reader, writer, side="server", channel=channel)
+        if self._tap is not None:
+            line.watch(self._tap.connection(line.peer, line.local, encrypted=channel is not None))
+        try:
+            if len(self._tasks) > self._limits.connections:
+                self._log.say("warning", f"{line.peer}: more than {self._limits.connections} connections, closed")
+                return
+            await self._guarded(self._limits.slow, line, line.handshake())
+            await self._serve(line)
+        except asyncio.CancelledError:
+            # The server stops. The connection is closed below; asyncio asks nothing more of this task.
+            pass
+        except (OSError, TimeoutError, DsmsharkError) as error:
+            if not isinstance(error, ConnectionError) or not line.closed:
+                self._log.say("warning", f"{line.peer}: {_words(error)}", peer=str(line.peer))
+        finally:
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await line.close()
+
+    async def _guarded(self, seconds: float, line: Line, work: Awaitable[None]) -> None:
+        """Do something; a peer that takes longer is cut off (by the clock, so that tests can wait in no time)."""
+        timer = self._clock.call_later(seconds, line.reset)
+        try:
+            await work
+        finally:
+            timer.cancel()
+
+    async def _serve(self, line: Line) -> None:
+        receiver = HttpReceiver(line.peer, line.local, limits=self._reading)
+        going = True
+        while going:
+            waiting = self._limits.slow if receiver.pending else self._limits.idle
+            timer = self._clock.call_later(waiting, line.reset)
+            try:
+                data = await line.read()
+            except ConnectionError:
+                data, going = b"", False
+                messages = receiver.end(reset=True, time=self._clock.time_ns())
+            else:
+                if data:
+                    messages = receiver.feed(data, self._clock.time_ns())
+                else:
+                    going = False
+                    messages = receiver.end(time=self._clock.time_ns())
+            finally:
+                timer.cancel()
+            for http in messages:
+                if not await self._answer(line, http):
+                    return
+            if going and receiver.waits_for_leave:
+                await line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if receiver.pending > self._limits.request:
+                self._log.say("warning", f"{line.peer}: a request of more than {self._limits.request} bytes, refused")
+                await line.write(build_response(413, "Content Too Large", [("Connection", "close")]))
+                return
+
+    async def _answer(self, line: Line, http: HttpMessage) -> bool:
+        """Handle one message; whether the connection goes on."""
+        if not http.is_request:
+            return False
+        request = HttpRequest(http, line.local, line.peer, line.encrypted, line.peer_certificate)
+        answer = await self._handler(request)
+        written = False
+        try:
+            if http.complete:
+                written = await self._write(line, answer)
+        finally:
+            if answer.after is not None:
+                answer.after(written)
+        return written and answer.close == "keep" and http.complete and lasting(http)
+
+    async def _write(self, line: Line, answer: Answer) -> bool:
+        try:
+            for piece in answer.pieces:
+                if answer.rate:
+                    step = max(int(answer.rate / 10), 1)
+                    for at in range(0, len(piece), step):
+                        await line.write(piece[at : at + step])
+                        await self._clock.sleep(len(piece[at : at + step]) / answer.rate)
+                else:
+                    await line.write(piece)
+        except ConnectionError as error:
+            self._log.say("warning", f"{line.peer}: the client went away: {_words(error)}", peer=str(line.peer))
+            return False
+        if answer.close == "reset":
+            line.reset()
+        return True
+
+
+def lasting(http: HttpMessage) -> bool:
+    """Whether the connection goes on after this message (RFC 9112 9.3)."""
+    options = list_items(tuple(h.value for h in http.headers if h.name.lower() == "connection"))
+    if "close" in options:
+        return False
+    return http.version != "1.0" or "keep-alive" in options
+
+
+def _words(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)

@@ -1,0 +1,99 @@
+"""A client that none of us wrote scans on our scanner: sane-airscan, by airscan-discover and scanimage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from replay.devices.scanner.testpage import read_mark
+from tests.support.lab import Host, Lab, system_bus
+
+pytestmark = [pytest.mark.lab("tshark", "tcpdump", "airscan-discover", "scanimage", "dbus-daemon")]
+
+PAGES = 3
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with Lab(tmp_path_factory.mktemp("lab"), {"scanner": "192.0.2.10", "client": "192.0.2.20"}) as made:
+        made.settled()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def bus(lab: Lab) -> Iterator[dict[str, str]]:
+    with system_bus(lab["client"], lab.folder) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module")
+def scanner(lab: Lab) -> Iterator[str]:
+    """The emulated scanner on its host; gives its address."""
+    with lab["scanner"].replay(
+        "emulate", "scanner", "--listen", "0.0.0.0:5357", "--interface", "wire0", "--pages", str(PAGES)
+    ) as program:
+        program.await_text("is ready")
+        yield "http://192.0.2.10:5357/wsd"
+
+
+@pytest.fixture
+def sane(tmp_path: Path, scanner: str) -> dict[str, str]:
+    """A configuration of SANE that knows the scanner by its address."""
+    (tmp_path / "dll.conf").write_text("airscan\n")
+    (tmp_path / "airscan.conf").write_text(
+        f'[devices]\n"Emulated" = {scanner}, WSD\n[options]\ndiscovery = disable\n[debug]\ntrace = {tmp_path}/trace\n'
+    )
+    return {"SANE_CONFIG_DIR": str(tmp_path)}
+
+
+def test_airscan_discover_finds_the_scanner_by_multicast(lab: Lab, scanner: str, bus: dict[str, str]) -> None:
+    found = lab["client"].run("airscan-discover", env=bus)
+    assert re.search(r"= http://192\.0\.2\.10:5357/wsd/scan, WSD", found), found
+
+
+def test_scanimage_lists_it_found_by_multicast(lab: Lab, scanner: str, bus: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "dll.conf").write_text("airscan\n")
+    (tmp_path / "airscan.conf").write_text("[options]\ndiscovery = enable\n")
+    found = lab["client"].run("scanimage", "-L", env={**bus, "SANE_CONFIG_DIR": str(tmp_path)})
+    assert "airscan:w" in found, found
+
+
+@pytest.mark.parametrize(
+    ("mode", "resolution", "bands"),
+    [("Color", 300, "RGB"), ("Gray", 300, "L"), ("Color", 150, "RGB"), ("Gray", 150, "L")],
+)
+def test_platen(lab: Lab, sane: dict[str, str], tmp_path: Path, mode: str, resolution: int, bands: str) -> None:
+    picture = tmp_path / "page.png"
+    scan(lab["client"], sane, "--source", "Flatbed", "--mode", mode, "--resolution", str(resolution),
+         "--format=png", "-o", str(picture))  # fmt: skip
+    with Image.open(picture) as image:
+        assert image.mode == bands
+        # scanimage crops to whole millimetres of an A4 platen.
+        assert image.width == pytest.approx(210 / 25.4 * resolution, abs=8)
+        assert image.height == pytest.approx(297 / 25.4 * resolution, abs=8)
+        mark = read_mark(image.copy(), resolution)
+    assert mark is not None
+    assert mark.page == 1
+    assert mark.count == PAGES
+
+
+@pytest.mark.parametrize("source", ["ADF", "ADF Duplex"])
+def test_feeder_to_the_end(lab: Lab, sane: dict[str, str], tmp_path: Path, source: str) -> None:
+    out = scan(
+        lab["client"], sane, "--source", source, "--mode", "Gray", "--resolution", "150", "--format=png",
+        f"--batch={tmp_path}/page%d.png",
+    )  # fmt: skip
+    assert f"Batch terminated, {PAGES} pages scanned" in out
+    for number in range(1, PAGES + 1):
+        with Image.open(tmp_path / f"page{number}.png") as image:
+            mark = read_mark(image.copy(), 150)
+        assert mark is not None
+        assert mark.page == number
+
+
+def scan(client: Host, sane: dict[str, str], *arguments: str) -> str:
+    return client.run("scanimage", "-d", "airscan:w0:Emulated", *arguments, env=sane)
