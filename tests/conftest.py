@@ -17,16 +17,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "tshark: needs tshark (Debian: tshark)")
+    config.addinivalue_line("markers", "lab(*programs): needs network namespaces (root, iproute2) and these programs")
+
+
+PACKAGES = {
+    "tshark": "tshark", "tcpdump": "tcpdump", "ip": "iproute2", "airscan-discover": "sane-airscan",
+    "scanimage": "sane-utils", "dbus-daemon": "dbus-daemon",
+}  # fmt: skip
+"""Program → Debian package that has it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if shutil.which("tshark"):
-        return
     for item in items:
-        if item.get_closest_marker("tshark"):
-            if os.environ.get("CI"):
-                raise pytest.UsageError("tshark is not installed, and nothing is left out in CI")
-            item.add_marker(pytest.mark.skip(reason="tshark is not installed; sudo apt-get install tshark"))
+        wanted = ["tshark"] if item.get_closest_marker("tshark") else []
+        lab = item.get_closest_marker("lab")
+        if lab is not None:
+            wanted += ["ip", *lab.args]
+        absent = dict.fromkeys(PACKAGES[name] for name in wanted if not shutil.which(name))
+        reason = f"not installed; sudo apt-get install {' '.join(absent)}" if absent else ""
+        if lab is not None and os.geteuid() != 0:
+            reason = "network namespaces can be made by root only: run the tests as root to have this one"
+        if not reason:
+            continue
+        if os.environ.get("CI"):
+            raise pytest.UsageError(f"{item.nodeid}: {reason}; and nothing is left out in CI")
+        item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture

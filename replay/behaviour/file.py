@@ -140,7 +140,7 @@ _bytes = _whole(0, 1 << 40)
 ORDERS: Mapping[str, Order] = {
     "delay": Order("SECONDS", "wait before it is answered or sent", lambda v: Effects(delay=_number(0, 86400)(v))),
     "fault": Order("SUBCODE", "answer with this SOAP fault", lambda v: Effects(fault=_fault(v))),
-    "status": Order("CODE", "answer with this HTTP status, without SOAP", lambda v: Effects(status=_whole(200, 599)(v))),
+    "status": Order("CODE", "answer with this HTTP status and no SOAP", lambda v: Effects(status=_whole(200, 599)(v))),
     "ignore": Order("true", "give no answer at all and close", lambda v: Effects(ignore=_flag(v))),
     "close_after": Order("BYTES", "close the connection after so many bytes", lambda v: _wire(close_after=_bytes(v))),
     "reset_after": Order("BYTES", "reset the connection after so many bytes", lambda v: _wire(reset_after=_bytes(v))),
@@ -163,8 +163,10 @@ ORDERS: Mapping[str, Order] = {
         "STATE[|REASON...]", "another end state of the job, such as vendor:Parked",
         lambda v: Effects(end_state=_end_state(v)),
     ),
-    "image": Order("cut-N|as-FORMAT", "cut the image, or send another format than declared", lambda v: Effects(image=_image(v))),
-    "boundary": Order("bare", "leave out the line end before MIME boundaries", lambda v: _wire(bare_boundary=_boundary(v))),
+    "image": Order(
+        "cut-N|as-FORMAT", "cut the image, or send another format than declared", lambda v: Effects(image=_image(v))
+    ),
+    "boundary": Order("bare", "no line end before MIME boundaries", lambda v: _wire(bare_boundary=_boundary(v))),
     "reason": Order("TEXT", "another reason phrase in the status line", lambda v: _wire(reason=_line(v))),
     "split_head": Order("true", "send head and body in two segments", lambda v: _wire(split_head=_flag(v))),
 }  # fmt: skip
@@ -230,7 +232,8 @@ def _rule(data: Any, error: Callable[[str | None, str], UsageError]) -> Rule:
     if not said:
         raise error(None, f"nothing is ordered for {on}; there is {', '.join(ORDERS)}")
     return Rule(
-        on, replace(effects, said=tuple(said)), _control(data, "times", 1, error), _control(data, "after", 0, error) or 0,
+        on, replace(effects, said=tuple(said)), _control(data, "times", 1, error),
+        _control(data, "after", 0, error) or 0,
         _chance(data, error), _where(data, error),
     )  # fmt: skip
 

@@ -1,9 +1,9 @@
 """Rules of behaviour, and what they order for an occasion.
 
-A rule names an operation or event, or a kind of them, and one or more orders. It looks at each occasion that it matches:
-the first ``after`` of them it lets pass, then it fires with its ``probability``, at most ``times`` times. Chances are
-drawn from one seeded generator in the order of the rules, one draw for each matching rule whose probability is below 1,
-so that a run can be had again.
+A rule names an operation or event, or a kind of them, and one or more orders. It looks at each occasion that it
+matches: the first ``after`` of them it lets pass, then it fires with its ``probability``, at most ``times`` times.
+Chances are drawn from one seeded generator in the order of the rules, one draw for each matching rule whose probability
+is below 1, so that a run can be had again.
 """
 
 from __future__ import annotations

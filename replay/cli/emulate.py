@@ -85,7 +85,8 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
             found, around.encryption = _server_encryption(arguments, around)
             identity.append(found)
         return ScanServer(
-            arguments.output, places=places, outcomes=outcomes, processes=arguments.processes, profile=arguments.profile,
+            arguments.output, places=places, outcomes=outcomes, processes=arguments.processes,
+            profile=arguments.profile,
             users=users, limits=EngineLimits(ending=arguments.ending), around=around,
         )  # fmt: skip
 
@@ -189,7 +190,8 @@ async def _run(
     interfaces = arguments.interface or list(dict.fromkeys(host for host, _ in listen))
     around = Around(
         listen=listen, name=arguments.name, interfaces=interfaces, unicast_ports=unicast,
-        discovery=not arguments.no_discovery and work is None, pcap=pcap, behaviour=_behaviour(arguments), clock=clock,
+        discovery=not arguments.no_discovery and (work is None or arguments.host),
+        must_be_found=bool(arguments.interface), pcap=pcap, behaviour=_behaviour(arguments), clock=clock,
         log=log, seed=arguments.seed,
     )  # fmt: skip
     _client_encryption(arguments, around)

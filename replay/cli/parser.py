@@ -94,7 +94,8 @@ def _scanner(kinds: Any) -> None:
     group.add_argument("--once", action="store_true", help="do not fill the feeder anew when a job has emptied it")
     group.add_argument(
         "--press", nargs="?", const="", metavar="DESTINATION",
-        help="press the scan button as soon as this destination (ClientContext or display name; default: any) is registered",
+        help="press the scan button as soon as this destination (ClientContext or display name; default: any) is "
+        "registered",
     )  # fmt: skip
     _around(parser, "127.0.0.1:5357")
     parser.set_defaults(run=_later("run_scanner"))

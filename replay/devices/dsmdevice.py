@@ -1,8 +1,8 @@
 """The device's side of Distributed Scan Management as a program: finds the scan server, sends a job, waits for its end.
 
 The steps are those of the DSM sequence (dsm-scan-job-sequence-diagram.md): unicast Probe, Get, Subscribe,
-CreatePostScanJob, SendImage for each document, EndPostScanJob, then events until PostScanJobEndStateEvent; a device that
-does not subscribe asks with GetPostScanJobElements instead. What happened is a :class:`Story`.
+CreatePostScanJob, SendImage for each document, EndPostScanJob, then events until PostScanJobEndStateEvent; a device
+that does not subscribe asks with GetPostScanJobElements instead. What happened is a :class:`Story`.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from replay.devices.scanner.jobs import FINAL
 from replay.devices.scanner.pages import Page
 from replay.devices.scanner.render import MULTI_PAGE, media_type, render
 from replay.devices.scanner.scanner import Scanner
-from replay.devices.scanner.service import render_settings
 from replay.devices.scanner.ticket import judge_ticket, settings_for
 from replay.devices.scanserver.processes import ScanProcess
 from replay.net.client import target_of
+from replay.net.probing import probe_unicast
 from replay.soap.caller import Refused, action_of
 from replay.soap.compose import Picture
 
@@ -200,8 +200,6 @@ class DsmDevice(Scanner):
         return found
 
     async def _probe_for(self, host: str, story: Story) -> tuple[str, str]:
-        from replay.net.udp import probe_unicast
-
         message_id, data = build_probe((), (), self.ids)
         for port in PROBE_PORTS:
             answers = await probe_unicast(Endpoint(host, port), data, self.clock, timeout=2.0, tap=self.tap)
@@ -385,10 +383,11 @@ class DsmDevice(Scanner):
         judged = judge_ticket(ticket, self.device)
         if judged.fault is not None:
             raise UsageError(
-                f"the ticket of the scan process cannot be done by this device: {judged.fault.subcode} at {judged.fault.path}"
+                f"the ticket of the scan process cannot be done by this device: {judged.fault.subcode} "
+                f"at {judged.fault.path}"
             )
         pages = self.engine.feeder.pages or ([self.engine.feeder.platen] if self.engine.feeder.platen else [])
-        settings = render_settings(settings_for(judged.final, "front"))
+        settings = settings_for(judged.final, "front")
         groups = [pages] if settings.format in MULTI_PAGE else [[page] for page in pages]
         return [(settings.format, await asyncio.to_thread(render, group, settings)) for group in groups]
 

@@ -1,4 +1,4 @@
-"""What every emulated device has around its services: listening, discovery, subscriptions, capture, control, a clean end.
+"""What every emulated device has around its services: listening, discovery, subscriptions, capture, a clean end.
 
 A device is used as ``async with Scanner(...) as scanner:``; it listens when the block begins, and says Bye and
 SubscriptionEnd when it ends.
@@ -10,31 +10,33 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 from urllib.parse import urlsplit
 
 from dissector import __version__
+from dissector.base.errors import UsageError
 from dissector.base.origin import Endpoint
 from dissector.catalog import SERVICES
 from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import Log
 from replay.behaviour.rules import Behaviour
-from replay.devices.discovery import DiscoveryHost, transmit
+from replay.devices.discovery import DiscoveryHost, Transmission, transmit
 from replay.devices.eventing import Subscription, SubscriptionTable
 from replay.devices.host import Call, Host, Ignored, Reply
 from replay.devices.metadata import DeviceInfo, HostedService, device_metadata, service_metadata
 from replay.devices.source import EventSource
 from replay.net.client import HttpClient
-from replay.net.server import HttpServer, ServerLimits
+from replay.net.interfaces import local_addresses
+from replay.net.server import USUAL_LIMITS, HttpServer, ServerLimits
 from replay.net.tap import PacketTap
 from replay.net.udp import DiscoverySockets
 from replay.soap.caller import Caller
-from replay.soap.compose import Style
+from replay.soap.compose import USUAL, Style
 
 __all__ = ["Around", "Emulator", "Encryption"]
 
@@ -42,6 +44,10 @@ DIRECTED_PROBE = "/StableWSDiscoveryEndpoint/schemas-xmlsoap-org_ws_2005_04_disc
 """Path of the Probe over HTTP (lore: Windows and many devices; fact table wsstack.yaml, directed_probe)."""
 
 MAX_SUBSCRIPTIONS = 200
+
+MATCH_DELAY = 0.5
+"""Seconds up to which Hello and ProbeMatches are delayed at random: APP_MAX_DELAY of WS-Discovery 2005. The device
+profile allows 5 s, but clients such as airscan-discover listen for 2.5 s in all."""
 
 
 @dataclass(slots=True)
@@ -65,6 +71,7 @@ class Around:
         discovery_port: UDP port of WS-Discovery.
         unicast_ports: further UDP ports that take unicast Probes.
         discovery: answer and announce at all.
+        must_be_found: it is an error where the sockets for it cannot be had (else a warning).
         encryption: None: plain HTTP.
         pcap: binary file for the capture of its own traffic, None for none.
         behaviour: what is ordered to go wrong.
@@ -79,13 +86,14 @@ class Around:
     discovery_port: int = 3702
     unicast_ports: Sequence[int] = ()
     discovery: bool = True
+    must_be_found: bool = False
     encryption: Encryption | None = None
     pcap: BinaryIO | None = None
     behaviour: Behaviour = field(default_factory=Behaviour)
     clock: Clock | None = None
     log: Log | None = None
     seed: int | None = None
-    limits: ServerLimits = ServerLimits()
+    limits: ServerLimits = USUAL_LIMITS
 
 
 class Emulator:
@@ -99,7 +107,7 @@ class Emulator:
 
     kind = "device"
 
-    def __init__(self, around: Around, *, path: str = "/wsd", style: Style = Style()) -> None:
+    def __init__(self, around: Around, *, path: str = "/wsd", style: Style = USUAL) -> None:
         self.around = around
         self.clock: Clock = around.clock or RealClock()
         self.log = around.log or Log(self.clock)
@@ -136,6 +144,11 @@ class Emulator:
         self.discovery: DiscoveryHost | None = None
         self._info: DeviceInfo | None = None
         self._services: list[tuple[str, HostedService]] = []
+        self._spreading: set[asyncio.Task[None]] = set()
+        self.silent = False
+        """Answers no Probe by UDP, only over HTTP."""
+        self.shy = False
+        """Tells its addresses in ResolveMatches only."""
 
     # -- what a device is made of --------------------------------------------------------------------------------
 
@@ -186,11 +199,36 @@ class Emulator:
         return "https" if self.around.encryption is not None and self.around.encryption.server is not None else "http"
 
     def url(self, path: str = "", local: str = "") -> str:
-        """An address of the device, as seen by a client that came to ``local``."""
-        end = next((one for one in self.server.addresses if one.address == local), self.server.addresses[0])
+        """An address of the device.
+
+        Args:
+            path: default that of the device itself.
+            local: own IP address that a client came to; "" for anywhere: the first address it listens on.
+        """
+        return self._url_at(self._end(local) or self.server.addresses[0], path, local)
+
+    def xaddrs(self, local: str = "") -> tuple[str, ...]:
+        """The device's addresses for a client that came to ``local``; none where it does not listen there."""
+        end = self._end(local)
+        return (self._url_at(end, self.path, local),) if end is not None else ()
+
+    def _end(self, local: str) -> Endpoint | None:
+        """The listening end that a client of ``local`` can reach."""
+        ends = self.server.addresses
+        if not local:
+            return ends[0]
+        family = ":" in local
+        exact = next((one for one in ends if one.address == local), None)
+        return exact or next((one for one in ends if _is_any(one.address) and (":" in one.address) == family), None)
+
+    def _url_at(self, end: Endpoint, path: str, local: str) -> str:
         host = self.around.name or (local if local and _is_any(end.address) else end.address)
         if _is_any(host):
-            host = "::1" if ":" in host else "127.0.0.1"
+            # Listening everywhere: the first address that others can reach, or loopback where there is none.
+            family = ":" in host
+            known = [one.address for one in local_addresses() if (":" in one.address) == family]
+            outer = [one for one in known if not _is_loopback(one) and not one.startswith("fe80")]
+            host = (outer or known or ["::1" if family else "127.0.0.1"])[0]
         shown = f"[{host}]" if ":" in host else host
         return f"{self.scheme}://{shown}:{end.port}{path or self.path}"
 
@@ -231,41 +269,59 @@ class Emulator:
         info = self._info
         assert info is not None
         self.discovery = DiscoveryHost(
-            info, xaddrs=lambda local: (self.url("", local),), ids=self.ids, instance_id=self.clock.time_ns() // 10**9,
-            seed=self.around.seed,
+            info, xaddrs=self.xaddrs, ids=self.ids, instance_id=self.clock.time_ns() // 10**9, seed=self.around.seed,
+            max_delay=MATCH_DELAY, udp=not self.silent, resolve_only_xaddrs=self.shy,
         )  # fmt: skip
         if not self.around.interfaces and not self.around.unicast_ports:
             return
-        self._sockets = DiscoverySockets(
+        families = {"ipv6" if ":" in one.address else "ipv4" for one in self.server.addresses}
+        sockets = DiscoverySockets(
             self.around.interfaces, self.around.discovery_port, extra_ports=self.around.unicast_ports,
             on_datagram=self._datagram, on_traffic=self.tap.datagram if self.tap is not None else None,
+            on_problem=lambda text: self.log.say("warning", text), families=sorted(families),
         )  # fmt: skip
-        await self._closing.enter_async_context(self._sockets)
+        try:
+            await self._closing.enter_async_context(sockets)
+        except UsageError as error:
+            if self.around.must_be_found:
+                raise
+            self.log.say("warning", f"no discovery: {error}")
+            return
+        self._sockets = sockets
         self._closing.push_async_callback(self._bye)
-        self._spread(self.discovery.hello())
+        self._spread(self.discovery.hello(sockets.addresses))
 
     async def _bye(self) -> None:
         assert self.discovery is not None
         assert self._sockets is not None
+        for task in list(self._spreading):
+            task.cancel()
+        await asyncio.gather(*self._spreading, return_exceptions=True)
         # At the end the random waits are left out: nobody waits for a device that goes away.
         for one in self.discovery.bye():
             self._sockets.send(one.data, one.destination)
-        self.log.say("sent", "Bye")
+        self.log.say("sent", "Bye, by UDP")
 
     def _datagram(self, data: bytes, source: Endpoint, local: str, multicast: bool) -> None:
         assert self.discovery is not None
-        effects = self.behaviour.choose("WS-Discovery", "Probe", "request", {})
-        if effects.ignore or effects.lost:
-            return
         answers = self.discovery.receive(data, source, local, multicast)
-        if answers:
-            self.log.say("received", f"{source} {answers[0].kind} asked for by UDP", peer=str(source))
-            self._spread(answers)
+        if not answers:
+            return
+        asked = answers[0].kind.removesuffix("Matches")
+        effects = self.behaviour.choose("WS-Discovery", asked, "request", {})
+        if effects:
+            self.log.say("behaviour", f"{asked}: {effects.describe()}", operation=asked)
+            if effects.ignore or effects.lost:
+                return
+            answers = [replace(one, delay=one.delay + effects.delay) for one in answers]
+        self.log.say("received", f"{source} {asked} by UDP, answered with {answers[0].kind}", peer=str(source))
+        self._spread(answers)
 
-    def _spread(self, transmissions: Sequence[Any]) -> None:
+    def _spread(self, transmissions: Sequence[Transmission]) -> None:
         assert self._sockets is not None
         task = asyncio.create_task(transmit(transmissions, self._sockets.send, self.clock))
-        self._closing.push_async_callback(_ended, task)
+        self._spreading.add(task)
+        task.add_done_callback(self._spreading.discard)
 
     # -- operations of every device ------------------------------------------------------------------------------
 
@@ -307,8 +363,3 @@ def _is_loopback(host: str) -> bool:
 
 def _is_any(host: str) -> bool:
     return host in ("0.0.0.0", "::", "")
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

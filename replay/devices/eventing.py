@@ -18,7 +18,7 @@ from lxml import etree
 from dissector.catalog import DateTime, Duration, Field, build, decode
 from dissector.messages import Message
 from dissector.soap.model import EndpointReference, QName
-from dissector.soap.namespaces import WSCN, WSDP06, WSE
+from dissector.soap.namespaces import WSA04, WSCN, WSDP06, WSE
 from replay.base.ids import Ids
 from replay.soap.faults import SoapFault, eventing_fault
 
@@ -130,7 +130,7 @@ class SubscriptionTable:
         for reference in (notify_to, end_to):
             if reference is not None and not self._may_notify(reference.address):
                 raise SoapFault(
-                    "Sender", QName("http://schemas.xmlsoap.org/ws/2004/08/addressing", "DestinationUnreachable", "wsa"),
+                    "Sender", QName(WSA04, "DestinationUnreachable", "wsa"),
                     f"No route to {reference.address}: this emulator talks to loopback only",
                 )  # fmt: skip
         actions = self._filter(body.find("Filter"))

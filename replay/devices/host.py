@@ -31,7 +31,7 @@ from replay.behaviour.effects import Effects, apply_to_wire, malform
 from replay.behaviour.rules import Behaviour
 from replay.net.server import Answer, HttpRequest
 from replay.soap.caller import action_of, read_message
-from replay.soap.compose import Dress, Picture, Style, http_response, pack
+from replay.soap.compose import USUAL, Dress, Picture, Style, http_response, pack
 from replay.soap.faults import SoapFault, addressing_fault, not_understood, service_fault, version_mismatch
 
 __all__ = ["Call", "Host", "Ignored", "Operation", "Reply", "ServicePoint"]
@@ -147,7 +147,7 @@ class Host:
         ids: Ids,
         log: Log,
         behaviour: Behaviour,
-        style: Style = Style(),
+        style: Style = USUAL,
     ) -> None:
         self.clock = clock
         self.ids = ids

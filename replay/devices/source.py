@@ -140,9 +140,13 @@ class EventSource:
             identifier=made.identifier, notify_to=made.notify_to.address, actions=list(made.actions),
             destinations=list(made.destinations),
         )  # fmt: skip
-        if self._on_subscribed is not None:
-            self._on_subscribed(made)
-        return Reply(build("wse:SubscribeResponse", data), "SubscribeResponse")
+
+        def after(sent: bool) -> None:
+            # The client must know its identifiers before it is told anything.
+            if self._on_subscribed is not None and sent:
+                self._on_subscribed(made)
+
+        return Reply(build("wse:SubscribeResponse", data), "SubscribeResponse", after=after)
 
     async def renew(self, call: Call) -> Reply:
         """wse:Renew."""

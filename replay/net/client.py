@@ -195,8 +195,9 @@ class HttpClient:
             try:
                 for piece in pieces:
                     await line.write(piece)
-            except ConnectionError:
-                # The server may have answered before the end of the request (a refusal): that answer counts.
+            except (ConnectionError, DsmsharkError):
+                # The server may have answered before the end of the request (a refusal): that answer counts. A TLS 1.3
+                # server can refuse the client's certificate only now; reading says it in words.
                 pass
             if reset:
                 line.reset()

@@ -122,6 +122,8 @@ class Line:
         self._tap = tap
         self._ended = False
         self._closed = False
+        self._early = b""
+        """Plain bytes that came with the last words of the handshake."""
         self.received = 0
         self.local = endpoint_of(writer.get_extra_info("sockname"))
         self.peer = endpoint_of(writer.get_extra_info("peername"))
@@ -157,7 +159,7 @@ class Line:
                 if not data:
                     raise ConnectionResetError("the peer closed the connection in the TLS handshake")
                 try:
-                    channel.receive(data)
+                    self._early += channel.receive(data)
                 finally:
                     await self._flush()
         finally:
@@ -170,6 +172,10 @@ class Line:
         Raises:
             ConnectionError: the peer cut the connection.
         """
+        if self._early:
+            data, self._early = self._early, b""
+            self.received += len(data)
+            return data
         while not self._ended:
             data = await self._raw()
             if not data:

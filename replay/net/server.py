@@ -1,7 +1,7 @@
 """The HTTP server of the emulators: connections in, whole requests out to a handler, its answers back.
 
 A handler gets a whole request (a body over ``Limits.keep`` is in a temporary file by then) and gives an
-:class:`Answer`: bytes in pieces, and what becomes of the connection. So an answer can be slow, cut, or wrong in any way.
+:class:`Answer`: bytes in pieces, and what becomes of the connection. So an answer can be slow, cut, or wrong.
 """
 
 from __future__ import annotations
@@ -51,6 +51,10 @@ class ServerLimits:
     connections: int = 1000
     idle: float = 300.0
     slow: float = 60.0
+
+
+USUAL_LIMITS = ServerLimits()
+"""Bounds that no device meets."""
 
 
 @dataclass(slots=True)
@@ -120,7 +124,7 @@ class HttpServer:
         log: Log,
         context: ssl.SSLContext | None = None,
         tap: Tap | None = None,
-        limits: ServerLimits = ServerLimits(),
+        limits: ServerLimits = USUAL_LIMITS,
         reading: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._handler = handler

@@ -30,7 +30,6 @@ __all__ = [
     "check_fingerprint",
     "client_context",
     "fingerprint",
-    "parse_trust",
     "server_context",
 ]
 
@@ -121,11 +120,6 @@ def client_context(
     if identity is not None:
         _load_identity(context, identity)
     return context
-
-
-def parse_trust(text: str) -> str | Path:
-    """What a person wrote for ``trust``: ``system``, ``none``, ``sha256:FINGERPRINT``, else a PEM file."""
-    return text if text in ("system", "none") or text.lower().startswith("sha256:") else Path(text)
 
 
 def _common(context: ssl.SSLContext, oldest: str, keylog: Path | None) -> None:

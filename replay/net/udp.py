@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -50,6 +51,9 @@ __all__ = [
 
 MAX_HEARD = 1000
 """Senders of whom it is remembered which socket heard them."""
+
+MAX_SAID = 32
+"""Own datagrams to a group that are remembered, to be known when they come back."""
 
 AT_ONCE = 64
 """Datagrams that one socket is asked for before the others get their turn."""
@@ -110,6 +114,7 @@ class DiscoverySockets:
         self._sockets: list[_Socket] = []
         self._speakers: list[_Socket] = []
         self._heard: dict[Endpoint, _Socket] = {}
+        self._said: deque[bytes] = deque(maxlen=MAX_SAID)
         self._problems: set[str] = set()
         self.addresses: list[str] = []
         self.endpoints: list[Endpoint] = []
@@ -146,6 +151,7 @@ class DiscoverySockets:
                 endpoint, or of the first that fits.
         """
         if destination is None:
+            self._said.append(data)
             for speaker in self._speakers:
                 self._send(speaker, data, Endpoint(GROUPS[speaker.at.family], self._port))
             return
@@ -201,8 +207,9 @@ class DiscoverySockets:
             self._received(at, data, Endpoint(str(name[0]), int(name[1])))
 
     def _received(self, at: _Socket, data: bytes, source: Endpoint) -> None:
-        if unzoned(source) in self.endpoints:
-            # Multicast comes back to its sender, so that other programs on this machine hear it too.
+        # Multicast comes back to its sender, so that other programs on this machine hear it too; those may have the
+        # same address and port, and are told apart by what they say.
+        if at.member and data in self._said and unzoned(source) in self.endpoints:
             return
         answering = self._answering(at, source.address) if at.member else at
         self._heard.pop(source, None)

@@ -21,7 +21,7 @@ from replay.base.ids import Ids
 from replay.base.log import Log
 from replay.behaviour.effects import Effects, apply_to_wire, malform
 from replay.net.client import HttpClient, target_of
-from replay.soap.compose import Picture, Style, http_request, pack
+from replay.soap.compose import USUAL, Picture, Style, http_request, pack
 
 __all__ = ["Caller", "Refused", "Reply", "action_of", "read_message"]
 
@@ -93,7 +93,7 @@ class Caller:
     """
 
     def __init__(
-        self, client: HttpClient, *, clock: Clock, ids: Ids, log: Log, style: Style = Style(), address: str = ""
+        self, client: HttpClient, *, clock: Clock, ids: Ids, log: Log, style: Style = USUAL, address: str = ""
     ) -> None:
         self._client = client
         self._clock = clock

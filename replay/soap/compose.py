@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dissector.http.writer import Headers, build_multipart, build_request, build_response
 from replay.base.ids import Ids
 
-__all__ = ["Dress", "Packed", "Picture", "Style", "http_request", "http_response", "pack"]
+__all__ = ["USUAL", "Dress", "Packed", "Picture", "Style", "http_request", "http_response", "pack"]
 
 SOAP = "application/soap+xml"
 
@@ -59,6 +59,10 @@ class Style:
     start: str | None = None
     bare_boundary: bool = False
     server: str = ""
+
+
+USUAL = Style()
+"""The style of most devices."""
 
 
 @dataclass(frozen=True, slots=True)

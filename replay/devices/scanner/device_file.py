@@ -8,8 +8,8 @@
       platen: {resolutions: [150, 300], colors: [Grayscale8, RGB24], maximum: [8500, 11700]}
     quirks: [bare-boundary, {busy-after-job: 30}]
 
-All parts may be left out. ``scanner.configuration`` may hold the whole ScannerConfiguration in the catalogue's plain form
-(``dsmshark read --json`` prints it) in place of the short form.
+All parts may be left out. ``scanner.configuration`` may hold the whole ScannerConfiguration in the catalogue's plain
+form (``dsmshark read --json`` prints it) in place of the short form.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ SIDE = {
     "minimum": [100, 100], "maximum": [8500, 11700],
 }  # fmt: skip
 """A side of a source where a file says nothing else."""
+
+CONTENT_TYPES = ["Auto", "Text", "Photo", "Mixed"]
 
 _DEVICE = (
     "manufacturer", "manufacturer_url", "model_name", "model_number", "model_url", "presentation_url", "friendly_name",
@@ -155,7 +157,8 @@ def default_ticket(device: Device) -> dict[str, Any]:
     form = next((one for one in ("jfif", "exif", "png") if one in device.formats), (device.formats or ("jfif",))[0])
     front = {
         "scan_region": {
-            "scan_region_x_offset": 0, "scan_region_y_offset": 0, "scan_region_width": width, "scan_region_height": length,
+            "scan_region_x_offset": 0, "scan_region_y_offset": 0, "scan_region_width": width,
+            "scan_region_height": length,
         },
         "color_processing": color,
         "resolution": {"width": resolution, "height": height},
@@ -263,7 +266,7 @@ def _configuration(name: str, what: Mapping[str, Any], quirks: Mapping[str, Any]
             "formats_supported": {"format_value": _values(name, what, "formats", "Format", ["jfif", "png", "pdf-a"])},
             "compression_quality_factor_supported": _range(name, what, "quality", [1, 100]),
             "content_types_supported": {
-                "content_type_value": _values(name, what, "content_types", "ContentType", ["Auto", "Text", "Photo", "Mixed"])
+                "content_type_value": _values(name, what, "content_types", "ContentType", CONTENT_TYPES)
             },
             "document_size_auto_detect_supported": bool(what.get("size_auto_detect", False)),
             "auto_exposure_supported": bool(what.get("auto_exposure", False)),

@@ -1,7 +1,7 @@
 """A device out of a capture: the scanner that a customer has, from what it said of itself.
 
-Taken are the metadata of the host (ThisModel, ThisDevice), and the sections of GetScannerElementsResponse: configuration,
-description, default ticket. Quirks that can be seen in the traffic are set.
+Taken are the metadata of the host (ThisModel, ThisDevice), and the sections of GetScannerElementsResponse:
+configuration, description, default ticket. Quirks that can be seen in the traffic are set.
 """
 
 from __future__ import annotations

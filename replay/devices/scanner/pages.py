@@ -42,6 +42,7 @@ __all__ = [
     "check_size",
     "load_pages",
     "test_pages",
+    "to_bits",
 ]
 
 A4 = (8267, 11692)
@@ -216,7 +217,7 @@ class PdfPage(Page):
 
 
 def test_pages(count: int, width: int = A4[0], height: int = A4[1]) -> list[Page]:  # noqa: PT028 - no test
-    """Drawn test pages, "page 1 of count" and so on; each says its resolution and colour mode.
+    """Drawn test pages, "page 1 of count" and so on; each says its resolution and color mode.
 
     Args:
         count: how many, 0 to 4095 (what the mark on the page can carry).

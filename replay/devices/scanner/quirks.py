@@ -1,7 +1,7 @@
 """What real scanners do otherwise than the specification says, as switches of a device file.
 
-Each quirk was seen with a real model; the sources are the fact tables' notes on WS-Scan (numbers 50 to 66) and the issue
-tracker of sane-airscan, the client that met them.
+Each quirk was seen with a real model; the sources are the fact tables' notes on WS-Scan (numbers 50 to 66) and the
+issue tracker of sane-airscan, the client that met them.
 """
 
 from __future__ import annotations

@@ -67,6 +67,8 @@ class Scanner(Emulator):
         self.scan = ScanService(self.engine, clock=self.clock, ids=self.ids, log=self.log)
         self.dsd = DeviceService(self.engine)
         self._press = press
+        self.silent = bool(self.device.quirk("probe-over-http-only"))
+        self.shy = bool(self.device.quirk("xaddrs-by-resolve"))
         if offer:
             self._offer()
 
@@ -84,7 +86,7 @@ class Scanner(Emulator):
                 (
                     SCAN_PATH,
                     HostedService(
-                        "http://schemas.microsoft.com/windows/2006/08/wdp/scan", (qname("wscn:ScannerServiceType"),), (),
+                        WSCN, (qname("wscn:ScannerServiceType"),), (),
                         compatible_id=f"{WSCN}/ScannerServiceType",
                     ),
                 ),
@@ -117,14 +119,14 @@ class Scanner(Emulator):
         self.engine.stop()
 
     def _subscribed(self, subscription: Subscription) -> None:
-        """The button is pressed by itself; the answer to Subscribe goes out first."""
+        """The button is pressed by itself."""
         wanted = self._press
         if wanted is None:
             return
         for context, (name, _) in subscription.destinations.items():
             if wanted in ("", context, name):
                 self._press = None
-                self.clock.call_later(0.0, lambda: self.press(context))
+                self.press(context)
                 return
 
     def _quirks(self, message: Message, point: ServicePoint) -> SoapFault | None:

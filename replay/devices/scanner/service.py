@@ -24,8 +24,8 @@ from replay.devices.host import Call, Operation, Reply
 from replay.devices.scanner.engine import Condition, Listener, ScannerEngine
 from replay.devices.scanner.jobs import ScanJob
 from replay.devices.scanner.pages import Page, Region
-from replay.devices.scanner.render import Settings, media_type, render
-from replay.devices.scanner.ticket import ScanSettings, judge_ticket, settings_for
+from replay.devices.scanner.render import media_type, render
+from replay.devices.scanner.ticket import judge_ticket, settings_for
 from replay.devices.source import EventSource, Notice
 from replay.soap.compose import Picture
 from replay.soap.faults import SoapFault, service_fault
@@ -34,7 +34,6 @@ __all__ = [
     "ScanService",
     "changes",
     "cleared",
-    "render_settings",
     "requested_sections",
     "scanner_sections",
     "validation",
@@ -211,19 +210,19 @@ class ScanService(Listener):
             The ScanIdentifier, None where nobody registered such a destination.
         """
         self.pressed = True
-        for subscription, context, name in self.destinations():
-            if wanted in ("", context, name):
-                identifier = self._ids.guid()
-                token = subscription.destinations[context][1]
-                self._identifiers[identifier] = (token, self._clock.monotonic() + IDENTIFIER_LIFE)
-                made = build("wscn:ScanAvailableEvent", {"client_context": context, "scan_identifier": identifier})
-                notice = Notice(SCAN, "ScanAvailableEvent", lambda effects: made, facts={"client_context": context})
-                self._log.say("note", f"scan pressed for “{name}”", client_context=context, scan_identifier=identifier)
-                assert self.source is not None
-                self.source.notify(notice, only=lambda one: one is subscription)
-                return identifier
-        self._log.say("note", f"scan pressed, but nobody registered {wanted or 'a destination'}")
-        return None
+        found = next((one for one in self.destinations() if wanted in ("", one[1], one[2])), None)
+        if found is None or self.source is None:
+            self._log.say("note", f"scan pressed, but nobody registered {wanted or 'a destination'}")
+            return None
+        subscription, context, name = found
+        identifier = self._ids.guid()
+        token = subscription.destinations[context][1]
+        self._identifiers[identifier] = (token, self._clock.monotonic() + IDENTIFIER_LIFE)
+        made = build("wscn:ScanAvailableEvent", {"client_context": context, "scan_identifier": identifier})
+        notice = Notice(SCAN, "ScanAvailableEvent", lambda effects: made, facts={"client_context": context})
+        self._log.say("note", f"scan pressed for “{name}”", client_context=context, scan_identifier=identifier)
+        self.source.notify(notice, only=lambda one: one is subscription)
+        return identifier
 
     def _destination(self, body: Field) -> None:
         """ScanIdentifier and DestinationToken: both or none, and known (rules Q02 to Q04)."""
@@ -304,9 +303,9 @@ class ScanService(Listener):
         return service_fault(SCAN, "ClientErrorNoImagesAvailable", "The feeder is empty")
 
     async def _picture(self, job: ScanJob, pages: list[Page], effects: Effects) -> Picture:
-        settings = settings_for(job.final, "back" if _is_back(job) else "front")
-        whole = self._engine.device.quirk("ignores-scan-region")
-        made = render_settings(settings, whole=pages[0] if whole else None)
+        made = settings_for(job.final, "back" if _is_back(job) else "front")
+        if self._engine.device.quirk("ignores-scan-region"):
+            made = replace(made, region=Region(0, 0, pages[0].width, pages[0].height))
         if self._engine.device.quirk("feeder-as-one-pdf") and len(pages) > 1:
             made = replace(made, format="pdf-a")
         try:
@@ -392,18 +391,6 @@ def changes(engine: ScannerEngine, names: Sequence[str]) -> dict[str, Any]:
         "DefaultScanTicket": ("default_scan_ticket", device.default_ticket),
     }
     return {sections[name][0]: sections[name][1] for name in names if name in sections}
-
-
-def render_settings(settings: ScanSettings, *, whole: Page | None = None) -> Settings:
-    """A ticket's settings for the renderer; ``whole``: the region is ignored, all of this page is scanned."""
-    region = Region(settings.x, settings.y, settings.width, settings.height)
-    if whole is not None:
-        region = Region(0, 0, whole.width, whole.height)
-    return Settings(
-        format=settings.format, color=settings.color, resolution=settings.resolution, region=region,
-        quality=settings.quality, rotation=settings.rotation, scaling=settings.scaling, brightness=settings.brightness,
-        contrast=settings.contrast, sharpness=settings.sharpness,
-    )  # fmt: skip
 
 
 def _is_back(job: ScanJob) -> bool:

@@ -6,7 +6,7 @@ Rules:
   and never resampled, so a ruler tick stands at exactly ``to_pixels(place, dpi)`` and a region of the page has the same
   pixels as that part of the whole page.
 * A field of black and white squares says which page this is and how it was scanned; :func:`read_mark` reads it out of
-  the picture that arrived, whatever colour mode and compression it went through.
+  the picture that arrived, whatever color mode and compression it went through.
 * Only Pillow's drawing and its built-in font are used.
 """
 

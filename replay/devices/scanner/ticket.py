@@ -15,13 +15,12 @@ from typing import Any
 
 from dissector.catalog import Field
 from replay.devices.scanner.device import Device, Source
+from replay.devices.scanner.formats import COLORS, FORMATS, fits, lossless
+from replay.devices.scanner.pages import Region
+from replay.devices.scanner.render import Settings, bytes_per_line, pixel_size
 
-__all__ = ["ScanSettings", "TicketFault", "TicketResult", "judge_ticket", "pixels", "settings_for"]
+__all__ = ["TicketFault", "TicketResult", "judge_ticket", "settings_for"]
 
-UNCOMPRESSED = {"dib", "tiff-single-uncompressed", "tiff-multi-uncompressed"}
-LOSSLESS = UNCOMPRESSED | {"png", "tiff-single-g4", "tiff-multi-g4", "tiff-single-g3mh", "tiff-multi-g3mh"}
-BILEVEL = {"tiff-single-g4", "tiff-multi-g4", "tiff-single-g3mh", "tiff-multi-g3mh", "jbig"}
-JPEG = {"jfif", "exif", "tiff-single-jpeg-tn2", "tiff-multi-jpeg-tn2"}
 BITS = {
     "BlackAndWhite1": 1, "Grayscale4": 4, "Grayscale8": 8, "Grayscale16": 16, "RGB24": 24, "RGB48": 48, "RGBa32": 32,
     "RGBa64": 64,
@@ -56,30 +55,6 @@ class TicketResult:
     image_information: dict[str, Any]
     fault: TicketFault | None = None
     problems: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class ScanSettings:
-    """What one side is scanned with; lengths in 1/1000 inch, scaling in percent."""
-
-    format: str
-    color: str
-    resolution: tuple[int, int]
-    x: int
-    y: int
-    width: int
-    height: int
-    quality: int = 75
-    rotation: int = 0
-    scaling: tuple[int, int] = (100, 100)
-    brightness: int = 0
-    contrast: int = 0
-    sharpness: int = 0
-
-
-def pixels(length: int, dpi: int, percent: int = 100) -> int:
-    """Pixels of a length in 1/1000 inch at a resolution and a scaling, rounded half up; at least 1."""
-    return max((length * dpi * percent + 50_000) // 100_000, 1)
 
 
 Test = Callable[[Any], bool]
@@ -185,7 +160,8 @@ def judge_ticket(ticket: Field, device: Device) -> TicketResult:
 
 def _judged(judge: _Judge) -> TicketResult:
     device, final = judge.device, dict[str, Any]()
-    formats = device.formats
+    # A device out of a capture can offer formats that are not made here (xps, jbig): they are refused.
+    formats = [one for one in device.formats if one in FORMATS]
     form = str(
         judge.choose(
             "Format", "format", final, judge.fallback("format") or (formats or ("jfif",))[0],
@@ -203,7 +179,7 @@ def _judged(judge: _Judge) -> TicketResult:
     most = 1 if source_name in ("Platen", "Film") else 1 << 31
     judge.choose(
         "ImagesToTransfer", "images_to_transfer", final, 1 if most == 1 else 0,
-        lambda one: isinstance(one, int) and 0 <= one <= most, lambda one: most if isinstance(one, int) and one > most else 0,
+        _within(0, most), lambda one: most if isinstance(one, int) and one > most else 0,
     )  # fmt: skip
     if source_name == "Film":
         modes = (
@@ -233,16 +209,16 @@ def _judged(judge: _Judge) -> TicketResult:
         assert back is not None
         name = "MediaBack" if judge.given("MediaSides/MediaBack") is not None else "MediaFront"
         final["media_sides"]["media_back"] = _side(judge, name, back, final, form)
-    information = {"media_front_image_info": _information(settings_for(final, "front"), device)}
+    information = {"media_front_image_info": _information(settings_for(final, "front"))}
     if source_name == "ADFDuplex":
-        information["media_back_image_info"] = _information(settings_for(final, "back"), device)
+        information["media_back_image_info"] = _information(settings_for(final, "back"))
     valid = not judge.problems
     corrected = None if valid else _corrected(judge.ticket, _without_marks(final))
     return TicketResult(valid, final, corrected, information, None, judge.problems)
 
 
 def _quality(judge: _Judge, final: dict[str, Any], form: str) -> None:
-    if form in LOSSLESS:
+    if lossless(form):
         judge.choose(
             "CompressionQualityFactor",
             "compression_quality_factor",
@@ -351,23 +327,17 @@ def _side(judge: _Judge, name: str, source: Source, final: Mapping[str, Any], fo
 
 def _fit_format(judge: _Judge, made: dict[str, Any], form: str, color: str, colors: Sequence[str], base: str) -> None:
     """A colour that the file format cannot hold gives way; where both are insisted on, they conflict."""
-    if form in BILEVEL and color != "BlackAndWhite1":
-        other = "BlackAndWhite1"
-    elif form in JPEG and color in ("BlackAndWhite1", "Grayscale4", "Grayscale16", "RGB48", "RGBa32", "RGBa64"):
-        other = "Grayscale8" if color in ("BlackAndWhite1", "Grayscale4", "Grayscale16") else "RGB24"
-        if color == "BlackAndWhite1":
-            # JPEG in black and white is a grey picture of two values: the bits are there, the format holds them.
-            return
-    else:
+    if fits(form, color):
         return
     path = f"{base}/ColorProcessing"
     if judge.insists(path) and judge.insists("Format"):
         raise judge.refuse(path, f"{form} cannot hold {color}", "ClientErrorConflictingRequiredParameters")
-    if other in colors or form in BILEVEL:
-        judge.problems.append(f"ColorProcessing {color} replaced by {other}, which {form} can hold")
-        made["color_processing"] = other
-        made.pop("color_processing@used_default", None)
-        made["color_processing@override"] = True
+    known = [one for one in [*colors, *COLORS] if fits(form, one)]
+    other = _nearest_color(color, [one for one in known if one in colors] or known)
+    judge.problems.append(f"ColorProcessing {color} replaced by {other}, which {form} can hold")
+    made["color_processing"] = other
+    made.pop("color_processing@used_default", None)
+    made["color_processing@override"] = True
 
 
 def _region(judge: _Judge, base: str, source: Source, final: Mapping[str, Any]) -> dict[str, Any]:
@@ -401,21 +371,23 @@ def _nearest_color(wanted: str, known: Sequence[str]) -> str:
     return min(alike, key=lambda one: abs(BITS.get(one, 24) - BITS.get(wanted, 24)))
 
 
-def settings_for(final: Mapping[str, Any], side: str) -> ScanSettings:
+def settings_for(final: Mapping[str, Any], side: str) -> Settings:
     """What a side is scanned with, out of the plain form of DocumentFinalParameters."""
     sides = final.get("media_sides", {})
     media = sides.get(f"media_{side}") or sides.get("media_front", {})
     region, resolution = media.get("scan_region", {}), media.get("resolution", {})
     scaling = final.get("scaling", {})
     exposure = final.get("exposure", {}).get("exposure_settings", {})
-    return ScanSettings(
+    return Settings(
         format=str(final.get("format", "jfif")),
         color=str(media.get("color_processing", "RGB24")),
         resolution=(resolution.get("width", 300), resolution.get("height", resolution.get("width", 300))),
-        x=region.get("scan_region_x_offset", 0),
-        y=region.get("scan_region_y_offset", 0),
-        width=region.get("scan_region_width", 8268),
-        height=region.get("scan_region_height", 11693),
+        region=Region(
+            region.get("scan_region_x_offset", 0),
+            region.get("scan_region_y_offset", 0),
+            region.get("scan_region_width", 8268),
+            region.get("scan_region_height", 11693),
+        ),
         quality=final.get("compression_quality_factor", 75),
         rotation=int(final.get("rotation", 0)),
         scaling=(scaling.get("scaling_width", 100), scaling.get("scaling_height", 100)),
@@ -425,19 +397,10 @@ def settings_for(final: Mapping[str, Any], side: str) -> ScanSettings:
     )
 
 
-def _information(settings: ScanSettings, device: Device) -> dict[str, int]:
+def _information(settings: Settings) -> dict[str, int]:
     """MediaFrontImageInfo or MediaBackImageInfo: what the picture will be (bytesperline.md: 0 for compressed)."""
-    wide = pixels(settings.width, settings.resolution[0], settings.scaling[0])
-    high = pixels(settings.height, settings.resolution[1], settings.scaling[1])
-    if settings.rotation in (90, 270):
-        wide, high = high, wide
-    per_line = 0
-    if settings.format in UNCOMPRESSED:
-        bits = wide * (
-            24 if settings.format == "dib" and BITS.get(settings.color, 24) > 8 else BITS.get(settings.color, 24)
-        )
-        per_line = -(-bits // 32) * 4 if settings.format == "dib" else -(-bits // 8)
-    return {"pixels_per_line": wide, "number_of_lines": high, "bytes_per_line": per_line}
+    wide, high = pixel_size(settings)
+    return {"pixels_per_line": wide, "number_of_lines": high, "bytes_per_line": bytes_per_line(settings)}
 
 
 def _corrected(ticket: Field, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What happens to post-scan jobs: created, filled with images, ended, run through their filters, over.
 
-The services (WS-DSP for the device, WS-DSC for the control point) ask the engine; the engine tells its listeners of every
-change, and they make events of it. All waiting goes by the clock.
+The services (WS-DSP for the device, WS-DSC for the control point) ask the engine; the engine tells its listeners of
+every change, and they make events of it. All waiting goes by the clock.
 
 Sources: DSM pages of windows-driver-docs (scan-job-execution, dsm-scan-job-sequence-diagram); MS-BDSRR 2.2.5.11 (ten
 minutes), 2.2.5.12; fact tables dsp.yaml job_message_machine and dsc.yaml state_machines.
@@ -22,7 +22,7 @@ from replay.devices.scanserver.instructions import Instructions
 from replay.devices.scanserver.jobs import Document, FilterState, JobTable, PostScanJob
 from replay.devices.scanserver.outcome import FilterRun, judge
 
-__all__ = ["EngineLimits", "JobEngine", "Listener"]
+__all__ = ["SPECIFIED", "EngineLimits", "JobEngine", "Listener"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,10 @@ class EngineLimits:
     history: int = 100
     images: int = 10_000
     disk: int = 16 << 30
+
+
+SPECIFIED = EngineLimits()
+"""The times of the specification, and bounds that a laboratory does not meet."""
 
 
 class Listener:
@@ -96,7 +100,7 @@ class JobEngine:
         folder: Path,
         places: Places,
         outcomes: Mapping[str, Outcome] | None = None,
-        limits: EngineLimits = EngineLimits(),
+        limits: EngineLimits = SPECIFIED,
         terminating: bool = True,
         warnings_known: bool = True,
     ) -> None:
@@ -140,7 +144,8 @@ class JobEngine:
         self.jobs.add(job)
         self._restart(run)
         self._log.say(
-            "job", f"job {token} created for {user}, process {process_name or process}", job_token=token, state=job.state,
+            "job", f"job {token} created for {user}, process {process_name or process}", job_token=token,
+            state=job.state,
             user=user, process=process,
         )  # fmt: skip
         if idle:

@@ -12,7 +12,7 @@ from replay.devices.emulator import Around, Emulator
 from replay.devices.host import Call
 from replay.devices.metadata import DeviceInfo, HostedService
 from replay.devices.scanserver.configuration import Configuration
-from replay.devices.scanserver.engine import EngineLimits, JobEngine
+from replay.devices.scanserver.engine import SPECIFIED, EngineLimits, JobEngine
 from replay.devices.scanserver.filters import Outcome, Places
 from replay.devices.scanserver.jobs import PostScanJob
 from replay.devices.scanserver.processes import ScanProcess, load_processes
@@ -60,7 +60,7 @@ class ScanServer(Emulator):
         processes: str | Path | Mapping[str, ScanProcess] | None = None,
         profile: Profile | str = "specification",
         users: Mapping[str, str] | None = None,
-        limits: EngineLimits = EngineLimits(),
+        limits: EngineLimits = SPECIFIED,
         around: Around | None = None,
     ) -> None:
         self.profile = profile if isinstance(profile, Profile) else PROFILES[profile]

@@ -20,8 +20,6 @@ from replay.net.tls import (
     TlsFailure,
     check_fingerprint,
     client_context,
-    fingerprint,
-    parse_trust,
     server_context,
 )
 from tests.support.tls_pair import Pair
@@ -290,13 +288,6 @@ def test_without_verification_and_with_a_fingerprint(pair: Callable[..., Pair], 
 def test_what_is_no_fingerprint(text: str) -> None:
     with pytest.raises(UsageError, match="no SHA-256 fingerprint"):
         client_context(text)
-
-
-def test_trust_as_a_person_writes_it() -> None:
-    pinned = "sha256:" + fingerprint(b"x")
-    assert [parse_trust(text) for text in ("system", "none", pinned, "ca.pem")] == [
-        "system", "none", pinned, Path("ca.pem"),
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("step", [None, 1])
