@@ -346,7 +346,7 @@ class Emulator:
         found = self.discovery.answer_probe(call.message, call.request.local.address)
         if found is None:
             return Reply(empty=True)
-        return Reply(found, "ProbeMatches")
+        return Reply(found, "ProbeMatches", headers=(self.discovery.app_sequence(),))
 
 
 def events_of(service: str) -> list[str]:

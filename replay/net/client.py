@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -237,3 +239,11 @@ class HttpClient:
                     return http
             if not data:
                 raise TargetUnreachable(f"{target}: the connection was closed without an answer")
+
+
+def _words(error: BaseException) -> str:
+    """An error of the system in its plain words: asyncio puts the address into them."""
+    number = getattr(error, "errno", None)
+    if isinstance(number, int) and number > 0 and not isinstance(error, socket.gaierror):
+        return os.strerror(number)
+    return str(getattr(error, "strerror", None) or error)
