@@ -142,13 +142,12 @@ def test_http_as_tcpdump_sees_it(lab: Lab, site: Path, tmp_path: Path, name: str
 
 
 def test_without_a_client_certificate_nothing_is_told(lab: Lab, site: Path, tmp_path: Path) -> None:
-    with server(lab, site, tmp_path, *MAILED):
-        with lab["device"].replay(
-            "emulate", "dsm-device", "--listen", f"{DEVICE}:0", "--server", f"https://{SERVER}:5362/ScanServer",
-            "--trust", "none",
-        ) as scanner:  # fmt: skip
-            assert scanner.wait() == 4
-            assert "certificate" in scanner.output
+    with server(lab, site, tmp_path, *MAILED), lab["device"].replay(
+        "emulate", "dsm-device", "--listen", f"{DEVICE}:0", "--server", f"https://{SERVER}:5362/ScanServer",
+        "--trust", "none",
+    ) as scanner:  # fmt: skip
+        assert scanner.wait() == 4
+        assert "certificate" in scanner.output
 
 
 def tell(
