@@ -22,6 +22,10 @@ READ = 256 << 10
 BUFFER = 1 << 20
 """Bytes that asyncio holds of a connection before it stops reading."""
 
+CLOSING = 2.0
+"""Seconds that a peer has to take what is still to be sent when a connection is closed. These are of the machine's own
+clock, as all that sockets do by themselves."""
+
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -207,20 +211,44 @@ class Line:
             return
         await self._put(data)
 
+    async def linger(self) -> None:
+        """End our direction and drop what the peer still sends, until it ends its own: closed at once, the answer to a
+        request that was not read whole would be lost in a reset (RFC 9112 9.6). The caller bounds it.
+
+        Raises:
+            ConnectionError: the peer cut the connection.
+        """
+        if self._channel is not None:
+            with contextlib.suppress(Exception):
+                self._channel.close()
+            await self._flush()
+        if self._tap is not None:
+            self._tap.fin(self._side)
+        self._writer.write_eof()
+        while await self._raw():
+            pass
+
     async def close(self) -> None:
-        """Close in order; harmless when it is closed."""
+        """Close in order; harmless when it is closed. A peer that takes nothing for :data:`CLOSING` is cut off."""
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(OSError, RuntimeError):
-            if self._channel is not None:
-                with contextlib.suppress(Exception):
-                    self._channel.close()
-                await self._flush()
-            if self._tap is not None:
-                self._tap.fin(self._side)
-            self._writer.close()
-            await self._writer.wait_closed()
+        try:
+            with contextlib.suppress(RuntimeError):
+                async with asyncio.timeout(CLOSING):
+                    if self._channel is not None:
+                        with contextlib.suppress(Exception):
+                            self._channel.close()
+                        await self._flush()
+                    if self._tap is not None:
+                        self._tap.fin(self._side)
+                    self._writer.close()
+                    await self._writer.wait_closed()
+        except OSError:
+            self._writer.transport.abort()
+        except asyncio.CancelledError:
+            self._writer.transport.abort()
+            raise
 
     def reset(self) -> None:
         """Cut the connection with a reset."""
@@ -248,7 +276,7 @@ class Line:
         if self._tap is not None:
             if data:
                 self._tap.sent(self._other, data)
-            else:
+            elif not self._closed:
                 self._tap.fin(self._other)
         return data
 

@@ -12,9 +12,13 @@ from dissector.base.origin import Endpoint, FrameMap, StreamRef
 from dissector.http.connection import HttpConnection
 from dissector.http.headers import list_items
 from dissector.http.model import BodyPolicy, HttpMessage
+from dissector.http.start import begins_message
 from dissector.transport.model import Conversation, Run, StreamEnd
 
 __all__ = ["HttpReceiver"]
+
+LOOKED_AT = 64
+"""First bytes of a message that tell whether it is one."""
 
 
 class HttpReceiver:
@@ -46,6 +50,8 @@ class HttpReceiver:
         self._offset = 0
         self._reads = 0
         self._asked_for = -1
+        self._first = b""
+        """The first bytes of a message of which the head is not whole."""
 
     def asked(self, method: str = "POST") -> None:
         """A request went out: the next response answers it."""
@@ -59,6 +65,8 @@ class HttpReceiver:
         self._offset += len(data)
         self._reader.data(run)
         self._frames.drop_before(self._reader.consumed)
+        pending = self.pending if self._reader.under_way is None else 0
+        self._first = (self._first + data)[-pending:][:LOOKED_AT] if pending else b""
         return self._taken()
 
     def end(self, *, reset: bool = False, time: int = 0) -> list[HttpMessage]:
@@ -75,6 +83,19 @@ class HttpReceiver:
     def pending(self) -> int:
         """Bytes of the message under way that came so far, its head included."""
         return self._offset - self._reader.consumed
+
+    @property
+    def declared(self) -> int:
+        """Content-Length of the message under way, 0 where there is none."""
+        draft = self._reader.under_way
+        given = draft.fields.content_length if draft is not None else ()
+        return max((int(one) for one in given if one.isdecimal() and len(one) < 20), default=0)
+
+    @property
+    def junk(self) -> bytes:
+        """The first bytes of what should be a request and is none; b"" where all is well so far."""
+        first = self._first.lstrip(b"\r\n")
+        return first if first and begins_message(first, request=True) is False else b""
 
     @property
     def waits_for_leave(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from replay.devices.scanner.device_file import profiles
 from replay.devices.scanner.testpage import read_mark
 from tests.support.lab import Host, Lab, system_bus
 
@@ -95,5 +96,33 @@ def test_feeder_to_the_end(lab: Lab, sane: dict[str, str], tmp_path: Path, sourc
         assert mark.page == number
 
 
-def scan(client: Host, sane: dict[str, str], *arguments: str) -> str:
-    return client.run("scanimage", "-d", "airscan:w0:Emulated", *arguments, env=sane)
+def scan(client: Host, sane: dict[str, str], *arguments: str, check: bool = True) -> str:
+    return client.run("scanimage", "-d", "airscan:w0:Emulated", *arguments, env=sane, check=check)
+
+
+# sane-airscan knows the Ricoh by its model name, which a device given by its address does not tell: it asks for 0 images
+# and is refused, as the Ricoh does.
+REFUSED = ("ricoh-mp-201",)
+
+
+@pytest.mark.parametrize("name", [one for one in profiles() if one != "default"])
+def test_it_copes_with_the_quirks_that_it_knows(lab: Lab, tmp_path: Path, name: str) -> None:
+    with lab["scanner"].replay(
+        "emulate", "scanner", "--listen", "192.0.2.10:0", "--no-discovery", "--device", name, "--pages", "2"
+    ) as program:
+        output = program.await_text("WS-Scan  http")
+        found = re.search(r"WS-Scan  (http\S+)", output)
+        assert found is not None
+        (tmp_path / "dll.conf").write_text("airscan\n")
+        (tmp_path / "airscan.conf").write_text(
+            f'[devices]\n"Emulated" = {found[1]}, WSD\n[options]\ndiscovery = disable\n'
+        )
+        out = scan(
+            lab["client"], {"SANE_CONFIG_DIR": str(tmp_path)}, "--source", "ADF", "--mode", "Gray", "--resolution", "200",
+            "--format=png", f"--batch={tmp_path}/page%d.png", check=name not in REFUSED,
+        )  # fmt: skip
+        log = program.output
+    pages = 0 if name in REFUSED else 2
+    assert f"Batch terminated, {pages} pages scanned" in out
+    assert len(list(tmp_path.glob("page*.png"))) == pages
+    assert ("InvalidArgs: ImagesToTransfer 0" in log) == (name in REFUSED)

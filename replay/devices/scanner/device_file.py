@@ -108,17 +108,13 @@ def device_of(data: Any, name: str = "device") -> Device:
         quirks=quirks,
         jobs=_jobs(name, data),
     )
+    _buildable(name, what, "configuration", "wscn:ScannerConfiguration", made.configuration)
+    _buildable(name, what, "description", "wscn:ScannerDescription", made.description)
+    if not made.sources:
+        raise wrong(name, what, "configuration", "the scanner has no input source", "platen, adf or film")
     ticket = what.get("default_ticket")
-    made = _with_ticket(made, _plain(ticket) if ticket is not None else default_ticket(made))
-    for key, element, value in (
-        ("configuration", "wscn:ScannerConfiguration", made.configuration),
-        ("default_ticket", "wscn:DefaultScanTicket", made.default_ticket),
-        ("description", "wscn:ScannerDescription", made.description),
-    ):
-        try:
-            build(element, value)
-        except UsageError as error:
-            raise wrong(name, what, key, str(error), f"the plain form of {element}") from error
+    made = replace(made, default_ticket=_plain(ticket) if ticket is not None else default_ticket(made))
+    _buildable(name, what, "default_ticket", "wscn:DefaultScanTicket", made.default_ticket)
     return made
 
 
@@ -183,8 +179,11 @@ def default_ticket(device: Device) -> dict[str, Any]:
 # -- pieces ------------------------------------------------------------------------------------------------------
 
 
-def _with_ticket(device: Device, ticket: Mapping[str, Any]) -> Device:
-    return replace(device, default_ticket=ticket)
+def _buildable(name: str, what: Mapping[str, Any], key: str, element: str, value: Any) -> None:
+    try:
+        build(element, value)
+    except UsageError as error:
+        raise wrong(name, what, key, str(error), f"the plain form of {element}") from error
 
 
 def _known(name: str, data: Mapping[str, Any], keys: Sequence[str]) -> None:

@@ -1,0 +1,124 @@
+"""What WS-Scan and WS-DSD both say of the scanner: sections of its description, tickets judged, conditions and changes.
+
+Plain forms of the catalogue, out of the engine. Sources: getscannerelementsresponse.md, validationinfo.md,
+scannerelementschangeevent.md, scannerstatusconditionclearedevent.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dissector.catalog import Field, build, field_json
+from dissector.soap.model import QName
+from dissector.soap.namespaces import DSD, WSCN
+from replay.devices.host import Call
+from replay.devices.scanner.engine import Condition, ScannerEngine
+from replay.devices.scanner.jobs import ScanJob
+from replay.devices.scanner.ticket import judge_ticket
+from replay.soap.faults import SoapFault, service_fault
+
+__all__ = ["changes", "cleared", "job_of", "plain_ticket", "requested_sections", "scanner_sections", "validation"]
+
+
+def requested_sections(call: Call, service: str) -> list[tuple[str, str]]:
+    """The QNames in RequestedElements as (namespace, local name), each once: an answer is never longer than what was
+    asked for and the four sections.
+
+    Raises:
+        SoapFault: InvalidArgs for what is no name.
+    """
+    names = []
+    for one in call.body.find_all("RequestedElements/Name"):
+        if not isinstance(one.value, QName):
+            raise service_fault(
+                service, "InvalidArgs", f"{one.text.strip()[:80]!r} is no name", "RequestedElements/Name"
+            )
+        names.append((one.value.namespace, one.value.local))
+    return list(dict.fromkeys(names))
+
+
+def scanner_sections(engine: ScannerEngine, names: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """ElementData for the sections that are asked for; Valid false where there is none."""
+    device = engine.device
+    known: dict[str, tuple[str, Callable[[], Any]]] = {
+        "ScannerDescription": ("scanner_description", lambda: device.description),
+        "ScannerConfiguration": ("scanner_configuration", lambda: device.configuration),
+        "ScannerStatus": ("scanner_status", engine.status),
+        "DefaultScanTicket": ("default_scan_ticket", lambda: device.default_ticket),
+    }
+    made = []
+    for space, local in names:
+        one: dict[str, Any] = {"@name": f"{{{space or WSCN}}}{local}", "@valid": False}
+        if space in ("", WSCN, DSD) and local in known:
+            key, make = known[local]
+            one["@valid"] = True
+            one[key] = make()
+        made.append(one)
+    return made
+
+
+def job_of(call: Call, engine: ScannerEngine, service: str) -> ScanJob:
+    """The job of the service that a request is about.
+
+    Raises:
+        SoapFault: ClientErrorJobIdNotFound, with the value that is unknown.
+    """
+    number = call.body.get("JobId")
+    job = engine.jobs.find(number, service) if isinstance(number, int) else None
+    if job is None:
+        text = call.body.find("JobId")
+        detail = build("wscn:JobId", text.text.strip() if text is not None else "")
+        raise service_fault(service, "ClientErrorJobIdNotFound", "", detail)
+    return job
+
+
+def plain_ticket(field: Field) -> dict[str, Any]:
+    """The plain form of a client's ticket, or a part of it, as it is told again: without what the catalogue does not
+    know, and without MustHonor, which stands only in requests (rule S13)."""
+    made: dict[str, Any] = {}
+    for child in field.children:
+        if child.decl is None or child.key in made:
+            continue
+        if child.children or child.decl.content != "simple":
+            made[child.key] = plain_ticket(child)
+        else:
+            value = field_json(child)
+            made[child.key] = value.get("#text") if isinstance(value, Mapping) else value
+    return made
+
+
+def validation(call: Call, engine: ScannerEngine, service: str) -> dict[str, Any]:
+    """The plain form of ValidationInfo.
+
+    Raises:
+        SoapFault: the ticket cannot be judged, or what must be honoured conflicts.
+    """
+    ticket = call.body.find("ScanTicket")
+    assert ticket is not None  # the content model was checked
+    judged = judge_ticket(ticket, engine.device)
+    if judged.fault is not None and judged.fault.subcode in ("InvalidArgs", "ClientErrorConflictingRequiredParameters"):
+        raise service_fault(service, judged.fault.subcode, judged.fault.reason, judged.fault.path)
+    data: dict[str, Any] = {"valid_ticket": judged.valid, "image_information": judged.image_information}
+    if judged.corrected is not None and not judged.valid:
+        data["valid_scan_ticket"] = {**plain_ticket(ticket), **judged.corrected}
+        job = ticket.find("JobDescription")
+        if job is not None:
+            data["valid_scan_ticket"]["job_description"] = plain_ticket(job)
+    return data
+
+
+def cleared(condition: Condition) -> dict[str, Any]:
+    """The plain form of DeviceConditionCleared."""
+    return {"condition_id": condition.number, "condition_clear_time": condition.plain()["clear_time"]}
+
+
+def changes(engine: ScannerEngine, names: Sequence[str]) -> dict[str, Any]:
+    """The plain form of ElementChanges: each section whole (scannerelementschangeevent.md)."""
+    device = engine.device
+    sections = {
+        "ScannerDescription": ("scanner_description", device.description),
+        "ScannerConfiguration": ("scanner_configuration", device.configuration),
+        "DefaultScanTicket": ("default_scan_ticket", device.default_ticket),
+    }
+    return {sections[name][0]: sections[name][1] for name in names if name in sections}

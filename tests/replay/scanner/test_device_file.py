@@ -1,0 +1,117 @@
+"""Device files: profiles, short form, whole form, wrong edits; devices out of captures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dissector.base.errors import UnreadableInput, UsageError
+from dissector.catalog import build, check, decode, findings_of
+from replay.base.yamlfile import parse_yaml
+from replay.devices.scanner.device_file import device_of, device_to_yaml, load_device, profiles
+from replay.devices.scanner.from_capture import device_from_capture
+from replay.devices.scanner.quirks import QUIRKS
+from replay.devices.scanner.scanner import Scanner
+
+SECTIONS = [
+    ("wscn:ScannerConfiguration", "configuration"),
+    ("wscn:DefaultScanTicket", "default_ticket"),
+    ("wscn:ScannerDescription", "description"),
+]
+
+
+@pytest.mark.parametrize("name", profiles())
+def test_profiles_are_sound_and_survive_a_round_trip(name: str) -> None:
+    device = load_device(name)
+    for element, attribute in SECTIONS:
+        field = decode(build(element, getattr(device, attribute)))
+        bad = [one for one in [*check(field), *findings_of(field)] if one.severity in ("error", "warn")]
+        assert bad == []
+    assert device_of(parse_yaml(device_to_yaml(device))) == device
+    Scanner(device)
+
+
+def test_profiles_have_a_line_and_one_is_the_default() -> None:
+    assert all(10 < len(text) < 110 for text in profiles().values())
+    assert load_device("default").quirks == {}
+
+
+def test_a_short_file_is_enough(tmp_path: Path) -> None:
+    path = tmp_path / "device.yaml"
+    path.write_text("device: {model_name: M1}\nscanner: {adf: {duplex: true}}\nquirks: [{busy-after-job: 5}]\n")
+    device = load_device(path)
+    assert device.friendly_name == "M1"
+    assert device.sources == ("ADF", "ADFDuplex")
+    assert device.quirk("busy-after-job") == 5
+    assert device.quirk("bare-boundary") is False
+    assert device.address == load_device(path).address
+    assert device.address != device_of({"device": {"model_name": "M2"}}).address
+
+
+def test_the_back_takes_the_values_of_the_front_where_it_is_not_described() -> None:
+    device = device_of({"scanner": {"adf": {"duplex": True}}, "quirks": ["duplex-without-back"]})
+    assert "adf_back" not in device.configuration["adf"]
+    assert device.source("ADFDuplex", "back") == device.source("ADF")
+
+
+def test_swapped_sizes_are_told_wrong_and_meant_right() -> None:
+    device = load_device("kyocera-m2040dn")
+    assert device.configuration["platen"]["platen_maximum_size"] == {"width": 14016, "height": 8504}
+    side = device.source("Platen")
+    assert side is not None
+    assert side.maximum == (8504, 14016)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("devise: {}", 1, "expected device"),
+        ("device:\n  modelname: x", 2, "expected model_name"),
+        ("scanner:\n  formats: [jfiff]", 2, "expected jfif"),
+        ("scanner:\n  formats: jfif", 2, "a list of Format values"),
+        ("scanner:\n  platen:\n    resolutions: [300, -1]", 3, "dots per inch"),
+        ("scanner:\n  platen:\n    maximum: [1]", 3, "1/1000 inch"),
+        ("scanner:\n  platen:\n    colours: []", 3, "expected colors"),
+        ("scanner:\n  quality: [9, 1]", 2, "[lowest, highest]"),
+        ("quirks: [bare-boundry]", 1, "expected bare-boundary"),
+        ("quirks:\n  - busy-after-job: long", 2, "expected seconds"),
+        ("quirks: bare-boundary", 1, "a list"),
+        ("jobs:\n  active: 0", 2, "above 0"),
+        ("scanner:\n  configuration: {platten: {}}", 2, "plain form of wscn:ScannerConfiguration"),
+        ("- x", 1, "a mapping with device"),
+    ],
+)
+def test_wrong_edits_are_told_with_their_line(tmp_path: Path, text: str, line: int, told: str) -> None:
+    path = tmp_path / "device.yaml"
+    path.write_text(text + "\n")
+    with pytest.raises(UsageError) as error:
+        load_device(path)
+    assert str(error.value).startswith(f"{path}:{line}: ")
+    assert told in str(error.value)
+
+
+def test_an_unknown_profile_is_told_with_its_neighbours() -> None:
+    with pytest.raises(UsageError, match="near: canon-mf410"):
+        load_device("canon-mf41")
+
+
+def test_quirks_have_their_meaning_and_source() -> None:
+    assert all(one.meaning and one.seen and one.value in ("", "seconds") for one in QUIRKS.values())
+
+
+def test_a_device_out_of_a_capture(samples: Path) -> None:
+    device = device_from_capture(samples / "others" / "scan-debian-adf.pcap")
+    assert (device.manufacturer, device.model_name) == ("Kyocera", "ECOSYS M2040dn")
+    assert device.firmware_version == "2S0_2000.001.828"
+    assert device.quirk("swapped-size") is True
+    assert "xps" in device.formats
+    assert device.default_ticket["document_parameters"]["format"] == "pdf-a"
+    Scanner(device)
+
+
+def test_a_capture_without_a_scanner(samples: Path) -> None:
+    with pytest.raises(UnreadableInput, match="no scanner in it told its configuration"):
+        device_from_capture(samples / "dsm-completed.pcapng")
+    with pytest.raises(UsageError, match="told no scanner configuration; there is"):
+        device_from_capture(samples / "others" / "scan-debian-adf.pcap", address="192.0.2.77")
