@@ -7,7 +7,7 @@ TESTS  := $(VENV)/.tests-installed
 DEBIAN := tshark tcpdump iproute2 sane-airscan sane-utils dbus-daemon
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint bench fuzz golden samples clean
+.PHONY: help demo install test lint bench soak fuzz golden samples clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -39,8 +39,12 @@ lint: $(TESTS) ## Formatting, style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(TESTS) debian ## Time ratios and peak memory against tshark, pyshark and Scapy
+bench: $(TESTS) debian ## Time ratios and peak memory against tshark, pyshark and Scapy; the scan server under load
 	$(BIN)/python -m tests.bench.run
+	$(BIN)/python -m tests.bench.server
+
+soak: $(TESTS) ## 10,000 jobs for the emulated scan server: does anything leak?
+	$(BIN)/python -m tests.bench.server --soak 10000
 
 fuzz: $(TESTS) ## Damage the samples in seeded ways for a minute (SECONDS=60)
 	$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)

@@ -100,8 +100,8 @@ def scan(client: Host, sane: dict[str, str], *arguments: str, check: bool = True
     return client.run("scanimage", "-d", "airscan:w0:Emulated", *arguments, env=sane, check=check)
 
 
-# sane-airscan knows the Ricoh by its model name, which a device given by its address does not tell: it asks for 0 images
-# and is refused, as the Ricoh does.
+# sane-airscan knows the Ricoh by its model name, which a device given by its address does not tell: it asks for 0
+# images and is refused, as the Ricoh does.
 REFUSED = ("ricoh-mp-201",)
 
 
@@ -118,7 +118,8 @@ def test_it_copes_with_the_quirks_that_it_knows(lab: Lab, tmp_path: Path, name: 
             f'[devices]\n"Emulated" = {found[1]}, WSD\n[options]\ndiscovery = disable\n'
         )
         out = scan(
-            lab["client"], {"SANE_CONFIG_DIR": str(tmp_path)}, "--source", "ADF", "--mode", "Gray", "--resolution", "200",
+            lab["client"], {"SANE_CONFIG_DIR": str(tmp_path)}, "--source", "ADF", "--mode", "Gray", "--resolution",
+            "200",
             "--format=png", f"--batch={tmp_path}/page%d.png", check=name not in REFUSED,
         )  # fmt: skip
         log = program.output
