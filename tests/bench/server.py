@@ -110,8 +110,8 @@ class Server:
     def __enter__(self) -> Server:
         self.folder = tempfile.TemporaryDirectory(prefix="bench-server-")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "replay", "emulate", "scan-server", "--http", "--listen", "127.0.0.1:0", "--no-discovery",
-             "--outcome", "fileshare=CompletedSuccessfully", "--output", self.folder.name, "--quiet"],
+            [sys.executable, "-m", "replay", "emulate", "scan-server", "--http", "--listen", "127.0.0.1:0",
+             "--no-discovery", "--outcome", "fileshare=CompletedSuccessfully", "--output", self.folder.name, "--quiet"],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None
@@ -174,9 +174,8 @@ def bench(devices: int, jobs: int, images: int, size: int) -> None:
     before = [json.loads(line) for line in history.read_text().splitlines()] if history.exists() else []
     same = [one for one in before if one["shape"] == shape]
     if same:
-        print(
-            f"  {speed / same[-1]['speed']:8.2f} times the speed and {peak / same[-1]['peak']:.2f} times the memory of the last run"
-        )
+        faster, larger = speed / same[-1]["speed"], peak / same[-1]["peak"]
+        print(f"  {faster:8.2f} times the speed and {larger:.2f} times the memory of the last run")
     with history.open("a") as file:
         file.write(json.dumps({"shape": shape, "speed": speed, "megabytes": megabytes, "peak": peak}) + "\n")
 
@@ -194,8 +193,8 @@ def soak(jobs: int) -> int:
             files = sum(len(found) for _, _, found in os.walk(server.folder.name))
             handles = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
             print(
-                f"  {(number + 1) * each * 10:6} jobs  {each * 10 / taken:7.1f} a second  {now:6.1f} MB  {files} images on the "
-                f"disk  {handles} open files",
+                f"  {(number + 1) * each * 10:6} jobs {each * 10 / taken:7.1f} a second  {now:6.1f} MB  {files} images "
+                f"on the disk  {handles} open files",
                 flush=True,
             )
     grown = seen[-1] - seen[rounds // 2 - 1]
