@@ -63,11 +63,12 @@ def post_scan(lab: Lab, folder: Path, of_server: list[str], of_device: list[str]
     tls = "--http" not in of_server
     if tls:
         dsmreplay(["certificate", "alice@example.test", "-o", str(folder)])
-        of_server = [*of_server, "--client-certificates", "required",
-                     "--authorities", str(folder / "authority.pem"), "--certificates", str(folder / "own"), "--trust", "none"]  # fmt: skip
-        of_device = [*of_device, "--https", "--certificates", str(folder / "device"), "--trust", "none",
-                     "--client-certificate", str(folder / "client-alice@example.test.pem"),
-                     str(folder / "client-alice@example.test-key.pem"), "--pcap", str(folder / "own.pcapng")]  # fmt: skip
+        own, authority = str(folder / "own"), str(folder / "authority.pem")
+        of_server = [*of_server, "--client-certificates", "required", "--authorities", authority, "--certificates", own]
+        of_server += ["--trust", "none"]
+        card = [str(folder / f"client-alice@example.test{end}.pem") for end in ("", "-key")]
+        of_device = [*of_device, "--https", "--certificates", str(folder / "device"), "--trust", "none"]
+        of_device += ["--client-certificate", *card, "--pcap", str(folder / "own.pcapng")]
     (folder / "share").mkdir()
     with lab["server"].replay(
         "emulate", "scan-server", "--listen", f"{SERVER}:5362", "--share", f"{SHARE}={folder / 'share'}",
