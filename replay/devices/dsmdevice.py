@@ -28,9 +28,9 @@ from replay.devices.emulator import Around, events_of
 from replay.devices.eventing import ACTION_DIALECT, PUSH
 from replay.devices.host import Call, Reply
 from replay.devices.scanner.device import Device
-from replay.devices.scanner.jobs import FINAL
+from replay.devices.scanner.jobs import FINAL, ScanJob
 from replay.devices.scanner.pages import Page
-from replay.devices.scanner.render import MULTI_PAGE, media_type, render
+from replay.devices.scanner.render import media_type, render
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanner.ticket import judge_ticket, settings_for
 from replay.devices.scanserver.processes import ScanProcess
@@ -250,20 +250,16 @@ class DsmDevice(Scanner):
         )  # fmt: skip
         token = story.job_token = str(reply.get("JobToken") or "") if reply is not None else ""
         story.steps.append(f"job {token} created")
-        files = await self._files(order)
-        canceled = False
-        for number, (format_name, data) in enumerate(files, start=1):
-            if order.finish == "cancel" and number > order.cancel_after:
-                break
-            if number > 1 and order.pause:
-                await self.clock.sleep(order.pause)
-            await self._send_image(service, token, number, format_name, data)
-            story.images = number
-            story.steps.append(f"image {number} sent, {format_name}, {len(data)} bytes")
-        if order.finish == "cancel":
+        scan = self._scan_job(order)
+        try:
+            canceled = await self._send_images(order, service, token, scan, story)
+        finally:
+            # What the control point is told by WS-DSD ends with the last image; the server's work goes on.
+            if not scan.over:
+                self.engine.cancel(scan, at_device=True)
+        if canceled:
             await self._say(service, "CancelPostScanJob", build("dsp:CancelPostScanJobRequest", {"job_token": token}))
             story.steps.append("job cancelled")
-            canceled = True
         elif order.finish == "end":
             await self._say(service, "EndPostScanJob", build("dsp:EndPostScanJobRequest", {"job_token": token}))
             story.steps.append("end of the images told")
@@ -271,6 +267,26 @@ class DsmDevice(Scanner):
             await self._await_end(order, token, story)
         elif order.finish != "leave" or canceled:
             await self._ask_for_end(order, service, token, story)
+
+    async def _send_images(self, order: Order, service: str, token: str, scan: ScanJob, story: Story) -> bool:
+        """Scan and send, one file after the other; whether the job is to be cancelled."""
+        settings = settings_for(scan.final, "front")
+        number = 0
+        while scan.pages and not (order.finish == "cancel" and number >= order.cancel_after):
+            if number and order.pause:
+                await self.clock.sleep(order.pause)
+            number += 1
+            pages = self.engine.begin_image(scan)
+            sent = False
+            try:
+                data = await asyncio.to_thread(render, pages, settings)
+                await self._send_image(service, token, number, settings.format, data)
+                sent = True
+            finally:
+                self.engine.image_sent(scan, len(pages), f"image {number}", sent)
+            story.images = number
+            story.steps.append(f"image {number} sent, {settings.format}, {len(data)} bytes")
+        return order.finish == "cancel"
 
     async def _send_image(self, service: str, token: str, number: int, format_name: str, data: bytes) -> None:
         effects = self.behaviour.choose(
@@ -375,21 +391,24 @@ class DsmDevice(Scanner):
 
     # -- what is sent --------------------------------------------------------------------------------------------
 
-    async def _files(self, order: Order) -> list[tuple[str, bytes]]:
-        """The scanned files: (format, bytes), by the scan process's ticket."""
+    def _scan_job(self, order: Order) -> ScanJob:
+        """The device's own job, by the scan process's ticket: a control point sees it through WS-DSD."""
         ticket = order.process.ticket
-        if ticket is None:
-            raise UsageError("the scan process has no ScanTicket")
         judged = judge_ticket(ticket, self.device)
         if judged.fault is not None:
             raise UsageError(
                 f"the ticket of the scan process cannot be done by this device: {judged.fault.subcode} "
                 f"at {judged.fault.path}"
             )
-        pages = self.engine.feeder.pages or ([self.engine.feeder.platen] if self.engine.feeder.platen else [])
+        # A scan process with no word on it takes all there is in the feeder, or what lies on the platen.
+        source = judged.final["input_source"]
+        if judged.final.get("input_source@used_default") and "ADF" in self.device.sources and self.engine.feeder.pages:
+            source = "ADF"
+        images = 0 if source != judged.final["input_source"] else judged.final["images_to_transfer"]
         settings = settings_for(judged.final, "front")
-        groups = [pages] if settings.format in MULTI_PAGE else [[page] for page in pages]
-        return [(settings.format, await asyncio.to_thread(render, group, settings)) for group in groups]
+        return self.engine.create(
+            ticket.to_json(), judged.final, source, images, settings.format, service="WS-DSD", peer="panel"
+        )
 
 
 def _token(token: str, effects: Effects, other: str) -> str:
