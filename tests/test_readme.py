@@ -44,3 +44,19 @@ def test_dsmreplay_answers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("dsmreplay ")
     assert main([]) == 2
+
+
+def test_readme_commands_of_dsmreplay_are_understood() -> None:
+    import shlex
+
+    from replay.behaviour.file import parse_rule
+    from replay.cli.parser import make_parser
+
+    seen = 0
+    for line in (ROOT / "README.md").read_text().splitlines():
+        if line.startswith("$ dsmreplay"):
+            arguments = make_parser().parse_args(shlex.split(line.partition("#")[0])[2:])
+            for rule in getattr(arguments, "do", []):
+                parse_rule(rule)
+            seen += 1
+    assert seen > 4

@@ -10,6 +10,7 @@ from typing import Any
 
 from dissector.base.errors import ExitCode, UsageError
 from dissector.http.writer import build_request
+from dissector.output.text import printable
 from replay.base.clock import RealClock
 from replay.behaviour.file import parse_rule, rule_to_json
 from replay.net.client import HttpClient, target_of
@@ -41,7 +42,7 @@ def run_control(arguments: argparse.Namespace) -> int:
         data = {name: _value(text) for name, text in map(_pair, arguments.arguments)}
     status, answer = asyncio.run(_ask(arguments.url, method, path, data))
     if status >= 300:
-        print(f"dsmreplay: {answer.get('error', f'HTTP {status}')}", file=sys.stderr)
+        print(f"dsmreplay: {printable(str(answer.get('error', f'HTTP {status}')))}", file=sys.stderr)
         return ExitCode.USAGE
     print(json.dumps(answer, indent=2, ensure_ascii=True))
     return ExitCode.OK
@@ -56,7 +57,7 @@ async def _ask(url: str, method: str, path: str, data: dict[str, Any]) -> tuple[
     http = await client.exchange(target, [request], method=method)
     try:
         answer = json.loads(http.body.data() or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{target} is no control port: it does not answer in JSON") from error
     return http.status, answer if isinstance(answer, dict) else {"answer": answer}
 

@@ -8,17 +8,21 @@ import contextlib
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from dissector.base.errors import ExitCode, UnreadableInput, UsageError
+from dissector.output.text import printable
 from replay.base.clock import RealClock
-from replay.base.log import JsonSink, Log, TextSink
+from replay.base.log import Entry, JsonSink, Log, Sink, TextSink
 from replay.behaviour.file import load_behaviour, parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.cli.addresses import endpoints_of
+from replay.cli.main import abandon_stdout
+from replay.cli.parser import LIMITS
 from replay.devices.control import ControlPort
 from replay.devices.dsmdevice import DsmDevice, Order
 from replay.devices.emulator import Around, Emulator, Encryption
@@ -26,7 +30,7 @@ from replay.devices.scanner.device import Device
 from replay.devices.scanner.device_file import load_device
 from replay.devices.scanner.from_capture import device_from_capture
 from replay.devices.scanner.scanner import Scanner
-from replay.devices.scanserver.engine import EngineLimits
+from replay.devices.scanserver.engine import SPECIFIED, EngineLimits
 from replay.devices.scanserver.filters import Places, parse_outcome
 from replay.devices.scanserver.processes import ScanProcess, read_process
 from replay.devices.scanserver.profiles import PROFILES
@@ -35,10 +39,12 @@ from replay.net.certificates import Identity, issue, load_identity, make_authori
 from replay.net.tls import client_context, server_context
 
 E = TypeVar("E", bound=Emulator)
+Ready = tuple[str, dict[str, str]]
+"""A headline, and what clients need to know by name."""
 
 __all__ = ["run_certificate", "run_dsm_device", "run_scan_server", "run_scanner"]
 
-QUIET = frozenset({"listening", "job", "failed", "warning"})
+QUIET = frozenset({"listening", "job", "story", "failed", "warning"})
 """Kinds of log entries that --quiet prints."""
 
 
@@ -49,14 +55,13 @@ def run_scanner(arguments: argparse.Namespace) -> int:
     def make(around: Around) -> Scanner:
         return Scanner(device, _pages(arguments), refill=not arguments.once, press=arguments.press, around=around)
 
-    def ready(scanner: Scanner) -> list[str]:
-        return [
-            f"scanner “{scanner.device.friendly_name}” is ready",
-            f"  device   {scanner.url()}",
-            f"  WS-Scan  {scanner.scan_url}",
-            f"  WS-DSD   {scanner.dsd_url}",
-            f"  address  {scanner.device.address}",
-        ]
+    def ready(scanner: Scanner) -> Ready:
+        return f"scanner “{scanner.device.friendly_name}” is ready", {
+            "device": scanner.url(),
+            "WS-Scan": scanner.scan_url,
+            "WS-DSD": scanner.dsd_url,
+            "address": scanner.device.address,
+        }
 
     return _serve(arguments, make, ready)
 
@@ -79,6 +84,11 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
     outcomes = dict(map(parse_outcome, arguments.outcome))
     users = dict(map(_named("--user", "SID=NAME"), arguments.user))
     identity: list[Identity] = []
+    given = limits_of(arguments.limit)
+    engine_limits = EngineLimits(
+        ending=arguments.ending, active=given.get("jobs", SPECIFIED.active), disk=given.get("disk", SPECIFIED.disk),
+        images=given.get("images", SPECIFIED.images),
+    )  # fmt: skip
 
     def make(around: Around) -> ScanServer:
         if not arguments.http:
@@ -87,21 +97,20 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
         return ScanServer(
             arguments.output, places=places, outcomes=outcomes, processes=arguments.processes,
             profile=arguments.profile,
-            users=users, limits=EngineLimits(ending=arguments.ending), around=around,
+            users=users, limits=engine_limits, around=around,
         )  # fmt: skip
 
-    def ready(server: ScanServer) -> list[str]:
-        lines = [
-            "scan server is ready",
-            f"  host     {server.url()}",
-            f"  WS-DSP   {server.processing_url}",
-            f"  WS-DSC   {server.configuration_url}",
-            f"  answers  as {arguments.profile}",
-            f"  images   {server.output}",
-        ]
+    def ready(server: ScanServer) -> Ready:
+        facts = {
+            "host": server.url(),
+            "WS-DSP": server.processing_url,
+            "WS-DSC": server.configuration_url,
+            "answers": f"as {arguments.profile}",
+            "images": str(server.output),
+        }
         if identity:
-            lines += [f"  certificate  {identity[0].cert_path}", f"  SHA-256      {identity[0].fingerprint}"]
-        return lines
+            facts |= {"certificate": str(identity[0].cert_path), "SHA-256": identity[0].fingerprint}
+        return "scan server is ready", facts
 
     return _serve(arguments, make, ready, unicast=(5362, 3702))
 
@@ -136,7 +145,7 @@ def run_dsm_device(arguments: argparse.Namespace) -> int:
         )
         result.append(ExitCode.OK if good else ExitCode.FINDINGS)
 
-    code = _serve(arguments, make, lambda device: [], work=work)
+    code = _serve(arguments, make, lambda device: ("DSM device is ready", {}), work=work)
     return code or (result[0] if result else ExitCode.OK)
 
 
@@ -148,9 +157,9 @@ def run_certificate(arguments: argparse.Namespace) -> int:
         made = issue(authority, folder, arguments.name, [arguments.name], client=True)
     except OSError as error:
         raise UnreadableInput(f"{folder}: {error.strerror or error}") from error
-    print(f"authority    {authority.cert_path}")
-    print(f"certificate  {made.cert_path}")
-    print(f"key          {made.key_path}")
+    print(f"authority    {printable(str(authority.cert_path))}")
+    print(f"certificate  {printable(str(made.cert_path))}")
+    print(f"key          {printable(str(made.key_path))}")
     print(f"SHA-256      {made.fingerprint}")
     return ExitCode.OK
 
@@ -161,14 +170,27 @@ def run_certificate(arguments: argparse.Namespace) -> int:
 def _serve(
     arguments: argparse.Namespace,
     make: Callable[[Around], E],
-    ready: Callable[[E], list[str]],
+    ready: Callable[[E], Ready],
     *,
     unicast: tuple[int, ...] = (),
     work: Callable[[E], Awaitable[None]] | None = None,
 ) -> int:
+    behaviour = _behaviour(arguments)
+    listen = endpoints_of(arguments.listen or [arguments.default_listen])
     pcap = _opened(arguments.pcap) if arguments.pcap else None
+    interfaces = arguments.interface or list(dict.fromkeys(host for host, _ in listen))
+    around = Around(
+        listen=listen, name=arguments.name, interfaces=interfaces, unicast_ports=unicast,
+        discovery=not arguments.no_discovery and (work is None or arguments.host),
+        must_be_found=bool(arguments.interface), pcap=pcap, behaviour=behaviour, clock=RealClock(), seed=arguments.seed,
+    )  # fmt: skip
+    limits = limits_of(arguments.limit)
+    of_server = {name: value for name, value in limits.items() if name in ("request", "connections")}
+    around.limits = replace(around.limits, **of_server)
+    around.subscriptions = limits.get("subscriptions", around.subscriptions)
+    _client_encryption(arguments, around)
     try:
-        return asyncio.run(_run(arguments, make, ready, unicast, work, pcap))
+        return asyncio.run(_run(arguments, around, make, ready, work))
     finally:
         if pcap is not None:
             pcap.close()
@@ -176,39 +198,29 @@ def _serve(
 
 async def _run(
     arguments: argparse.Namespace,
+    around: Around,
     make: Callable[[Around], E],
-    ready: Callable[[E], list[str]],
-    unicast: tuple[int, ...],
+    ready: Callable[[E], Ready],
     work: Callable[[E], Awaitable[None]] | None,
-    pcap: BinaryIO | None,
 ) -> int:
-    clock = RealClock()
-    log = Log(clock)
-    wanted = (lambda entry: entry.kind in QUIET) if arguments.quiet else None
-    log.add(JsonSink(sys.stdout) if arguments.json else TextSink(sys.stdout, bodies=arguments.verbose, wanted=wanted))
-    listen = endpoints_of(arguments.listen or [arguments.default_listen])
-    interfaces = arguments.interface or list(dict.fromkeys(host for host, _ in listen))
-    around = Around(
-        listen=listen, name=arguments.name, interfaces=interfaces, unicast_ports=unicast,
-        discovery=not arguments.no_discovery and (work is None or arguments.host),
-        must_be_found=bool(arguments.interface), pcap=pcap, behaviour=_behaviour(arguments), clock=clock,
-        log=log, seed=arguments.seed,
-    )  # fmt: skip
-    _client_encryption(arguments, around)
+    clock = around.clock or RealClock()
     stop = asyncio.Event()
+    wanted = (lambda entry: entry.kind in QUIET) if arguments.quiet else None
+    sink = JsonSink(sys.stdout) if arguments.json else TextSink(sys.stdout, bodies=arguments.verbose, wanted=wanted)
+    log = around.log = Log(clock, _while_read(sink, stop))
     async with _until_signal(stop), make(around) as emulator:
-        if not arguments.json:
-            for line in ready(emulator):
-                print(line, flush=True)
-        else:
-            log.say("ready", f"{emulator.kind} is ready", url=emulator.url())
+        headline, facts = ready(emulator)
+        if arguments.json:
+            log.say("ready", headline, url=emulator.url(), addresses=facts)
+        elif work is None:
+            _tell(stop, headline, facts)
         async with contextlib.AsyncExitStack() as stack:
             waits: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
             if arguments.control is not None:
                 control = await stack.enter_async_context(ControlPort(emulator, port=arguments.control))
                 waits.append(asyncio.create_task(control.stopped.wait()))
                 if not arguments.json:
-                    print(f"  control  {control.url}", flush=True)
+                    _tell(stop, "", {"control": control.url})
             if arguments.duration is not None:
                 waits.append(asyncio.create_task(clock.sleep(arguments.duration)))
             if work is not None:
@@ -220,6 +232,32 @@ async def _run(
             for one in done:
                 one.result()
     return ExitCode.OK
+
+
+def _while_read(sink: Sink, stop: asyncio.Event) -> Sink:
+    """Prints as long as somebody reads; when the reader of a pipe has gone, the emulator ends in order."""
+
+    def take(entry: Entry) -> None:
+        try:
+            sink(entry)
+        except BrokenPipeError:
+            abandon_stdout()
+            stop.set()
+
+    return take
+
+
+def _tell(stop: asyncio.Event, headline: str, facts: Mapping[str, str]) -> None:
+    """What clients need to know. Names in it may come out of a capture."""
+    width = max(map(len, facts))
+    lines = [headline] if headline else []
+    lines += [f"  {name:{width}}  {value}" for name, value in facts.items()]
+    try:
+        for line in lines:
+            print(printable(line), flush=True)
+    except BrokenPipeError:
+        abandon_stdout()
+        stop.set()
 
 
 @contextlib.asynccontextmanager
@@ -314,6 +352,16 @@ def _client_encryption(arguments: argparse.Namespace, around: Around) -> None:
         None, lambda: client_context(trust_of(trust), identity, keylog),
         trust.removeprefix("sha256:") if trust.startswith("sha256:") else None, keylog,
     )  # fmt: skip
+
+
+def limits_of(texts: list[str]) -> dict[str, int]:
+    """The options --limit, by name."""
+    found = {}
+    for name, text in map(_named("--limit", "NAME=NUMBER"), texts):
+        if name not in LIMITS or not text.isdecimal() or not 0 < int(text) < 1 << 60:
+            raise UsageError(f"--limit {name}={text}: a number is expected, for one of {', '.join(LIMITS)}")
+        found[name] = int(text)
+    return found
 
 
 def trust_of(text: str) -> str | Path:

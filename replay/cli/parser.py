@@ -18,6 +18,13 @@ EXIT_CODES = """exit codes:
   4  the target cannot be reached"""
 
 
+LIMITS = {
+    "request": "bytes of one request", "connections": "at once", "subscriptions": "of one service", "jobs": "at once",
+    "images": "of one job", "disk": "bytes of images kept",
+}  # fmt: skip
+"""Bounds that --limit changes."""
+
+
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30, width=110)
@@ -230,6 +237,10 @@ def _around(parser: argparse.ArgumentParser, listen: str, *, trust: bool = False
         net.add_argument(
             "--client-certificate", nargs=2, metavar=("CERT", "KEY"), help="PEM files to show to peers that ask"
         )
+    net.add_argument(
+        "--limit", action="append", default=[], metavar="NAME=NUMBER",
+        help=f"another bound: {', '.join(f'{name} ({text})' for name, text in LIMITS.items())}",
+    )  # fmt: skip
     wrong = parser.add_argument_group("behaviour and faults")
     wrong.add_argument("--behaviour", metavar="FILE", help="rules of behaviour, YAML")
     wrong.add_argument(

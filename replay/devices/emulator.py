@@ -78,6 +78,7 @@ class Around:
         clock, log: None: the real clock, a log that nobody reads.
         seed: makes identifiers and delays the same at each run.
         limits: of its HTTP server.
+        subscriptions: of one service at once.
     """
 
     listen: Sequence[tuple[str, int]] = (("127.0.0.1", 0),)
@@ -94,6 +95,7 @@ class Around:
     log: Log | None = None
     seed: int | None = None
     limits: ServerLimits = USUAL_LIMITS
+    subscriptions: int = MAX_SUBSCRIPTIONS
 
 
 class Emulator:
@@ -171,7 +173,11 @@ class Emulator:
     ) -> EventSource:  # fmt: skip
         """Offer subscriptions to the events of a service at its path."""
         table = SubscriptionTable(
-            self.ids, events_of(service), limit=MAX_SUBSCRIPTIONS, one_only=one_only, may_notify=self.may_contact
+            self.ids,
+            events_of(service),
+            limit=self.around.subscriptions,
+            one_only=one_only,
+            may_notify=self.may_contact,
         )
         manager = f"{path}/subscriptions"
         source = EventSource(
