@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import shlex
 from pathlib import Path
 
 import pytest
