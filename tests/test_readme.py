@@ -48,8 +48,6 @@ def test_dsmreplay_answers(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_readme_commands_of_dsmreplay_are_understood() -> None:
-    import shlex
-
     from replay.behaviour.file import parse_rule
     from replay.cli.parser import make_parser
 
