@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TextIO
 
 from dissector.output.text import printable
@@ -19,7 +19,13 @@ from replay.base.clock import Clock
 __all__ = ["Entry", "JsonSink", "Log", "Sink", "TextSink"]
 
 REMEMBERED = 10_000
-"""Entries that a log keeps for those who ask later."""
+"""Entries that a log keeps for those who ask later; their bodies only where they are no longer than KEPT_BODY."""
+
+KEPT_BODY = 4096
+"""Bytes."""
+
+LONGEST = 2000
+"""Characters of one line: peers may send longer names than anybody wants to read."""
 
 BODY_SHOWN = 64 << 10
 """Bytes of one body that ``-v`` prints."""
@@ -31,8 +37,9 @@ class Entry:
 
     Attributes:
         time: nanoseconds since 1970 UTC.
-        kind: ``listening``, ``received``, ``sent``, ``event`` (a notification delivered), ``failed`` (a delivery or a
-            request that failed), ``job``, ``image``, ``subscription``, ``behaviour``, ``note``, ``warning``.
+        kind: ``listening``, ``ready``, ``received``, ``sent``, ``event`` (a notification delivered), ``failed`` (a
+            delivery or a request that failed), ``job``, ``image``, ``subscription``, ``behaviour``, ``story`` (how the
+            run of a DSM device went), ``note``, ``warning``.
         text: one line.
         facts: the same as data.
         body: the XML, for ``-v``; None where there is none.
@@ -73,8 +80,10 @@ class Log:
 
     def say(self, kind: str, text: str, *, body: bytes | None = None, **facts: Any) -> None:
         """Something happened."""
+        if len(text) > LONGEST:
+            text = f"{text[:LONGEST]}…"
         entry = Entry(self._clock.time_ns(), kind, text, facts, body)
-        self.entries.append(entry)
+        self.entries.append(entry if body is None or len(body) <= KEPT_BODY else replace(entry, body=None))
         for sink in self._sinks:
             sink(entry)
 

@@ -21,6 +21,9 @@ __all__ = ["dump_yaml", "line_of", "load_yaml", "parse_yaml", "wrong"]
 MAX_FILE = 8 << 20
 """Bytes of one file that are read."""
 
+PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
+"""Tags that say no more than the data do."""
+
 
 def load_yaml(path: str | Path) -> Any:
     """The data of a file.
@@ -49,6 +52,8 @@ def parse_yaml(text: str, name: str = "text") -> Any:
         UsageError: it is no YAML.
     """
     try:
+        if "!" in text:
+            _refuse_tags(text, name)
         return YAML(typ="rt", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -56,6 +61,14 @@ def parse_yaml(text: str, name: str = "text") -> Any:
         raise UsageError(f"{name}{where}: {error.problem or error.context or 'no YAML'}") from error
     except (YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{name}: no YAML: {error}") from error
+
+
+def _refuse_tags(text: str, name: str) -> None:
+    for event in YAML(typ="rt", pure=True).parse(text):
+        tag = str(getattr(event, "tag", None) or "!")
+        if tag != "!" and tag not in PLAIN_TAGS:
+            mark = event.start_mark
+            raise UsageError(f"{name}:{mark.line + 1}:{mark.column + 1}: the tag {tag} is not allowed, only plain data")
 
 
 def dump_yaml(data: Any) -> str:

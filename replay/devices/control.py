@@ -80,6 +80,11 @@ class ControlPort:
 
     async def _handle(self, request: HttpRequest) -> Answer:
         method, path = request.http.method, request.path.rstrip("/") or "/"
+        if not request.http.complete:
+            return Answer(close="close")
+        if request.http.header("Origin") is not None:
+            # A web page in the user's browser can reach loopback too; programs send no Origin.
+            return _json(403, {"error": "web pages may not control the emulator"})
         command = self._commands.get((method, path))
         if command is None:
             known = [m for m, p in self._commands if p == path]
@@ -92,7 +97,11 @@ class ControlPort:
             if not isinstance(data, Mapping):
                 raise UsageError("a JSON object is expected")
             return _json(200, command(data))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except KeyError as error:
+            return _json(400, {"error": f"{error.args[0]} is missing"})
+        except RecursionError:
+            return _json(400, {"error": "the JSON is nested too deeply"})
+        except (ValueError, TypeError, OverflowError, OSError) as error:
             return _json(400, {"error": f"{error}" or type(error).__name__})
         except DsmsharkError as error:
             return _json(400, {"error": str(error)})
@@ -131,8 +140,13 @@ class ControlPort:
         return status
 
     def _replace(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        rules = [rule_from_json(one) for one in data.get("rules", [])]
-        self._emulator.behaviour.set_rules(rules, seed=data.get("seed"))
+        given, seed = data.get("rules", []), data.get("seed")
+        if not isinstance(given, list) or set(data) - {"rules", "seed"}:
+            raise UsageError('expected {"rules": [...], "seed": N}')
+        if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+            raise UsageError(f"{seed!r} is no seed: a whole number is")
+        rules = [rule_from_json(one) for one in given]
+        self._emulator.behaviour.set_rules(rules, seed=seed)
         self._emulator.log.say("behaviour", f"{len(rules)} rules now")
         return {"rules": self._emulator.behaviour.report()}
 

@@ -9,13 +9,13 @@ Sources: SOAP 1.2 part 2, 7.5; DPWS R0031, R2024 (order of checks), R2045; WS-Ad
 
 from __future__ import annotations
 
-import time as _time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lxml.etree import _Element as Element
 
 from dissector.catalog import SERVICES, Field, check, findings_of
+from dissector.catalog import message as catalogue_message
 from dissector.http.model import HttpMessage
 from dissector.http.writer import build_response
 from dissector.messages import Message
@@ -40,11 +40,23 @@ STRUCTURE = frozenset({"content.missing", "content.many", "content.choice", "con
 """Findings on a body for which a request is refused with InvalidArgs; wrong order is not one of them, real clients send
 their elements in any order."""
 
-VALUES = ("value.",)
-"""Beginnings of the rules of single values."""
+VALUES = frozenset({"value.type"})
+"""Findings on single values for which it is refused too; what is in range is for the service to say."""
+
+ENVELOPE = ("xml.", "soap.")
+"""Beginnings of the rules of envelopes: an error of these, and the message is not taken (the reader is tolerant, a
+device is not)."""
 
 UNDERSTOOD = frozenset({WSA04, WSA10, WSD05, WSE, XOP, SOAP12})
 """Namespaces of header blocks that are understood."""
+
+
+OUR_ROLES = ("", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver")
+"""Roles of header blocks that are for us (SOAP 1.2 part 1, 2.2)."""
+
+
+TWINS = {"WS-Scan": "WS-DSD", "WS-DSD": "WS-Scan"}
+"""Services that are taken for each other where only one of them is offered."""
 
 
 class Ignored(Exception):
@@ -166,32 +178,32 @@ class Host:
 
     async def handle(self, request: HttpRequest) -> Answer:
         """The answer to one HTTP request."""
-        start = _time.perf_counter()
+        start = self.clock.monotonic()
         http = request.http
+        if not http.complete:
+            # There is nobody to answer.
+            cut = read_message(http)
+            name = f"{http.method} {http.target}" if cut is None else cut.name
+            self.log.say("received", f"{request.peer} {name}, broken off", peer=str(request.peer))
+            return Answer(close="close")
         point = self._points.get(request.path) or self._points.get(request.path.rstrip("/"))
         if point is None:
             return self._plain(request, 404)
         if http.method != "POST":
             return self._plain(request, 405, ("Allow", "POST"))
         message = read_message(http)
-        if message is None or message.envelope is None:
-            if (
-                http.complete
-                and http.media_type
-                and "soap" not in http.media_type
-                and "multipart" not in http.media_type
-            ):
+        why = _unreadable(message)
+        if message is None or message.envelope is None or why:
+            if http.media_type and "soap" not in http.media_type and "multipart" not in http.media_type:
                 return self._plain(request, 415)
-            self.log.say("received", f"{request.peer}: {http.method} {http.target}, no SOAP envelope that can be read")
-            fault = SoapFault("Sender", None, "The message holds no SOAP envelope that can be read")
+            words = "no SOAP envelope that can be read" + (f": {why}" if why else "")
+            self.log.say("received", f"{request.peer}: {http.method} {http.target}, {words}", peer=str(request.peer))
+            fault = SoapFault("Sender", None, f"The message holds {words}")
             return self._faulted(request, None, fault, Effects(), start)
         self.log.say(
             "received", f"{request.peer} {message.name} {summary(message)}".rstrip(), body=message.envelope.xml,
             peer=str(request.peer), message=message.name, service=message.service, message_id=message.message_id,
         )  # fmt: skip
-        if not http.complete:
-            # The client broke off; there is nobody to answer.
-            return Answer(close="close")
         effects = Effects()
         try:
             service, operation, carry_out = self._find(message, point)
@@ -226,10 +238,9 @@ class Host:
         if envelope.version != "1.2":
             raise version_mismatch()
         for block in envelope.headers:
-            if (
-                block.get(f"{{{SOAP12}}}mustUnderstand") in ("1", "true")
-                and qname_of(block).namespace not in UNDERSTOOD
-            ):
+            must = (block.get(f"{{{SOAP12}}}mustUnderstand") or "").strip() in ("1", "true")
+            for_us = (block.get(f"{{{SOAP12}}}role") or "").strip() in OUR_ROLES
+            if must and for_us and qname_of(block).namespace not in UNDERSTOOD:
                 raise not_understood(qname_of(block))
         headers = envelope.addressing
         if not headers.action:
@@ -243,14 +254,16 @@ class Host:
                 )
         decl = message.decl
         if decl is not None and decl.kind in ("request", "discovery", "event"):
-            service, operation = decl.service, decl.operation
+            service, operation, actions = decl.service, decl.operation, decl.actions
             found = point.operations.get((service, operation))
-            if found is None and service in ("WS-Scan", "WS-DSD"):
+            if service in TWINS:
                 # The two share their actions, and no page tells the namespace of WS-DSD's requests.
-                other = "WS-DSD" if service == "WS-Scan" else "WS-Scan"
-                found = point.operations.get((other, operation))
-                service = other if found is not None else service
-            if found is not None:
+                other = TWINS[service]
+                twin = catalogue_message(decl.name, other)
+                actions += twin.actions if twin is not None else ()
+                if found is None and (found := point.operations.get((other, operation))) is not None:
+                    service = other
+            if found is not None and (not actions or headers.action in actions):
                 return service, operation, found
         raise addressing_fault("ActionNotSupported", "The action is not supported here", headers.action)
 
@@ -260,7 +273,7 @@ class Host:
         if body is None or service not in SERVICES:
             return
         for finding in [*check(body), *findings_of(body)]:
-            if finding.rule in STRUCTURE or (finding.severity == "error" and finding.rule.startswith(VALUES)):
+            if finding.rule in STRUCTURE or finding.rule in VALUES:
                 if service in ("WS-Scan", "WS-DSD", "WS-DSP", "WS-DSC"):
                     raise service_fault(
                         service, "InvalidArgs", f"{finding.text} (at {finding.path})", finding.path or ""
@@ -326,7 +339,7 @@ class Host:
         after: Callable[[bool], None] | None, envelope: bytes | None = None,
     ) -> Answer:  # fmt: skip
         status = dress.head[9:12].decode("latin-1")
-        took = (_time.perf_counter() - start) * 1000
+        took = (self.clock.monotonic() - start) * 1000
         self.log.say(
             "sent", f"{request.peer} {status} {text} ({took:.0f} ms)", body=envelope, peer=str(request.peer),
             status=int(status), message=text.partition(",")[0].partition(":")[0],
@@ -341,6 +354,14 @@ class Host:
             return Answer(plan.pieces, ended, plan.rate, after)
         pieces = [dress.head, dress.body] if self.style.split_head and dress.body else dress.pieces
         return Answer(pieces, close, None, after)
+
+
+def _unreadable(message: Message | None) -> str:
+    """Why an envelope cannot be taken, "" where it can."""
+    if message is None:
+        return ""
+    bad = (one for one in message.findings if one.severity == "error" and one.rule.startswith(ENVELOPE))
+    return next((one.text for one in bad), "")
 
 
 def refused(status: int) -> bytes:

@@ -34,6 +34,9 @@ ATTEMPTS = 3
 BACKOFF = (1.0, 3.0)
 """Seconds before the second and the third try."""
 
+FAREWELL = 5.0
+"""Seconds that sinks have to take SubscriptionEnd when the device stops."""
+
 QUEUE = 1000
 """Notifications that wait for one subscription; with more, the subscription is ended."""
 
@@ -110,6 +113,7 @@ class EventSource:
         self._managers: dict[str, str] = {}
         self._on_subscribed = on_subscribed
         self._sending: dict[str, _Sending] = {}
+        self._endings: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     def offer(self, path: str, manager_path: str) -> None:
@@ -125,7 +129,7 @@ class EventSource:
 
     async def subscribe(self, call: Call) -> Reply:
         """wse:Subscribe."""
-        now, wall = self._clock.monotonic(), self._clock.time_ns() / 1e9
+        now, wall = self._sweep(), self._clock.time_ns() / 1e9
         before = {one.identifier for one in self.table.all()}
         made = self.table.subscribe(call.body, now, wall, peer=call.request.peer.address, path=call.point.path)
         for gone in before - {one.identifier for one in self.table.all()}:
@@ -150,22 +154,20 @@ class EventSource:
 
     async def renew(self, call: Call) -> Reply:
         """wse:Renew."""
-        now = self._clock.monotonic()
-        self.table.expired(now)
+        now = self._sweep()
         found = self.table.renew(call.message, now, self._clock.time_ns() / 1e9)
         self._log.say("subscription", f"{found.notify_to.address} renewed for {duration(found.expires - now)}")
         return Reply(build("wse:RenewResponse", {"expires": duration(found.expires - now)}), "RenewResponse")
 
     async def get_status(self, call: Call) -> Reply:
         """wse:GetStatus."""
-        now = self._clock.monotonic()
-        self.table.expired(now)
+        now = self._sweep()
         found = self.table.status(call.message)
         return Reply(build("wse:GetStatusResponse", {"expires": duration(found.expires - now)}), "GetStatusResponse")
 
     async def unsubscribe(self, call: Call) -> Reply:
         """wse:Unsubscribe."""
-        self.table.expired(self._clock.monotonic())
+        self._sweep()
         found = self.table.unsubscribe(call.message)
         self._log.say("subscription", f"{found.notify_to.address} unsubscribed")
         self._forget(found.identifier)
@@ -180,11 +182,19 @@ class EventSource:
             How many there are.
         """
         count = 0
-        for subscription in self.table.wanting(notice.action, self._clock.monotonic()):
+        for subscription in self.table.wanting(notice.action, self._sweep()):
             if only is None or only(subscription):
                 count += 1
                 self._put(subscription, notice)
         return count
+
+    def _sweep(self) -> float:
+        """Forget what has expired; gives the time."""
+        now = self._clock.monotonic()
+        for gone in self.table.expired(now):
+            self._log.say("subscription", f"{gone.notify_to.address}: the subscription has expired")
+            self._forget(gone.identifier)
+        return now
 
     def _put(self, subscription: Subscription, notice: Notice) -> None:
         effects = self._behaviour.choose(notice.service, notice.name, "event", notice.facts)
@@ -230,16 +240,18 @@ class EventSource:
         to = subscription.notify_to
         # The message keeps its id when it is tried again, so that the sink can tell (WS-Addressing 3).
         message_id = self._ids.urn()
-        quiet = effects.without_delay()
         for attempt in range(ATTEMPTS):
             if attempt:
                 await self._clock.sleep(BACKOFF[attempt - 1])
+            # What harms the message is ordered once: the next try is whole, as that of a device would be.
+            harm = Effects() if attempt else effects.without_delay()
             try:
                 reply = await self._caller.call(
                     to.address, notice.body(effects), notice.action, name=notice.name, parameters=to.parameters,
-                    one_way=True, effects=quiet, message_id=message_id, kind="event",
+                    one_way=True, effects=harm, message_id=message_id, kind="event",
                 )  # fmt: skip
-            except DsmsharkError as error:
+            except (DsmsharkError, ValueError) as error:
+                # ValueError: what is in the subscription, or was ordered, cannot stand in a message.
                 why = str(error)
             else:
                 if reply.http.status < 300 and (reply.message is None or reply.message.fault is None):
@@ -255,25 +267,31 @@ class EventSource:
 
     def _give_up(self, sending: _Sending, why: str) -> None:
         subscription = sending.subscription
+        manager = self._managers.get(subscription.identifier, "")
         self.table.drop(subscription)
         self._log.say("subscription", f"{subscription.notify_to.address} is not told any more: {why}")
-        self._sending.pop(subscription.identifier, None)
-        ending = asyncio.create_task(self._end(subscription, "DeliveryFailure", why))
-        ending.add_done_callback(lambda task: task.cancelled() or task.exception())
-        if sending.task is not None and sending.task is not asyncio.current_task():
-            sending.task.cancel()
+        self._forget(subscription.identifier)
+        ending = asyncio.create_task(self._end(subscription, manager, "DeliveryFailure", why))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
 
     def _forget(self, identifier: str) -> None:
+        """Nothing is sent to a subscription any more; who waits for its line waits no longer."""
+        self._managers.pop(identifier, None)
         sending = self._sending.pop(identifier, None)
-        if sending is not None and sending.task is not None:
+        if sending is None:
+            return
+        if sending.task is not None and sending.task is not asyncio.current_task():
             sending.task.cancel()
+        while not sending.queue.empty():
+            sending.queue.get_nowait()
+            sending.queue.task_done()
 
-    async def _end(self, subscription: Subscription, status: str, reason: str) -> None:
+    async def _end(self, subscription: Subscription, manager: str, status: str, reason: str) -> None:
         if subscription.end_to is None or not subscription.end_to.address:
             return
-        manager = self._managers.get(subscription.identifier, "")
         body = build("wse:SubscriptionEnd", end_body(subscription, manager, status, reason))
-        with contextlib.suppress(DsmsharkError):
+        with contextlib.suppress(DsmsharkError, ValueError):
             await self._caller.call(
                 subscription.end_to.address, body, action_of("SubscriptionEnd", "WS-Eventing"), name="SubscriptionEnd",
                 parameters=subscription.end_to.parameters, one_way=True, kind="event",
@@ -284,17 +302,24 @@ class EventSource:
         await asyncio.gather(*(one.queue.join() for one in list(self._sending.values())))
 
     async def stop(self, reason: str = "The device shuts down") -> None:
-        """End all subscriptions in order (SourceShuttingDown)."""
+        """End all subscriptions in order (SourceShuttingDown); nobody is waited for longer than :data:`FAREWELL`."""
         self._stopping = True
+        self._sweep()
         for sending in list(self._sending.values()):
             if sending.task is not None:
                 sending.task.cancel()
                 await asyncio.gather(sending.task, return_exceptions=True)
         self._sending.clear()
         left: Sequence[Subscription] = self.table.all()
-        await asyncio.gather(*(self._end(one, "SourceShuttingDown", reason) for one in left), return_exceptions=True)
         for one in left:
+            manager = self._managers.pop(one.identifier, "")
+            self._endings.add(asyncio.create_task(self._end(one, manager, "SourceShuttingDown", reason)))
             self.table.drop(one)
+        endings = list(self._endings)
+        timer = self._clock.call_later(FAREWELL, lambda: [task.cancel() for task in endings])
+        await asyncio.gather(*endings, return_exceptions=True)
+        timer.cancel()
+        self._endings.clear()
 
 
 def _spoil(data: dict[str, Any], token: str, ids: Ids) -> None:

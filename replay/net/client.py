@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from dissector.base.errors import DsmsharkError, TargetUnreachable, UsageError
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -21,12 +21,17 @@ from dissector.http.model import HttpMessage
 from replay.base.clock import Clock
 from replay.net.line import Line, open_line
 from replay.net.receiver import HttpReceiver
-from replay.net.server import Tap, lasting
+from replay.net.server import BLOCK, Tap, lasting
 from replay.net.tls import TlsChannel, check_fingerprint
 
-__all__ = ["HttpClient", "Target", "target_of"]
+__all__ = ["AnswerCut", "HttpClient", "Target", "target_of"]
 
 PORTS = {"http": 80, "https": 443}
+
+_KEPT = "/?%:@!$&'()*+,;=~[]|{}^`\\\"<>"
+"""Characters of paths and queries that are sent as they are given, blanks and others than ASCII are not."""
+
+CLOSED = "the connection was closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Target:
 
     Attributes:
         scheme: ``http`` or ``https``.
-        host: name or address, without brackets.
+        host: name or address, without brackets; a link-local address with its zone.
         port: filled in.
         path: with query, at least ``/``.
         authority: as the Host header has it.
@@ -57,25 +62,57 @@ def target_of(url: str) -> Target:
     Raises:
         UsageError: it is no http or https URL.
     """
+    text = url.strip()
     try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname or "", parts.port
-    except ValueError as error:
+        parts = urlsplit(text)
+        # The zone of a link-local address belongs to this machine: it is for connecting, not for the peer (RFC 6874).
+        host, port = (parts.hostname or "").replace("%25", "%"), parts.port
+        if not host.isascii():
+            host = host.encode("idna").decode()
+    except ValueError as error:  # UnicodeError is one
         raise UsageError(f"{url!r} is no URL: {error}") from error
-    if parts.scheme not in PORTS or not host or not url.isprintable():
+    if parts.scheme not in PORTS or not host or port == 0 or not text.isprintable() or " " in parts.netloc:
         raise UsageError(f"{url!r} is no URL of http or https, such as http://127.0.0.1:5357/wsd")
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    authority = parts.netloc.rpartition("@")[2]
-    return Target(
-        parts.scheme, host.partition("%25")[0], port or PORTS[parts.scheme], path.replace(" ", "%20"), authority
-    )
+    path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_KEPT)
+    bare = host.partition("%")[0]
+    authority = (f"[{bare}]" if ":" in bare else bare) + (f":{port}" if port is not None else "")
+    return Target(parts.scheme, host, port or PORTS[parts.scheme], path, authority)
 
 
-@dataclass(slots=True)
+class AnswerCut(TargetUnreachable):
+    """The answer ended before its end; what came of it is in ``http``."""
+
+    def __init__(self, words: str, http: HttpMessage) -> None:
+        super().__init__(words)
+        self.http = http
+
+
+@dataclass(slots=True, eq=False)
 class _Open:
+    """A connection. It is read all the time: so the end of one that is kept is noticed before it is used again, and an
+    early answer is not lost when the peer then refuses the rest of the request with a reset."""
+
     line: Line
     receiver: HttpReceiver
-    used: int = 0
+    reading: asyncio.Task[bytes] | None = None
+    odd: bool = False
+    """The peer said more than it was asked for."""
+
+    def read(self) -> asyncio.Task[bytes]:
+        """The read under way; a new one where there is none."""
+        if self.reading is None:
+            self.reading = asyncio.create_task(self.line.read())
+            # What nobody asks for any more is not an error of the loop.
+            self.reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self.reading
+
+    async def close(self) -> None:
+        """Close it in order."""
+        if self.reading is not None:
+            self.reading.cancel()
+            await asyncio.gather(self.reading, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            await self.line.close()
 
 
 class HttpClient:
@@ -86,7 +123,7 @@ class HttpClient:
         tls: gives the context for a host that is spoken to over https; None: https is refused.
         pinned: SHA-256 fingerprint that a server's certificate must have.
         tap: the capture, None for none.
-        timeout: seconds without a byte after which an answer is given up.
+        timeout: seconds without a byte after which a connection, a request or an answer is given up.
         keep: keep connections.
         limits: bounds of the reader.
     """
@@ -111,40 +148,66 @@ class HttpClient:
         self._keep = keep
         self._limits = limits
         self._open: dict[tuple[str, str, int], list[_Open]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def exchange(
-        self, target: Target, pieces: Sequence[bytes], *, method: str = "POST", reset: bool = False
+        self,
+        target: Target,
+        pieces: Sequence[bytes],
+        *,
+        method: str = "POST",
+        end: str = "keep",
+        rate: float | None = None,
     ) -> HttpMessage:
         """Send a request as raw bytes and wait for its final answer.
+
+        A request is never sent twice: a connection that was kept is used only while it is not known to have ended.
 
         Args:
             target: who gets it.
             pieces: head and body, written one after the other.
             method: of the request, which tells how the answer ends.
-            reset: cut the connection after the pieces instead of waiting; gives TargetUnreachable.
+            end: ``close`` or ``reset`` the connection after the pieces instead of waiting; gives TargetUnreachable.
+            rate: bytes a second of the last piece, None for no limit.
 
         Raises:
-            TargetUnreachable: no connection, or it ended before a whole answer.
+            TargetUnreachable: no connection, or no answer.
+            AnswerCut: the answer is not whole.
+            UsageError: https, and the client has no context for it.
         """
         key = (target.scheme, target.host, target.port)
         idle = self._open.get(key, [])
+        if idle:
+            # Twice through the loop: what came from the sockets by now is read.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
         while idle:
-            # A connection that was kept may be closed by the peer in the meantime: then once more, on a new one.
             kept = idle.pop()
-            try:
-                return await self._on(kept, key, target, pieces, method, reset)
-            except TargetUnreachable:
-                if kept.receiver.pending or reset:
-                    raise
+            if not kept.read().done():
+                return await self._on(kept, key, target, pieces, method, end, rate)
+            await kept.close()
         opened = await self._connect(target)
-        return await self._on(opened, key, target, pieces, method, reset)
+        return await self._on(opened, key, target, pieces, method, end, rate)
 
     async def close(self) -> None:
         """Close all connections that are kept."""
-        for kept in self._open.values():
-            for one in kept:
-                await one.line.close()
+        kept = [one for several in self._open.values() for one in several]
         self._open.clear()
+        await asyncio.gather(*(one.close() for one in kept), *self._closing, return_exceptions=True)
+
+    def _keep_open(self, key: tuple[str, str, int], opened: _Open) -> None:
+        """Keep a connection until its end."""
+        idle = self._open.setdefault(key, [])
+        idle.append(opened)
+
+        def ended(task: asyncio.Task[bytes]) -> None:
+            if opened in idle and not task.cancelled():
+                idle.remove(opened)
+                closing = asyncio.get_running_loop().create_task(opened.close())
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+
+        opened.read().add_done_callback(ended)
 
     async def _connect(self, target: Target) -> _Open:
         where = Endpoint(target.host, target.port)
@@ -154,30 +217,45 @@ class HttpClient:
                 raise UsageError(f"{target} is https, and nothing was said about certificates")
             if self._context is None:
                 self._context = self._tls()
-            channel = TlsChannel(self._context, False, target.host)
+            try:
+                channel = TlsChannel(self._context, False, target.host)
+            except DsmsharkError as error:
+                raise TargetUnreachable(f"{where}: no TLS connection: {error}") from error
+        connecting = asyncio.create_task(open_line(target.host, target.port))
+        late = False
+
+        def give_up() -> None:
+            nonlocal late
+            late = connecting.cancel()
+
+        timer = self._clock.call_later(self._timeout, give_up)
         try:
-            async with asyncio.timeout(self._timeout):
-                reader, writer = await open_line(target.host, target.port)
-        except TimeoutError:
+            reader, writer = await connecting
+        except asyncio.CancelledError:
+            if not late:
+                raise
             raise TargetUnreachable(f"{where} does not answer: no connection within {self._timeout:g} s") from None
         except (OSError, UnicodeError) as error:
-            raise TargetUnreachable(
-                f"{where} cannot be reached: {getattr(error, 'strerror', None) or error}"
-            ) from error
+            raise TargetUnreachable(f"{where} cannot be reached: {_words(error)}") from error
+        finally:
+            timer.cancel()
         line = Line(reader, writer, side="client", channel=channel)
         if self._tap is not None:
             line.watch(self._tap.connection(line.local, line.peer, encrypted=channel is not None))
+        cut = _Late(self._clock, self._timeout, line)
         try:
-            timer = self._clock.call_later(self._timeout, line.reset)
-            try:
-                await line.handshake()
-            finally:
-                timer.cancel()
+            await line.handshake()
             if channel is not None and self._pinned is not None:
                 check_fingerprint(line.peer_certificate or b"", self._pinned)
         except (OSError, DsmsharkError) as error:
             await line.close()
-            raise TargetUnreachable(f"{where}: no TLS connection: {error}") from error
+            words = f"no answer within {self._timeout:g} s" if cut else _words(error)
+            raise TargetUnreachable(f"{where}: no TLS connection: {words}") from error
+        except asyncio.CancelledError:
+            line.reset()
+            raise
+        finally:
+            cut.cancel()
         return _Open(line, HttpReceiver(line.peer, line.local, responses=True, limits=self._limits))
 
     async def _on(
@@ -187,58 +265,100 @@ class HttpClient:
         target: Target,
         pieces: Sequence[bytes],
         method: str,
-        reset: bool,
+        end: str,
+        rate: float | None,
     ) -> HttpMessage:
         line, receiver = opened.line, opened.receiver
-        opened.used += 1
         receiver.asked(method)
-        done = False
+        opened.read()
+        keep = False
         try:
-            try:
-                for piece in pieces:
-                    await line.write(piece)
-            except (ConnectionError, DsmsharkError):
-                # The server may have answered before the end of the request (a refusal): that answer counts. A TLS 1.3
-                # server can refuse the client's certificate only now; reading says it in words.
-                pass
-            if reset:
+            sent = await self._send(line, target, pieces, rate)
+            if end == "reset":
                 line.reset()
-                raise TargetUnreachable(f"{target}: the connection was cut on purpose")
-            answer = await self._answer(line, receiver, target)
-            done = self._keep and answer.complete and lasting(answer) and not line.closed
+                raise TargetUnreachable(f"{target}: the connection was reset on purpose")
+            if end == "close":
+                raise TargetUnreachable(f"{target}: the connection was closed on purpose")
+            answer = await self._answer(opened, target)
+            keep = sent and self._keep and lasting(answer) and not line.closed and not opened.odd
             return answer
         finally:
-            if done:
-                self._open.setdefault(key, []).append(opened)
+            if keep:
+                self._keep_open(key, opened)
             else:
-                with contextlib.suppress(Exception):
-                    await line.close()
+                await opened.close()
 
-    async def _answer(self, line: Line, receiver: HttpReceiver, target: Target) -> HttpMessage:
+    async def _send(self, line: Line, target: Target, pieces: Sequence[bytes], rate: float | None) -> bool:
+        """Write a request; whether all of it went out."""
+        for place, piece in enumerate(pieces, start=1):
+            slow = rate if place == len(pieces) else None
+            step = BLOCK if slow is None else max(int(slow / 10), 1)
+            for at in range(0, len(piece), step):
+                block = piece[at : at + step] if len(piece) > step else piece
+                late = _Late(self._clock, self._timeout, line)
+                broken = False
+                try:
+                    await line.write(block)
+                except (OSError, DsmsharkError):
+                    broken = True
+                finally:
+                    late.cancel()
+                if late:
+                    raise TargetUnreachable(f"{target}: it takes no bytes of the request for {self._timeout:g} s")
+                if broken:
+                    # The server may have answered before the end of the request (a refusal): that answer counts. A
+                    # TLS 1.3 server can refuse the client's certificate only now; reading says it in words.
+                    return False
+                if slow is not None:
+                    await self._clock.sleep(len(block) / slow)
+        return True
+
+    async def _answer(self, opened: _Open, target: Target) -> HttpMessage:
+        receiver = opened.receiver
         while True:
-            timer = self._clock.call_later(self._timeout, line.reset)
+            late = _Late(self._clock, self._timeout, opened.line)
+            data, why = b"", CLOSED
             try:
-                data = await line.read()
-                messages = (
-                    receiver.feed(data, self._clock.time_ns()) if data else receiver.end(time=self._clock.time_ns())
-                )
-            except (ConnectionError, DsmsharkError) as error:
-                data = b""
-                messages = receiver.end(reset=True, time=self._clock.time_ns())
-                if not messages:
-                    why = (
-                        f"no answer within {self._timeout:g} s"
-                        if line.closed
-                        else f"the connection broke: {getattr(error, 'strerror', None) or error}"
-                    )
-                    raise TargetUnreachable(f"{target}: {why}") from error
+                data = await opened.read()
+            except (OSError, DsmsharkError) as error:
+                why = f"the connection broke: {_words(error)}"
             finally:
-                timer.cancel()
+                late.cancel()
+                opened.reading = None
+            came = receiver.pending
+            if late:
+                why = f"nothing more for {self._timeout:g} s" if came else f"no answer within {self._timeout:g} s"
+            now = self._clock.time_ns()
+            # Only a connection that was closed in order can be the end of an answer.
+            messages = receiver.feed(data, now) if data else receiver.end(reset=why != CLOSED or bool(late), time=now)
             for http in messages:
                 if http.status >= 200 or http.status == 101:
+                    if not http.complete:
+                        raise AnswerCut(f"{target}: the answer was cut after {came} bytes: {why}", http)
+                    opened.odd = http is not messages[-1] or receiver.pending > 0
                     return http
             if not data:
-                raise TargetUnreachable(f"{target}: the connection was closed without an answer")
+                raise TargetUnreachable(f"{target}: {why}" + (", without an answer" if why == CLOSED else ""))
+
+
+class _Late:
+    """Cuts a connection when the time is over; true when it did."""
+
+    def __init__(self, clock: Clock, seconds: float, line: Line) -> None:
+        self._line = line
+        self._cut = False
+        self._timer = clock.call_later(seconds, self._over)
+
+    def _over(self) -> None:
+        self._cut = True
+        self._line.reset()
+
+    def cancel(self) -> None:
+        """In time."""
+        self._timer.cancel()
+
+    def __bool__(self) -> bool:
+        return self._cut
 
 
 def _words(error: BaseException) -> str:

@@ -22,7 +22,7 @@ READ = 256 << 10
 BUFFER = 1 << 20
 """Bytes that asyncio holds of a connection before it stops reading."""
 
-CLOSING = 2.0
+CLOSING = 10.0
 """Seconds that a peer has to take what is still to be sent when a connection is closed. These are of the machine's own
 clock, as all that sockets do by themselves."""
 
@@ -228,14 +228,18 @@ class Line:
         while await self._raw():
             pass
 
-    async def close(self) -> None:
-        """Close in order; harmless when it is closed. A peer that takes nothing for :data:`CLOSING` is cut off."""
+    async def close(self, patience: float = CLOSING) -> None:
+        """Close in order; harmless when it is closed.
+
+        Args:
+            patience: seconds after which a peer that does not take the rest is cut off.
+        """
         if self._closed:
             return
         self._closed = True
         try:
             with contextlib.suppress(RuntimeError):
-                async with asyncio.timeout(CLOSING):
+                async with asyncio.timeout(patience):
                     if self._channel is not None:
                         with contextlib.suppress(Exception):
                             self._channel.close()

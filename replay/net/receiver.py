@@ -5,6 +5,7 @@ What reads captures reads sockets: the bytes are fed in runs, each read of the s
 
 from __future__ import annotations
 
+import re
 from collections import deque
 
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -19,6 +20,8 @@ __all__ = ["HttpReceiver"]
 
 LOOKED_AT = 64
 """First bytes of a message that tell whether it is one."""
+
+_UNKNOWN_METHOD = re.compile(rb"[A-Z-]{1,32}( |\Z)")
 
 
 class HttpReceiver:
@@ -95,7 +98,9 @@ class HttpReceiver:
     def junk(self) -> bytes:
         """The first bytes of what should be a request and is none; b"" where all is well so far."""
         first = self._first.lstrip(b"\r\n")
-        return first if first and begins_message(first, request=True) is False else b""
+        if not first or begins_message(first, request=True) is not False or _UNKNOWN_METHOD.match(first):
+            return b""
+        return first
 
     @property
     def waits_for_leave(self) -> bool:

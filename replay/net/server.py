@@ -21,7 +21,7 @@ from dissector.http.model import HttpMessage
 from dissector.http.writer import build_response
 from replay.base.clock import Clock
 from replay.base.log import Log
-from replay.net.line import BUFFER, Line, LineTap
+from replay.net.line import BUFFER, CLOSING, Line, LineTap
 from replay.net.receiver import HttpReceiver
 from replay.net.tls import TlsChannel
 
@@ -43,8 +43,9 @@ class ServerLimits:
     Attributes:
         request: one request with its body.
         connections: at once; further ones are closed at once.
-        idle: between requests.
-        slow: between two reads inside a request, and for a TLS handshake.
+        idle: between requests; then the connection is closed in order.
+        slow: between two reads inside a request, for a TLS handshake, and for a client to take :data:`BLOCK` bytes of
+            an answer; then it is cut.
     """
 
     request: int = 512 << 20
@@ -52,6 +53,15 @@ class ServerLimits:
     idle: float = 300.0
     slow: float = 60.0
 
+
+BLOCK = 256 << 10
+"""Bytes of an answer that are written at once."""
+
+LINGER = 5.0
+"""Seconds in which a client may read the refusal of a request that it is still sending."""
+
+STOPPING = 0.5
+"""Seconds in which clients may read the rest of their answers when the server stops."""
 
 USUAL_LIMITS = ServerLimits()
 """Bounds that no device meets."""
@@ -90,7 +100,7 @@ class Answer:
     Attributes:
         pieces: bytes to write, one after the other; empty: no answer.
         close: ``keep`` the connection, ``close`` it, or ``reset`` it.
-        rate: bytes a second, None for no limit.
+        rate: bytes a second of the last piece (the body, where the head is a piece of its own); None for no limit.
         after: called when the answer was written (True) or could not be (False).
     """
 
@@ -136,6 +146,7 @@ class HttpServer:
         self._reading = reading
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self.addresses: list[Endpoint] = []
         """Where it listens, ports filled in."""
 
@@ -162,7 +173,7 @@ class HttpServer:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._closing, return_exceptions=True)
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
@@ -174,29 +185,57 @@ class HttpServer:
         task.add_done_callback(self._tasks.discard)
         channel = TlsChannel(self._context, True) if self._context is not None else None
         line = Line(reader, writer, side="server", channel=channel)
+        patience = CLOSING
         if self._tap is not None:
             line.watch(self._tap.connection(line.peer, line.local, encrypted=channel is not None))
         try:
             if len(self._tasks) > self._limits.connections:
                 self._log.say("warning", f"{line.peer}: more than {self._limits.connections} connections, closed")
                 return
-            await self._guarded(self._limits.slow, line, line.handshake())
+            words = f"no TLS handshake within {self._limits.slow:g} s, connection cut"
+            await self._guarded(self._limits.slow, line, words, line.handshake())
             await self._serve(line)
         except asyncio.CancelledError:
             # The server stops. The connection is closed below; asyncio asks nothing more of this task.
-            pass
+            patience = STOPPING
         except (OSError, TimeoutError, DsmsharkError) as error:
             if not isinstance(error, ConnectionError) or not line.closed:
                 self._log.say("warning", f"{line.peer}: {_words(error)}", peer=str(line.peer))
         finally:
             with contextlib.suppress(asyncio.CancelledError, Exception):
-                await line.close()
+                await line.close(patience)
 
-    async def _guarded(self, seconds: float, line: Line, work: Awaitable[None]) -> None:
+    async def _guarded(self, seconds: float, line: Line, words: str, work: Awaitable[None]) -> None:
         """Do something; a peer that takes longer is cut off (by the clock, so that tests can wait in no time)."""
-        timer = self._clock.call_later(seconds, line.reset)
+
+        def cut() -> None:
+            if words:
+                self._log.say("warning", f"{line.peer}: {words}", peer=str(line.peer))
+            line.reset()
+
+        timer = self._clock.call_later(seconds, cut)
         try:
             await work
+        finally:
+            timer.cancel()
+
+    async def _read(self, line: Line, receiver: HttpReceiver) -> bytes:
+        """The next bytes; a client that is silent for too long is cut off or, between requests, left in order."""
+
+        def leave() -> None:
+            task = asyncio.get_running_loop().create_task(line.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+        def cut() -> None:
+            words = f"{receiver.pending} bytes of a request and then nothing for {self._limits.slow:g} s"
+            self._log.say("warning", f"{line.peer}: {words}, connection cut", peer=str(line.peer))
+            line.reset()
+
+        pending = receiver.pending
+        timer = self._clock.call_later(self._limits.slow if pending else self._limits.idle, cut if pending else leave)
+        try:
+            return await line.read()
         finally:
             timer.cancel()
 
@@ -204,10 +243,8 @@ class HttpServer:
         receiver = HttpReceiver(line.peer, line.local, limits=self._reading)
         going = True
         while going:
-            waiting = self._limits.slow if receiver.pending else self._limits.idle
-            timer = self._clock.call_later(waiting, line.reset)
             try:
-                data = await line.read()
+                data = await self._read(line, receiver)
             except ConnectionError:
                 data, going = b"", False
                 messages = receiver.end(reset=True, time=self._clock.time_ns())
@@ -217,24 +254,45 @@ class HttpServer:
                 else:
                     going = False
                     messages = receiver.end(time=self._clock.time_ns())
-            finally:
-                timer.cancel()
             for http in messages:
                 if not await self._answer(line, http):
                     return
-            if going and receiver.waits_for_leave:
-                await line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            if receiver.pending > self._limits.request:
-                self._log.say("warning", f"{line.peer}: a request of more than {self._limits.request} bytes, refused")
-                await line.write(build_response(413, "Content Too Large", [("Connection", "close")]))
+            if not going:
                 return
+            if max(receiver.pending, receiver.declared) > self._limits.request:
+                words = f"a request of more than {self._limits.request} bytes, refused"
+                await self._refuse(line, 413, "Content Too Large", words)
+                return
+            if junk := receiver.junk:
+                await self._refuse(line, 400, "Bad Request", _no_http(junk))
+                return
+            if receiver.waits_for_leave:
+                await line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def _refuse(self, line: Line, status: int, reason: str, words: str) -> None:
+        """Answer a request that is not read to its end, and close."""
+        self._log.say("warning", f"{line.peer}: {words}", peer=str(line.peer))
+
+        async def tell() -> None:
+            await line.write(build_response(status, reason, [("Connection", "close")]))
+            await line.linger()
+
+        with contextlib.suppress(ConnectionError):
+            await self._guarded(LINGER, line, "", tell())
 
     async def _answer(self, line: Line, http: HttpMessage) -> bool:
         """Handle one message; whether the connection goes on."""
         if not http.is_request:
             return False
         request = HttpRequest(http, line.local, line.peer, line.encrypted, line.peer_certificate)
-        answer = await self._handler(request)
+        try:
+            answer = await self._handler(request)
+        except Exception as error:
+            # A fault of ours must not take the emulator down, nor be kept quiet.
+            self._log.say(
+                "warning", f"{line.peer}: internal error: {type(error).__name__}: {error}", peer=str(line.peer)
+            )
+            answer = Answer([build_response(500, "Internal Server Error", [("Connection", "close")])], "close")
         written = False
         try:
             if http.complete:
@@ -246,14 +304,15 @@ class HttpServer:
 
     async def _write(self, line: Line, answer: Answer) -> bool:
         try:
-            for piece in answer.pieces:
-                if answer.rate:
-                    step = max(int(answer.rate / 10), 1)
-                    for at in range(0, len(piece), step):
-                        await line.write(piece[at : at + step])
-                        await self._clock.sleep(len(piece[at : at + step]) / answer.rate)
-                else:
-                    await line.write(piece)
+            for place, piece in enumerate(answer.pieces, start=1):
+                rate = answer.rate if place == len(answer.pieces) else None
+                step = BLOCK if rate is None else max(int(rate / 10), 1)
+                for at in range(0, len(piece), step):
+                    block = piece[at : at + step] if len(piece) > step else piece
+                    words = f"the client takes no bytes of its answer for {self._limits.slow:g} s, connection cut"
+                    await self._guarded(self._limits.slow, line, words, line.write(block))
+                    if rate is not None:
+                        await self._clock.sleep(len(block) / rate)
         except ConnectionError as error:
             self._log.say("warning", f"{line.peer}: the client went away: {_words(error)}", peer=str(line.peer))
             return False
@@ -268,6 +327,12 @@ def lasting(http: HttpMessage) -> bool:
     if "close" in options:
         return False
     return http.version != "1.0" or "keep-alive" in options
+
+
+def _no_http(first: bytes) -> str:
+    if first[0] == 0x16:
+        return "the client speaks TLS to the http port: its address must begin with http://"
+    return f"no HTTP request: it begins with {first[:20].hex(' ')}"
 
 
 def _words(error: BaseException) -> str:

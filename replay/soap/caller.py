@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time as _time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from dissector.soap.model import EndpointReference, QName
 from replay.base.clock import Clock
 from replay.base.ids import Ids
 from replay.base.log import Log
-from replay.behaviour.effects import Effects, apply_to_wire, malform
+from replay.behaviour.effects import Effects, WirePlan, apply_to_wire, malform
 from replay.net.client import HttpClient, target_of
 from replay.soap.compose import USUAL, Picture, Style, http_request, pack
 
@@ -60,7 +59,7 @@ class Reply:
     Attributes:
         http: as it came.
         message: decoded, None where it holds no SOAP (HTTP 202).
-        seconds: from the first byte sent to the last received.
+        seconds: from the first byte sent to the last received, by the clock.
     """
 
     http: HttpMessage
@@ -157,10 +156,9 @@ class Caller:
         dress = http_request(target.path, target.authority, packed, headers=extra, chunk=chunk)
         if effects.delay:
             await self._clock.sleep(effects.delay)
-        pieces, reset = dress.pieces, False
+        plan = WirePlan(dress.pieces)
         if effects.wire:
             plan = apply_to_wire(dress.head, dress.body, effects.wire)
-            pieces, reset = list(plan.pieces), plan.close == "reset"
         size = sum(len(picture.data) for picture in pictures)
         said = f"{name} to {target}" + (f", {size} bytes of image" if size else "")
         self._log.say(
@@ -170,13 +168,13 @@ class Caller:
             message=name,
             target=str(target),
         )
-        start = _time.perf_counter()
+        start = self._clock.monotonic()
         try:
-            http = await self._client.exchange(target, pieces, reset=reset)
+            http = await self._client.exchange(target, plan.pieces, end=plan.close, rate=plan.rate)
         except TargetUnreachable as error:
             self._log.say("failed", f"{name}: {error}", message=name, target=str(target))
             raise
-        seconds = _time.perf_counter() - start
+        seconds = self._clock.monotonic() - start
         message = read_message(http)
         text = f"HTTP {http.status}" if message is None else f"{message.name} {http.status} {summary(message)}".rstrip()
         self._log.say(

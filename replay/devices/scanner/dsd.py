@@ -17,9 +17,15 @@ from replay.behaviour.effects import Effects
 from replay.devices.host import Call, Operation, Reply
 from replay.devices.scanner.engine import Condition, Listener, ScannerEngine
 from replay.devices.scanner.jobs import ScanJob
-from replay.devices.scanner.service import changes, cleared, requested_sections, scanner_sections, validation
+from replay.devices.scanner.sections import (
+    changes,
+    cleared,
+    job_of,
+    requested_sections,
+    scanner_sections,
+    validation,
+)
 from replay.devices.source import EventSource, Notice
-from replay.soap.faults import service_fault
 
 __all__ = ["DeviceService"]
 
@@ -65,10 +71,7 @@ class DeviceService(Listener):
 
     async def get_job_elements(self, call: Call) -> Reply:
         """GetJobElements."""
-        number = call.body.get("JobId")
-        job = self._engine.jobs.find(number, DSD) if isinstance(number, int) else None
-        if job is None:
-            raise service_fault(DSD, "ClientErrorJobIdNotFound", f"There is no job {number}")
+        job = job_of(call, self._engine, DSD)
         sections = job.sections(requested_sections(call, DSD))
         return Reply(build("dsd:GetJobElementsResponse", {"job_elements": {"element_data": sections}}))
 

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from dissector.catalog import build
 from replay.base.clock import Clock
 from replay.base.ids import Ids
 from replay.base.log import Log
 from replay.devices.scanner.device import Device
+from replay.devices.scanner.feeder import FEEDER, Feeder
 from replay.devices.scanner.jobs import ScanJob, ScanJobTable, date_time
 from replay.devices.scanner.pages import Page
 from replay.devices.scanner.render import MULTI_PAGE
 
-__all__ = ["Condition", "Feeder", "Listener", "ScannerEngine"]
+__all__ = ["Condition", "Listener", "ScannerEngine"]
+
+BUSY, LINGER = 30.0, 10.0
+"""Seconds of the quirks busy-after-job and stays-processing where the device file names none."""
 
 MAX_CONDITIONS = 50
 MAX_HISTORY = 20
@@ -72,44 +77,6 @@ class Condition:
         return data
 
 
-class Feeder:
-    """The paper: sheets in the feeder, and a page on the platen.
-
-    Args:
-        pages: sides in order. A simplex scan takes each as the front of a sheet, a duplex scan takes them by two as
-            front and back: either way one side is one image.
-        refill: fill the feeder anew when a job has emptied it, so that the next client finds the same paper.
-        platen: what lies on the platen, default the first page.
-    """
-
-    def __init__(self, pages: Sequence[Page], *, refill: bool = True, platen: Page | None = None) -> None:
-        self._loaded = list(pages)
-        self._refill = refill
-        self.pages = list(pages)
-        self.platen = platen if platen is not None else (pages[0] if pages else None)
-
-    def load(self, pages: Sequence[Page]) -> None:
-        """Other paper."""
-        self._loaded = list(pages)
-        self.pages = list(pages)
-
-    def take(self, count: int) -> list[Page]:
-        """The next pages, at most so many (0: all)."""
-        number = len(self.pages) if count == 0 else min(count, len(self.pages))
-        taken, self.pages = self.pages[:number], self.pages[number:]
-        return taken
-
-    def job_over(self) -> None:
-        """A feeder job is over."""
-        if self._refill and not self.pages:
-            self.pages = list(self._loaded)
-
-    @property
-    def empty(self) -> bool:
-        """No sheet is in the feeder."""
-        return not self.pages
-
-
 class ScannerEngine:
     """One scanner.
 
@@ -141,6 +108,10 @@ class ScannerEngine:
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
+    def empty(self, source: str) -> bool:
+        """Nothing is there to be scanned: no sheet in the feeder, or nothing on the platen."""
+        return self.feeder.empty if source in FEEDER else self.feeder.platen is None
+
     @property
     def accepting(self) -> bool:
         """A further job can be taken now."""
@@ -162,8 +133,10 @@ class ScannerEngine:
             service: the service that it belongs to.
             peer: who asked for it.
         """
-        if source in ("ADF", "ADFDuplex"):
-            pages = self.feeder.take(images)
+        if source in FEEDER:
+            # Whole sheets are fed: of an odd number of sides, the back of the last sheet is not scanned (rule Q10).
+            pages = self.feeder.take(images + images % 2 if source == "ADFDuplex" else images)
+            pages = pages[: images or None]
         else:
             pages = [self.feeder.platen] if self.feeder.platen is not None else []
         together = format in MULTI_PAGE or (self.device.quirk("feeder-as-one-pdf") and len(pages) > 1)
@@ -193,8 +166,15 @@ class ScannerEngine:
             self._changed(job)
         return job.pages.pop(0)
 
-    def image_sent(self, job: ScanJob, count: int, name: str, sent: bool) -> None:
-        """A file went out, or the client broke off (ImageTransferError, rule Q20)."""
+    def image_sent(self, job: ScanJob, count: int, name: str, sent: bool, *, lasts: bool = False) -> None:
+        """A file went out, or the client broke off (ImageTransferError, rule Q20).
+
+        Args:
+            count: the pages in it.
+            name: DocumentName of the request.
+            sent: it went out whole.
+            lasts: the client keeps its connection, which some devices take for a client that wants more.
+        """
         job.rendering = False
         if job.over:
             return
@@ -206,6 +186,9 @@ class ScannerEngine:
         self._log.say("image", f"job {job.job_id}: file {len(job.documents)} sent, {count} pages", job_id=job.job_id)
         if job.pages:
             self._await(job, self.device.jobs.next_image_timeout)
+            self._changed(job)
+        elif lasts and (linger := self._seconds("stays-processing", LINGER)):
+            job.timer = self._clock.call_later(linger, lambda: self.end(job, "Completed", "None"))
             self._changed(job)
         else:
             # The last image is out; a further RetrieveImage gets ClientErrorNoImagesAvailable.
@@ -219,14 +202,12 @@ class ScannerEngine:
 
     def end(self, job: ScanJob, state: str, reason: str) -> None:
         """A job is over."""
-        source = job.source
+        left = [page for file in job.pages for page in file]
         job.end(state, [reason], self._clock.time_ns())
         self.jobs.retire(job)
-        if source in ("ADF", "ADFDuplex"):
-            self.feeder.job_over()
-        busy = self.device.quirk("busy-after-job")
-        if busy:
-            self._busy_until = self._clock.monotonic() + float(busy if busy is not True else 30)
+        if job.source in FEEDER:
+            self.feeder.job_over(left)
+        self._busy_until = self._clock.monotonic() + self._seconds("busy-after-job", BUSY)
         self._log.say(
             "job", f"job {job.job_id} {state}: {reason}; {job.scans_completed} scans", job_id=job.job_id, state=state,
             reasons=[reason], scans=job.scans_completed,
@@ -234,6 +215,11 @@ class ScannerEngine:
         self._changed(job)
         self._tell(lambda one: one.job_ended(job))
         self._update()
+
+    def _seconds(self, quirk: str, default: float) -> float:
+        """The value of a quirk that has seconds; 0 where the device does not have it."""
+        value = self.device.quirk(quirk)
+        return default if value is True else float(value)
 
     def _await(self, job: ScanJob, seconds: float) -> None:
         job.timer = self._clock.call_later(seconds, lambda: self._timed_out(job))
@@ -282,9 +268,32 @@ class ScannerEngine:
         self._update()
         return found
 
-    def changed_elements(self, names: Sequence[str]) -> None:
-        """Sections of the description changed."""
-        self._tell(lambda one: one.elements_changed(names))
+    def pause(self, paused: bool = True) -> None:
+        """Somebody pauses the scanner at its panel, or lets it go on."""
+        self.paused = paused
+        self._log.say("note", "paused" if paused else "goes on")
+        self._update()
+
+    def redescribe(
+        self, *, description: Mapping[str, Any] | None = None, configuration: Mapping[str, Any] | None = None,
+        default_ticket: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Other sections from now on, each whole, in the plain forms of :class:`Device`: an accessory was added, or
+        somebody renamed the scanner. Jobs under way keep what they have."""
+        given = {
+            "description": ("ScannerDescription", description),
+            "configuration": ("ScannerConfiguration", configuration),
+            "default_ticket": ("DefaultScanTicket", default_ticket),
+        }
+        changed = {key: (name, data) for key, (name, data) in given.items() if data is not None}
+        for name, data in changed.values():
+            build(f"wscn:{name}", data)
+        sections: dict[str, Any] = {key: data for key, (_, data) in changed.items()}
+        self.device = replace(self.device, **sections)
+        names = [name for name, _ in changed.values()]
+        if names:
+            self._log.say("note", f"changed: {', '.join(names)}", sections=names)
+            self._tell(lambda one: one.elements_changed(names))
 
     def status(self) -> dict[str, Any]:
         """The plain form of ScannerStatus."""

@@ -84,12 +84,17 @@ class ScanJob:
     @property
     def name(self) -> str:
         """JobName."""
-        return str(_plain(self.ticket.get("job_description", {}).get("job_name", "")))
+        return _short(self.ticket.get("job_description", {}).get("job_name"))
 
     @property
     def user(self) -> str:
         """JobOriginatingUserName."""
-        return str(_plain(self.ticket.get("job_description", {}).get("job_originating_user_name", "")))
+        return _short(self.ticket.get("job_description", {}).get("job_originating_user_name"))
+
+    @property
+    def next_is_back(self) -> bool:
+        """The next side is a back: every second one of a duplex job."""
+        return self.source == "ADFDuplex" and self.scans_completed % 2 == 1
 
     def go(self, state: str, reasons: Sequence[str] = ()) -> None:
         """The next state.
@@ -216,5 +221,6 @@ class ScanJobTable:
         return [job for job in self._ended.values() if service in ("", job.service)]
 
 
-def _plain(value: Any) -> Any:
-    return value.get("#text", "") if isinstance(value, Mapping) else value if value is not None else ""
+def _short(value: Any) -> str:
+    """A text of a ticket, at most 255 characters (rule V19)."""
+    return str(value)[:255] if value is not None else ""

@@ -26,10 +26,11 @@ QUIRKS: Mapping[str, Quirk] = {
     "feeder-as-one-pdf": Quirk("a stack in the feeder comes as one PDF", "Kyocera ECOSYS M2040dn"),
     "busy-after-job": Quirk("refuses jobs for a while after one", "Kyocera ECOSYS M2040dn", "seconds"),
     "stays-processing": Quirk(
-        "stays Processing for a while after a job unless the client closes its connection", "Kyocera ECOSYS M2040dn",
-        "seconds",
+        "a job stays Processing for a while after its last image, unless the client asks to close the connection",
+        "Kyocera ECOSYS M2040dn", "seconds",
     ),
     "closes-connections": Quirk("closes the connection after each answer", "many"),
+    "images-with-length": Quirk("images come with Content-Length, not chunked", "several"),
     "bare-boundary": Quirk("no line end before MIME boundaries", "Xerox WorkCentre 3025"),
     "fault-status-200": Quirk("faults come with HTTP status 200", "Lexmark MB2236adw, Xerox 3225"),
     "duplex-flag-false": Quirk("ADFSupportsDuplex is false, yet ADFBack is described", "Brother MFC-9340CDW"),
@@ -47,6 +48,9 @@ QUIRKS: Mapping[str, Quirk] = {
     "panel-first": Quirk("ServerErrorNotAcceptingJobs until scanning is chosen at the panel", "Kyocera"),
     "no-image-type": Quirk("the image part has no useful media type", "several"),
     "xaddrs-by-resolve": Quirk("XAddrs only in ResolveMatches", "devices with the hosting API of Windows"),
+    "size-of-image": Quirk(
+        "images have the size that ImageInformation tells: the whole source, whatever is asked for", "HP M130fw"
+    ),
     "other-resolution": Quirk("images have half the resolution that was asked for, from 600 dpi on", "Canon MF745C"),
 }  # fmt: skip
 """Name → quirk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dissector.catalog import qname
@@ -15,7 +16,8 @@ from replay.devices.metadata import DeviceInfo, HostedService
 from replay.devices.scanner.device import Device
 from replay.devices.scanner.device_file import load_device
 from replay.devices.scanner.dsd import DeviceService
-from replay.devices.scanner.engine import Feeder, ScannerEngine
+from replay.devices.scanner.engine import ScannerEngine
+from replay.devices.scanner.feeder import Feeder
 from replay.devices.scanner.pages import Page, load_pages, test_pages
 from replay.devices.scanner.service import ScanService
 from replay.soap.compose import Style
@@ -59,10 +61,10 @@ class Scanner(Emulator):
         press: str | None = None,
         around: Around | None = None,
     ) -> None:
-        self.device = device if isinstance(device, Device) else load_device(device)
-        super().__init__(around or Around(), path=DEVICE_PATH, style=style_of(self.device))
+        made = device if isinstance(device, Device) else load_device(device)
+        super().__init__(around or Around(), path=DEVICE_PATH, style=style_of(made))
         self.engine = ScannerEngine(
-            self.device, Feeder(_pages(pages), refill=refill), clock=self.clock, ids=self.ids, log=self.log
+            made, Feeder(_pages(pages), refill=refill), clock=self.clock, ids=self.ids, log=self.log
         )
         self.scan = ScanService(self.engine, clock=self.clock, ids=self.ids, log=self.log)
         self.dsd = DeviceService(self.engine)
@@ -93,6 +95,11 @@ class Scanner(Emulator):
                 (DSD_PATH, HostedService("urn:dsmshark:dsd", (qname(DSD_TYPE),), ())),
             ],
         )  # fmt: skip
+
+    @property
+    def device(self) -> Device:
+        """What it is at present; :meth:`ScannerEngine.redescribe` changes it."""
+        return self.engine.device
 
     @property
     def scan_url(self) -> str:
@@ -141,7 +148,10 @@ class Scanner(Emulator):
 
 def style_of(device: Device) -> Style:
     """How a device with these quirks dresses its answers."""
-    return Style(
+    usual = Style()
+    return replace(
+        usual,
+        chunk=None if device.quirk("images-with-length") else usual.chunk,
         close=bool(device.quirk("closes-connections")),
         fault_status=200 if device.quirk("fault-status-200") else None,
         start="<SOAP-ENV:Envelope>" if device.quirk("start-is-element") else None,

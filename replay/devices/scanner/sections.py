@@ -7,16 +7,17 @@ scannerelementschangeevent.md, scannerstatusconditionclearedevent.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from dissector.catalog import Field, build, field_json
+from dissector.catalog import Field, build, decode, field_json
 from dissector.soap.model import QName
 from dissector.soap.namespaces import DSD, WSCN
 from replay.devices.host import Call
 from replay.devices.scanner.engine import Condition, ScannerEngine
 from replay.devices.scanner.jobs import ScanJob
 from replay.devices.scanner.ticket import judge_ticket
-from replay.soap.faults import SoapFault, service_fault
+from replay.soap.faults import service_fault
 
 __all__ = ["changes", "cleared", "job_of", "plain_ticket", "requested_sections", "scanner_sections", "validation"]
 
@@ -62,14 +63,14 @@ def job_of(call: Call, engine: ScannerEngine, service: str) -> ScanJob:
     """The job of the service that a request is about.
 
     Raises:
-        SoapFault: ClientErrorJobIdNotFound, with the value that is unknown.
+        SoapFault: ClientErrorJobIdNotFound, with the value that is unknown; InvalidArgs where it is no number.
     """
     number = call.body.get("JobId")
-    job = engine.jobs.find(number, service) if isinstance(number, int) else None
+    if not isinstance(number, int):
+        raise service_fault(service, "InvalidArgs", f"{str(number)[:80]!r} is no number", "JobId")
+    job = engine.jobs.find(number, service)
     if job is None:
-        text = call.body.find("JobId")
-        detail = build("wscn:JobId", text.text.strip() if text is not None else "")
-        raise service_fault(service, "ClientErrorJobIdNotFound", "", detail)
+        raise service_fault(service, "ClientErrorJobIdNotFound", "", build("wscn:JobId", number))
     return job
 
 
@@ -89,22 +90,36 @@ def plain_ticket(field: Field) -> dict[str, Any]:
 
 
 def validation(call: Call, engine: ScannerEngine, service: str) -> dict[str, Any]:
-    """The plain form of ValidationInfo.
+    """The plain form of ValidationInfo; a ticket that insists on what cannot be done is not valid, and the nearest one
+    is told.
 
     Raises:
-        SoapFault: the ticket cannot be judged, or what must be honoured conflicts.
+        SoapFault: ClientErrorConflictingRequiredParameters.
     """
     ticket = call.body.find("ScanTicket")
     assert ticket is not None  # the content model was checked
     judged = judge_ticket(ticket, engine.device)
-    if judged.fault is not None and judged.fault.subcode in ("InvalidArgs", "ClientErrorConflictingRequiredParameters"):
-        raise service_fault(service, judged.fault.subcode, judged.fault.reason, judged.fault.path)
+    fault = judged.fault
+    if fault is not None and fault.subcode == "ClientErrorConflictingRequiredParameters":
+        raise service_fault(service, fault.subcode, fault.reason, fault.path)
+    told = plain_ticket(ticket)
+    if fault is not None:
+        relaxed = judge_ticket(decode(build("wscn:ScanTicket", told)), engine.device)
+        judged = replace(relaxed, valid=False)
     data: dict[str, Any] = {"valid_ticket": judged.valid, "image_information": judged.image_information}
-    if judged.corrected is not None and not judged.valid:
-        data["valid_scan_ticket"] = {**plain_ticket(ticket), **judged.corrected}
-        job = ticket.find("JobDescription")
-        if job is not None:
-            data["valid_scan_ticket"]["job_description"] = plain_ticket(job)
+    if not judged.valid:
+        parameters = (judged.corrected or {}).get("document_parameters", judged.final)
+        data["valid_scan_ticket"] = {
+            "job_description": told.get("job_description", {}),
+            "document_parameters": _without_marks(parameters),
+        }
+    return data
+
+
+def _without_marks(data: Any) -> Any:
+    """Override and UsedDefault stand only in DocumentFinalParameters (rule S14)."""
+    if isinstance(data, Mapping):
+        return {key: _without_marks(value) for key, value in data.items() if "@" not in key}
     return data
 
 

@@ -5,43 +5,41 @@ Sources: the WS-Scan pages of windows-driver-docs, one page an operation; faults
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lxml.etree import _Element as Element
 
-from dissector.catalog import Field, build
-from dissector.soap.model import QName
-from dissector.soap.namespaces import DSD, WSCN
+from dissector.catalog import build
 from replay.base.clock import Clock
 from replay.base.ids import Ids
 from replay.base.log import Log
-from replay.behaviour.effects import Effects, cut_image, other_image
-from replay.devices.eventing import Subscription
+from replay.behaviour.effects import Effects
 from replay.devices.host import Call, Operation, Reply
+from replay.devices.scanner.button import Button
 from replay.devices.scanner.engine import Condition, Listener, ScannerEngine
+from replay.devices.scanner.feeder import FEEDER
+from replay.devices.scanner.imaging import image_information, scan_picture
 from replay.devices.scanner.jobs import ScanJob
-from replay.devices.scanner.pages import Page, Region
-from replay.devices.scanner.render import media_type, render
-from replay.devices.scanner.ticket import judge_ticket, settings_for
+from replay.devices.scanner.pages import Page
+from replay.devices.scanner.sections import (
+    changes,
+    cleared,
+    job_of,
+    plain_ticket,
+    requested_sections,
+    scanner_sections,
+    validation,
+)
+from replay.devices.scanner.ticket import judge_ticket
 from replay.devices.source import EventSource, Notice
+from replay.net.server import lasting
 from replay.soap.compose import Picture
 from replay.soap.faults import SoapFault, service_fault
 
-__all__ = [
-    "ScanService",
-    "changes",
-    "cleared",
-    "requested_sections",
-    "scanner_sections",
-    "validation",
-]
+__all__ = ["ScanService"]
 
 SCAN = "WS-Scan"
-IDENTIFIER_LIFE = 60.0
-"""Seconds for which a ScanIdentifier may be used: as long as the first RetrieveImage may take."""
 
 
 class ScanService(Listener):
@@ -54,14 +52,22 @@ class ScanService(Listener):
 
     def __init__(self, engine: ScannerEngine, *, clock: Clock, ids: Ids, log: Log) -> None:
         self._engine = engine
-        self._clock = clock
         self._ids = ids
-        self._log = log
-        self._identifiers: dict[str, tuple[str, float]] = {}
         self._stale_token = ""
-        self.source: EventSource | None = None
-        self.pressed = not engine.device.quirk("panel-first")
+        quirk = engine.device.quirk
+        misspelt = {"invalid_token": "ClientErrorInvalidDetinationToken"} if quirk("misspelt-destination-fault") else {}
+        self.button = Button(clock=clock, ids=ids, log=log, **misspelt)
+        self.pressed = not quirk("panel-first")
         engine.listen(self)
+
+    @property
+    def source(self) -> EventSource | None:
+        """The subscriptions; None until there are some."""
+        return self.button.source
+
+    @source.setter
+    def source(self, source: EventSource) -> None:
+        self.button.source = source
 
     def operations(self) -> dict[str, Operation]:
         """What is offered."""
@@ -90,7 +96,7 @@ class ScanService(Listener):
 
     async def get_job_elements(self, call: Call) -> Reply:
         """GetJobElements."""
-        job = self._job(call)
+        job = job_of(call, self._engine, SCAN)
         names = requested_sections(call, SCAN)
         return Reply(build("wscn:GetJobElementsResponse", {"job_elements": {"element_data": job.sections(names)}}))
 
@@ -109,7 +115,7 @@ class ScanService(Listener):
     async def create(self, call: Call) -> Reply:
         """CreateScanJob, for a client that pulls, or one that was told by a ScanAvailableEvent."""
         device, body = self._engine.device, call.body
-        self._destination(body)
+        identifier = self.button.check(body)
         if device.quirk("needs-job-information") and not body.find("ScanTicket/JobDescription/JobInformation"):
             raise service_fault(
                 SCAN, "InvalidArgs", "JobInformation is missing", "ScanTicket/JobDescription/JobInformation"
@@ -128,14 +134,15 @@ class ScanService(Listener):
             )
         if not self.pressed:
             raise service_fault(SCAN, "ServerErrorNotAcceptingJobs", "Choose scanning at the panel first")
-        if source in ("ADF", "ADFDuplex") and self._engine.feeder.empty:
-            raise self._empty_feeder()
+        if self._engine.empty(source):
+            raise self._nothing_there(source)
         if not self._engine.accepting:
             raise service_fault(SCAN, "ServerErrorNotAcceptingJobs", "The scanner is busy")
         job = self._engine.create(
-            ticket.to_json(), final, source, images, str(_value(final, "format", "jfif")), peer=str(call.request.peer)
-        )
-        self._identifiers.pop(str(body.get("ScanIdentifier") or ""), None)
+            plain_ticket(ticket), final, source, images, str(_value(final, "format", "jfif")),
+            peer=str(call.request.peer),
+        )  # fmt: skip
+        self.button.use(identifier)
         token = job.token
         if call.effects.token:
             stale = self._stale_token or self._ids.guid()
@@ -144,14 +151,14 @@ class ScanService(Listener):
         data = {
             "job_id": job.job_id,
             "job_token": token,
-            "image_information": judged.image_information,
+            "image_information": image_information(device, source, final),
             "document_final_parameters": final,
         }
         return Reply(build("wscn:CreateScanJobResponse", data))
 
     async def retrieve(self, call: Call) -> Reply:
         """RetrieveImage: the next file of a job, as an MTOM part."""
-        job = self._job(call)
+        job = job_of(call, self._engine, SCAN)
         if str(call.body.get("JobToken") or "").strip() != job.token:
             raise service_fault(SCAN, "ClientErrorInvalidJobToken")
         if job.state in ("Canceled", "Terminating"):
@@ -174,12 +181,16 @@ class ScanService(Listener):
         if job.over:
             raise service_fault(SCAN, "ClientErrorJobCancelled")
         body = build("wscn:RetrieveImageResponse", {"scan_data": {"include": {"@href": f"cid:{picture.content_id}"}}})
-        count = len(pages)
-        return Reply(body, pictures=[picture], after=lambda sent: self._engine.image_sent(job, count, name, sent=sent))
+        count, lasts = len(pages), lasting(call.request.http)
+
+        def after(sent: bool) -> None:
+            self._engine.image_sent(job, count, name, sent=sent, lasts=lasts)
+
+        return Reply(body, pictures=[picture], after=after)
 
     async def cancel(self, call: Call) -> Reply:
         """CancelJob: of a job that is not over (rule Q11)."""
-        job = self._job(call)
+        job = job_of(call, self._engine, SCAN)
         if job.over:
             raise service_fault(SCAN, "ClientErrorJobIdNotFound", "The job is over", build("wscn:JobId", job.job_id))
 
@@ -189,56 +200,10 @@ class ScanService(Listener):
 
         return Reply(build("wscn:CancelJobResponse", {}), after=after)
 
-    # -- the button ----------------------------------------------------------------------------------------------
-
-    def destinations(self) -> list[tuple[Subscription, str, str]]:
-        """What the panel offers: subscription, ClientContext, ClientDisplayName."""
-        if self.source is None:
-            return []
-        self.source.table.expired(self._clock.monotonic())
-        return [
-            (one, context, name) for one in self.source.table.all() for context, (name, _) in one.destinations.items()
-        ]
-
     def press(self, wanted: str = "") -> str | None:
-        """The user chooses a destination and presses scan: ScanAvailableEvent to its subscriber alone.
-
-        Args:
-            wanted: ClientContext or ClientDisplayName; "" for the first there is.
-
-        Returns:
-            The ScanIdentifier, None where nobody registered such a destination.
-        """
+        """Press the scan button; see :meth:`Button.press`."""
         self.pressed = True
-        found = next((one for one in self.destinations() if wanted in ("", one[1], one[2])), None)
-        if found is None or self.source is None:
-            self._log.say("note", f"scan pressed, but nobody registered {wanted or 'a destination'}")
-            return None
-        subscription, context, name = found
-        identifier = self._ids.guid()
-        token = subscription.destinations[context][1]
-        self._identifiers[identifier] = (token, self._clock.monotonic() + IDENTIFIER_LIFE)
-        made = build("wscn:ScanAvailableEvent", {"client_context": context, "scan_identifier": identifier})
-        notice = Notice(SCAN, "ScanAvailableEvent", lambda effects: made, facts={"client_context": context})
-        self._log.say("note", f"scan pressed for “{name}”", client_context=context, scan_identifier=identifier)
-        self.source.notify(notice, only=lambda one: one is subscription)
-        return identifier
-
-    def _destination(self, body: Field) -> None:
-        """ScanIdentifier and DestinationToken: both or none, and known (rules Q02 to Q04)."""
-        token, identifier = body.find("DestinationToken"), body.find("ScanIdentifier")
-        if token is None and identifier is None:
-            return
-        wrong = "ClientErrorInvalidDestinationToken"
-        if self._engine.device.quirk("misspelt-destination-fault"):
-            wrong = "ClientErrorInvalidDetinationToken"
-        given = token.text.strip() if token is not None else ""
-        known = self.source.table.destination(given) if self.source is not None else None
-        if known is None:
-            raise service_fault(SCAN, wrong)
-        issued, until = self._identifiers.get(identifier.text.strip() if identifier is not None else "", ("", 0.0))
-        if issued != given or until < self._clock.monotonic():
-            raise service_fault(SCAN, "ClientErrorInvalidScanIdentifier")
+        return self.button.press(wanted)
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -285,16 +250,9 @@ class ScanService(Listener):
 
     # -- pieces --------------------------------------------------------------------------------------------------
 
-    def _job(self, call: Call) -> ScanJob:
-        number = call.body.get("JobId")
-        job = self._engine.jobs.find(number, SCAN) if isinstance(number, int) else None
-        if job is None:
-            text = call.body.find("JobId")
-            detail = build("wscn:JobId", text.text.strip() if text is not None else "")
-            raise service_fault(SCAN, "ClientErrorJobIdNotFound", "", detail)
-        return job
-
-    def _empty_feeder(self) -> SoapFault:
+    def _nothing_there(self, source: str) -> SoapFault:
+        if source not in FEEDER:
+            return service_fault(SCAN, "ClientErrorNoImagesAvailable", "Nothing lies on the platen")
         quirk = self._engine.device.quirk
         if quirk("empty-feeder-as-job-id-not-found"):
             return service_fault(SCAN, "ClientErrorJobIdNotFound")
@@ -303,99 +261,11 @@ class ScanService(Listener):
         return service_fault(SCAN, "ClientErrorNoImagesAvailable", "The feeder is empty")
 
     async def _picture(self, job: ScanJob, pages: list[Page], effects: Effects) -> Picture:
-        made = settings_for(job.final, "back" if _is_back(job) else "front")
-        if self._engine.device.quirk("ignores-scan-region"):
-            made = replace(made, region=Region(0, 0, pages[0].width, pages[0].height))
-        if self._engine.device.quirk("feeder-as-one-pdf") and len(pages) > 1:
-            made = replace(made, format="pdf-a")
         try:
-            data = await asyncio.to_thread(render, pages, made)
+            data, kind = await scan_picture(self._engine.device, job, pages, effects.image)
         except (OSError, ValueError) as error:
             raise service_fault(SCAN, "ServerErrorInternalError", f"The page cannot be scanned: {error}") from error
-        kind = media_type(made.format)
-        ordered = effects.image
-        if ordered is not None:
-            if ordered.cut is not None:
-                data = cut_image(data, ordered.cut)
-            if ordered.as_format:
-                data = other_image(data, ordered.as_format)
-        if self._engine.device.quirk("no-image-type"):
-            kind = "application/octet-stream"
         return Picture(f"{self._ids.guid()}@wsd", data, kind)
-
-
-def requested_sections(call: Call, service: str) -> list[tuple[str, str]]:
-    """The QNames in RequestedElements as (namespace, local name).
-
-    Raises:
-        SoapFault: InvalidArgs for what is no name.
-    """
-    names = []
-    for one in call.body.find_all("RequestedElements/Name"):
-        if not isinstance(one.value, QName):
-            raise service_fault(
-                service, "InvalidArgs", f"{one.text.strip()[:80]!r} is no name", "RequestedElements/Name"
-            )
-        names.append((one.value.namespace, one.value.local))
-    return names
-
-
-def scanner_sections(engine: ScannerEngine, names: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """ElementData for the sections that are asked for; Valid false where there is none."""
-    device = engine.device
-    known: dict[str, tuple[str, Callable[[], Any]]] = {
-        "ScannerDescription": ("scanner_description", lambda: device.description),
-        "ScannerConfiguration": ("scanner_configuration", lambda: device.configuration),
-        "ScannerStatus": ("scanner_status", engine.status),
-        "DefaultScanTicket": ("default_scan_ticket", lambda: device.default_ticket),
-    }
-    made = []
-    for space, local in names:
-        one: dict[str, Any] = {"@name": f"{{{space or WSCN}}}{local}", "@valid": False}
-        if space in ("", WSCN, DSD) and local in known:
-            key, make = known[local]
-            one["@valid"] = True
-            one[key] = make()
-        made.append(one)
-    return made
-
-
-def validation(call: Call, engine: ScannerEngine, service: str) -> dict[str, Any]:
-    """The plain form of ValidationInfo.
-
-    Raises:
-        SoapFault: the ticket cannot be judged, or what must be honoured conflicts.
-    """
-    ticket = call.body.find("ScanTicket")
-    assert ticket is not None  # the content model was checked
-    judged = judge_ticket(ticket, engine.device)
-    if judged.fault is not None and judged.fault.subcode in ("InvalidArgs", "ClientErrorConflictingRequiredParameters"):
-        raise service_fault(service, judged.fault.subcode, judged.fault.reason, judged.fault.path)
-    data: dict[str, Any] = {"valid_ticket": judged.valid, "image_information": judged.image_information}
-    if judged.corrected is not None and not judged.valid:
-        data["valid_scan_ticket"] = judged.corrected
-    return data
-
-
-def cleared(condition: Condition) -> dict[str, Any]:
-    """The plain form of DeviceConditionCleared."""
-    return {"condition_id": condition.number, "condition_clear_time": condition.plain()["clear_time"]}
-
-
-def changes(engine: ScannerEngine, names: Sequence[str]) -> dict[str, Any]:
-    """The plain form of ElementChanges: each section whole (scannerelementschangeevent.md)."""
-    device = engine.device
-    sections = {
-        "ScannerDescription": ("scanner_description", device.description),
-        "ScannerConfiguration": ("scanner_configuration", device.configuration),
-        "DefaultScanTicket": ("default_scan_ticket", device.default_ticket),
-    }
-    return {sections[name][0]: sections[name][1] for name in names if name in sections}
-
-
-def _is_back(job: ScanJob) -> bool:
-    """Whether the side under way is a back: every second one of a duplex job."""
-    return job.source == "ADFDuplex" and job.scans_completed % 2 == 1
 
 
 def _value(final: Mapping[str, Any], key: str, default: Any) -> Any:

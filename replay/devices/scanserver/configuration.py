@@ -15,16 +15,18 @@ from dissector.soap.model import QName
 from dissector.soap.namespaces import DSC, FTR
 from replay.behaviour.effects import Effects
 from replay.devices.host import Call, Ignored, Operation, Reply
-from replay.devices.scanserver.engine import JobEngine, Listener
-from replay.devices.scanserver.jobs import PostScanJob
-from replay.devices.scanserver.processing import (
+from replay.devices.scanserver.answers import (
+    canceled,
     end_body,
+    event_facts,
     find_job,
     job_elements,
     not_found,
     requested_names,
     status_body,
 )
+from replay.devices.scanserver.engine import JobEngine, Listener
+from replay.devices.scanserver.jobs import PostScanJob
 from replay.devices.scanserver.profiles import Profile
 from replay.devices.source import EventSource, Notice
 from replay.soap.faults import service_fault
@@ -92,15 +94,15 @@ class Configuration(Listener):
     async def cancel(self, call: Call) -> Reply:
         """CancelPostScanJob (3.2.4.2): of an active job, by an administrator."""
         self._guard(call)
-        job = find_job(call, self._engine, self._profile, DSC_NAME)
+        job = find_job(call, self._engine, DSC_NAME)
         if job.over:
             raise not_found(job.token, DSC_NAME)
-        self._engine.cancel(job)
-        return Reply(build("dsc:CancelPostScanJobResponse", {}))
+        return canceled(job, self._engine, DSC_NAME)
 
     async def get_elements(self, call: Call) -> Reply:
         """GetPostScanJobElements (3.2.4.3)."""
-        return job_elements(call, self._engine, self._profile, DSC_NAME)
+        job = find_job(call, self._engine, DSC_NAME)
+        return job_elements(call, job, self._profile, DSC_NAME)
 
     async def get_active(self, call: Call) -> Reply:
         """GetActiveJobs (3.2.4.4)."""
@@ -116,13 +118,11 @@ class Configuration(Listener):
 
     def changed(self, job: PostScanJob) -> None:
         """PostScanJobStatusEvent (3.2.4.8)."""
-        self._notify(
-            "PostScanJobStatusEvent", status_body(job, "dsc"), {"job_token": job.token, "job_state": job.state}
-        )
+        self._notify("PostScanJobStatusEvent", status_body(job, "dsc"), event_facts(job))
 
     def ended(self, job: PostScanJob) -> None:
         """PostScanJobEndStateEvent (3.2.4.9)."""
-        self._notify("PostScanJobEndStateEvent", end_body(job, "dsc"), {"job_token": job.token, "job_state": job.state})
+        self._notify("PostScanJobEndStateEvent", end_body(job, "dsc"), event_facts(job))
 
     def repository(self, state: str) -> None:
         """RepositoryStatusSummaryEvent (3.2.4.7)."""

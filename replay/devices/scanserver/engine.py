@@ -3,6 +3,13 @@
 The services (WS-DSP for the device, WS-DSC for the control point) ask the engine; the engine tells its listeners of
 every change, and they make events of it. All waiting goes by the clock.
 
+A job ends once, and is told of in this order: the answer to the request that led there, PostScanJobStatusEvent with the
+end state, PostScanJobEndStateEvent, and RepositoryStatusSummaryEvent where it was the last one. The end of a request
+whose answer must go out first is a call of its own (:meth:`JobEngine.process`, :meth:`JobEngine.cancel`).
+
+A job that lacks an image which the server could not keep is aborted at its end with SendImageFailed, unless the image
+came again: a job that says Completed has all images that the device was not refused for a fault of its own.
+
 Sources: DSM pages of windows-driver-docs (scan-job-execution, dsm-scan-job-sequence-diagram); MS-BDSRR 2.2.5.11 (ten
 minutes), 2.2.5.12; fact tables dsp.yaml job_message_machine and dsc.yaml state_machines.
 """
@@ -69,7 +76,6 @@ class _Run:
     instructions: Instructions
     timer: Timer | None = None
     task: asyncio.Task[None] | None = None
-    canceled: bool = False
     outcome: tuple[str, tuple[str, ...]] | None = None
 
 
@@ -77,6 +83,7 @@ class _Run:
 class _State:
     runs: dict[str, _Run] = field(default_factory=dict)
     disk: int = 0
+    stopped: bool = False
 
 
 class JobEngine:
@@ -132,7 +139,11 @@ class JobEngine:
         self, token: str, process: str, process_name: str, user: str, user_identifier: str, owner: str,
         instructions: Instructions,
     ) -> PostScanJob:  # fmt: skip
-        """A new job, in the state Creating; nobody is told yet (see :meth:`announce`)."""
+        """A new job, in the state Creating; nobody is told of it yet (see :meth:`announce`).
+
+        Raises:
+            OSError: there is no folder to be had for its images.
+        """
         folder = self._folder / token
         folder.mkdir(parents=True, exist_ok=True)
         filters = [FilterState(one.dialect) for one in instructions.filters]
@@ -156,23 +167,25 @@ class JobEngine:
         """Tell that the job is there."""
         self._changed(job)
 
-    def image_begins(self, job: PostScanJob) -> None:
-        """A SendImage request came: the ten minutes stand still while it is handled."""
-        job.sending += 1
+    def image_begins(self, job: PostScanJob, document_id: int, size: int) -> None:
+        """An image came and will be written: it takes its room, and the ten minutes stand still meanwhile."""
+        job.arriving[document_id] = size
+        self._state.disk += size
         run = self._state.runs.get(job.token)
         if run is not None and run.timer is not None:
             run.timer.cancel()
             run.timer = None
 
-    def image_ends(self, job: PostScanJob, document: Document | None) -> None:
-        """The image is there, or (None) it broke off."""
-        job.sending -= 1
+    def image_ends(self, job: PostScanJob, document_id: int, document: Document | None) -> None:
+        """The image is written, or (None) it could not be."""
+        size = job.arriving.pop(document_id)
         run = self._state.runs.get(job.token)
         if document is None:
-            job.failed_images += 1
+            self._state.disk -= size
+            self.image_lost(job, document_id)
         else:
+            job.missing.discard(document_id)
             job.documents.append(document)
-            self._state.disk += document.size
             self._log.say(
                 "image", f"job {job.token}: image {document.document_id}, {document.format}, {document.size} bytes",
                 job_token=job.token, document_id=document.document_id, format=document.format, size=document.size,
@@ -180,10 +193,14 @@ class JobEngine:
             )  # fmt: skip
         if run is None or job.over:
             return
-        if job.state == "Creating":
+        if job.state == "Creating" and not job.arriving:
             self._restart(run)
         if document is not None:
             self._changed(job)
+
+    def image_lost(self, job: PostScanJob, document_id: int) -> None:
+        """The device was told that an image cannot be kept, by no fault of its own."""
+        job.missing.add(document_id)
 
     @property
     def room(self) -> int:
@@ -196,19 +213,33 @@ class JobEngine:
         return self._limits.images
 
     def end(self, job: PostScanJob, outcome: tuple[str, tuple[str, ...]] | None = None) -> None:
-        """EndPostScanJob: no more images; the filters run. ``outcome``: an end state ordered by the behaviour."""
+        """EndPostScanJob: no more images are taken. Nobody is told yet, and nothing runs (see :meth:`process`).
+
+        Args:
+            outcome: state and reasons in which the job is to end, ordered by the behaviour.
+        """
         run = self._state.runs[job.token]
         if run.timer is not None:
             run.timer.cancel()
         run.outcome = outcome
         job.go("Pending")
-        self._changed(job)
-        run.task = asyncio.create_task(self._process(run))
+
+    def process(self, job: PostScanJob) -> None:
+        """Run the filters of a job that was ended, unless it was cancelled meanwhile; tell that it is Pending."""
+        run = self._state.runs.get(job.token)
+        if run is not None and run.task is None and job.state == "Pending" and not self._state.stopped:
+            self._changed(job)
+            run.task = asyncio.create_task(self._process(run))
 
     def cancel(self, job: PostScanJob) -> None:
-        """CancelPostScanJob: best effort; what is written stays."""
-        run = self._state.runs[job.token]
-        run.canceled = True
+        """Carry out a cancel, best effort: what is written stays, and a filter that runs comes to its next image.
+
+        A job that is over, or cancelled already, is left as it is.
+        """
+        run = self._state.runs.get(job.token)
+        if run is None or job.state == "Terminating":
+            return
+        job.canceling = True
         self._log.say("job", f"job {job.token} is being cancelled", job_token=job.token)
         if job.state in ("Processing", "Started"):
             if self._terminating:
@@ -218,14 +249,6 @@ class JobEngine:
         if run.task is not None:
             run.task.cancel()
         self._over(run, "Canceled", ["PostScanJobCanceled"])
-
-    def abort(self, job: PostScanJob, reason: str) -> None:
-        """End a job by the system."""
-        run = self._state.runs.get(job.token)
-        if run is not None and not job.over:
-            if run.task is not None:
-                run.task.cancel()
-            self._over(run, "Aborted", [reason])
 
     # -- what happens by itself ----------------------------------------------------------------------------------
 
@@ -242,14 +265,15 @@ class JobEngine:
     async def _process(self, run: _Run) -> None:
         job = run.job
         try:
-            # Others may run first: the answer to EndPostScanJob goes out before the filters begin.
-            await asyncio.sleep(0)
+            if job.missing:
+                self._over(run, "Aborted", ["SendImageFailed"])
+                return
             job.go("Processing")
             self._changed(job)
             images = tuple(ImageFile(one.path, one.format, one.document_id, one.size) for one in job.documents)
             work = FilterJob(
                 token=job.token, user=job.user, document_root_name=run.instructions.document_root_name,
-                created=job.created, images=images, canceled=lambda: run.canceled,
+                created=job.created, images=images, canceled=lambda: job.canceling,
             )  # fmt: skip
             running = FilterRun(run.instructions, work, self.places, self.outcomes)
             async for step in running.steps():
@@ -258,7 +282,7 @@ class JobEngine:
                 for note in step.notes:
                     self._log.say("note", f"job {job.token}: {note}", job_token=job.token)
                 self._changed(job)
-            if run.canceled:
+            if job.canceling:
                 self._over(run, "Canceled", ["PostScanJobCanceled"])
                 return
             if run.outcome is not None:
@@ -314,7 +338,11 @@ class JobEngine:
         await waiting
 
     async def stop(self) -> None:
-        """Stop timers and filters; jobs stay as they are."""
+        """Stop timers and filters; jobs stay as they are, and who waits for them is told so (CancelledError)."""
+        self._state.stopped = True
+        for _, waiting in self._waiting:
+            waiting.cancel()
+        self._waiting.clear()
         tasks = []
         for run in self._state.runs.values():
             if run.timer is not None:

@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dissector.soap.namespaces import DSC, DSP
-
 __all__ = ["FINAL", "Document", "FilterState", "JobTable", "PostScanJob", "clock_text", "may_follow"]
 
 FINAL = frozenset({"Completed", "Canceled", "Aborted"})
@@ -95,8 +93,9 @@ class PostScanJob:
         documents: images, in the order in which they came.
         completed: time of the end, None before it.
         folder: where its images are.
-        sending: SendImage requests under way.
-        failed_images: images that broke off.
+        arriving: images that are being written, DocumentId → bytes.
+        missing: DocumentId of images that could not be kept and did not come again.
+        canceling: CancelPostScanJob was accepted, whatever the state still says.
     """
 
     token: str
@@ -112,8 +111,9 @@ class PostScanJob:
     reasons: list[str] = field(default_factory=lambda: ["None"])
     documents: list[Document] = field(default_factory=list)
     completed: int | None = None
-    sending: int = 0
-    failed_images: int = 0
+    arriving: dict[int, int] = field(default_factory=dict)
+    missing: set[int] = field(default_factory=set)
+    canceling: bool = False
 
     @property
     def over(self) -> bool:
@@ -198,13 +198,18 @@ class PostScanJob:
         }
 
     def sections(self, names: Sequence[tuple[str, str]], namespace: str) -> list[dict[str, Any]]:
-        """ElementData for the requested names (namespace, local), in their order; Valid false where there is none."""
+        """ElementData for the requested names (namespace, local), in their order; Valid false where there is none.
+
+        Args:
+            names: a name without namespace counts as the service's own.
+            namespace: of the service.
+        """
         known = {"JobStatus": self.status, "JobDescription": self.description, "Documents": self.document_list}
         keys = {"JobStatus": "job_status", "JobDescription": "job_description", "Documents": "documents"}
         made = []
         for space, local in names:
             one: dict[str, Any] = {"@name": f"{{{space or namespace}}}{local}", "@valid": False}
-            if space in ("", DSP, DSC) and local in known:
+            if space in ("", namespace) and local in known:
                 one["@valid"] = True
                 one[keys[local]] = known[local]()
             made.append(one)
@@ -216,14 +221,14 @@ class JobTable:
 
     Args:
         active: jobs under way at once.
-        history: ended jobs remembered.
+        history: ended jobs remembered, at least one.
     """
 
     def __init__(self, active: int = 200, history: int = 100) -> None:
         self._active: OrderedDict[str, PostScanJob] = OrderedDict()
         self._history: OrderedDict[str, PostScanJob] = OrderedDict()
         self.limit = active
-        self._remembered = history
+        self._remembered = max(history, 1)
         self.ended = 0
         """Jobs that have ended, those forgotten too."""
 

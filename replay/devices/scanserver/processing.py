@@ -7,35 +7,39 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lxml import etree
 from lxml.etree import _Element as Element
 
 from dissector.catalog import build
 from dissector.http.content import Content
-from dissector.soap.model import QName
-from dissector.soap.namespaces import DSC, DSP
 from replay.base.ids import Ids
 from replay.base.log import Log
 from replay.behaviour.effects import Effects
-from replay.devices.host import Call, Ignored, Operation, Reply
+from replay.devices.host import Call, Operation, Reply
+from replay.devices.scanserver.answers import (
+    canceled,
+    end_body,
+    event_facts,
+    find_job,
+    job_elements,
+    not_found,
+    status_body,
+)
 from replay.devices.scanserver.engine import JobEngine, Listener
 from replay.devices.scanserver.instructions import Instructions, compare, read_instructions
 from replay.devices.scanserver.jobs import Document, PostScanJob
 from replay.devices.scanserver.processes import ScanProcess, same_guid
 from replay.devices.scanserver.profiles import Profile
 from replay.devices.source import EventSource, Notice
-from replay.soap.faults import SoapFault, addressing_fault, service_fault
+from replay.soap.faults import SoapFault, service_fault
 
-__all__ = ["Processing", "find_job", "requested_names"]
+__all__ = ["Processing"]
 
 DSP_NAME = "WS-DSP"
-PREFIX = {"WS-DSP": "dsp", "WS-DSC": "dsc"}
-NAMESPACE = {"WS-DSP": DSP, "WS-DSC": DSC}
-_GUID = re.compile(r"\{?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?")
+
+_INT = 1 << 31
 
 Who = Callable[[Call, str], str]
 """Gives the user's name for a call and a UserIdentifier."""
@@ -94,7 +98,8 @@ class Processing(Listener):
         user_identifier = str(body.get("UserIdentifier") or "").strip()
         process_id = str(body.get("PSP_Identifier") or "").strip()
         given = body.find("PostScanInstructions")
-        assert given is not None  # the content model was checked
+        if given is None:  # the body is that of another message
+            raise service_fault(DSP_NAME, "InvalidArgs", "PostScanInstructions is missing", "PostScanInstructions")
         instructions, problems = read_instructions(given)
         if problems:
             # A dialect that is not known is none of these: that job is taken, and its end event says it.
@@ -105,9 +110,13 @@ class Processing(Listener):
         if self._engine.jobs.full:
             raise service_fault(DSP_NAME, "OperationFailed", f"No more than {self._engine.jobs.limit} jobs at once")
         token = self._ids.guid()
-        job = self._engine.create(
-            token, process_id, name, self._user(call, user_identifier), user_identifier, self._owner(call), instructions
-        )
+        user = self._user(call, user_identifier)
+        try:
+            job = self._engine.create(
+                token, process_id, name, user, user_identifier, self._owner(call), instructions
+            )  # fmt: skip
+        except OSError as error:
+            raise service_fault(DSP_NAME, "OperationFailed", f"No room for the job: {error.strerror}") from error
         answered = call.effects.token
         said = token
         if answered:
@@ -123,38 +132,39 @@ class Processing(Listener):
     async def send_image(self, call: Call) -> Reply:
         """SendImage."""
         job = self._mine(call)
-        body = call.body
         if job.state != "Creating":
             raise service_fault(DSP_NAME, "OperationFailed", "EndPostScanJob came before: no further image is taken")
-        document_id = body.get("DocumentDescription/DocumentId")
-        format_name = str(body.get("DocumentDescription/Format") or "")
-        if not isinstance(document_id, int):
-            raise service_fault(DSP_NAME, "InvalidArgs", "DocumentId is no number", "DocumentDescription/DocumentId")
-        if any(one.document_id == document_id for one in job.documents):
-            raise service_fault(
-                DSP_NAME,
-                "InvalidArgs",
-                f"The job has a document {document_id} already",
-                "DocumentDescription/DocumentId",
-            )
-        image = next((one for one in call.message.attachments if one.element), None)
-        if image is None or not image.content.kept:
+        document_id = call.body.get("DocumentDescription/DocumentId")
+        where = "DocumentDescription/DocumentId"
+        if not isinstance(document_id, int) or not -_INT <= document_id < _INT:
+            raise service_fault(DSP_NAME, "InvalidArgs", f"DocumentId is no xs:int (at {where})", where)
+        if document_id in job.arriving or any(one.document_id == document_id for one in job.documents):
+            words = f"The job has a document {document_id} already (at {where})"
+            raise service_fault(DSP_NAME, "InvalidArgs", words, where)
+        image = next((one for one in call.message.attachments if one.element == "ImageData"), None)
+        if image is None:
             raise service_fault(DSP_NAME, "InvalidArgs", "ImageData names no part that came with it", "ImageData")
-        if len(job.documents) >= self._engine.most_images:
+        if not image.content.complete:
+            raise service_fault(DSP_NAME, "InvalidArgs", "The part of ImageData has no end", "ImageData")
+        if len(job.documents) + len(job.arriving) >= self._engine.most_images:
             raise service_fault(DSP_NAME, "OperationFailed", f"More than {self._engine.most_images} images")
-        if image.content.size > self._engine.room:
+        if image.content.size > self._engine.room or not image.content.kept:
+            self._engine.image_lost(job, document_id)
             raise service_fault(DSP_NAME, "OperationFailed", "There is no room for the image")
-        self._engine.image_begins(job)
+        self._engine.image_begins(job, document_id, image.content.size)
         document = None
+        path = job.folder / f"{document_id:05d}"
         try:
-            path = job.folder / f"{document_id:05d}"
             digest = await asyncio.to_thread(_write, image.content, path)
-            if not job.over:
+            if not (job.over or job.canceling):
+                format_name = str(call.body.get("DocumentDescription/Format") or "")
                 document = Document(document_id, format_name, path, image.content.size, digest)
         except OSError as error:
             raise service_fault(DSP_NAME, "OperationFailed", f"The image cannot be kept: {error.strerror}") from error
         finally:
-            self._engine.image_ends(job, document)
+            if document is None:
+                path.unlink(missing_ok=True)
+            self._engine.image_ends(job, document_id, document)
         if document is None:
             raise self._gone(job)
         return Reply(build("dsp:SendImageResponse", {}))
@@ -164,21 +174,26 @@ class Processing(Listener):
         job = self._mine(call)
         if job.state != "Creating":
             raise service_fault(DSP_NAME, "OperationFailed", "EndPostScanJob came before")
-        if job.sending:
-            raise service_fault(DSP_NAME, "OperationFailed", f"{job.sending} images are still being sent")
+        if job.arriving:
+            raise service_fault(DSP_NAME, "OperationFailed", f"{len(job.arriving)} images are still being sent")
         ordered = call.effects.end_state
         self._engine.end(job, (ordered.state, tuple(ordered.reasons)) if ordered is not None else None)
-        return Reply(build("dsp:EndPostScanJobResponse", {}))
+
+        def after(written: bool) -> None:
+            # What the filters do is told after the answer, steps 10 and 10a of the DSM sequence (P65).
+            self._engine.process(job)
+
+        return Reply(build("dsp:EndPostScanJobResponse", {}), after=after)
 
     async def cancel(self, call: Call) -> Reply:
         """CancelPostScanJob."""
-        job = self._mine(call)
-        self._engine.cancel(job)
-        return Reply(build("dsp:CancelPostScanJobResponse", {}))
+        return canceled(self._mine(call, canceling=True), self._engine, DSP_NAME)
 
     async def get_elements(self, call: Call) -> Reply:
-        """GetPostScanJobElements: of a job that is running or over."""
-        return job_elements(call, self._engine, self._profile, DSP_NAME)
+        """GetPostScanJobElements: of a job of the caller's that is running or over."""
+        job = find_job(call, self._engine, DSP_NAME)
+        self._guard(call, job)
+        return job_elements(call, job, self._profile, DSP_NAME)
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -192,8 +207,7 @@ class Processing(Listener):
 
     def _notify(self, name: str, job: PostScanJob, body: Callable[[Effects], Element]) -> None:
         if self.source is not None:
-            facts = {"job_token": job.token, "job_state": job.state, "psp_identifier": job.process}
-            self.source.notify(Notice(DSP_NAME, name, body, facts=facts))
+            self.source.notify(Notice(DSP_NAME, name, body, facts=event_facts(job)))
 
     # -- pieces --------------------------------------------------------------------------------------------------
 
@@ -206,7 +220,7 @@ class Processing(Listener):
             raise service_fault(
                 DSP_NAME, "InvalidArgs", f"The directory has no scan process {process_id}", "PSP_Identifier"
             )
-        differing = compare(instructions, kept.instructions)
+        differing = compare(instructions, kept.instructions, extensions=self._profile.extensions)
         if differing:
             raise service_fault(
                 DSP_NAME, "InvalidArgs", f"Not as in the directory: {differing[0].text} (at {differing[0].path})",
@@ -214,90 +228,34 @@ class Processing(Listener):
             )  # fmt: skip
         return kept.display_name
 
-    def _mine(self, call: Call) -> PostScanJob:
-        """The job under way that a request is about, if it is the caller's."""
-        job = find_job(call, self._engine, self._profile, DSP_NAME)
-        if job.over:
+    def _mine(self, call: Call, *, canceling: bool = False) -> PostScanJob:
+        """The job under way that a request is about, if it is the caller's.
+
+        Args:
+            canceling: the request is another cancel, which does no harm to a job that is being cancelled.
+        """
+        job = find_job(call, self._engine, DSP_NAME)
+        self._guard(call, job)
+        if canceling and job.over:
+            raise not_found(job.token, DSP_NAME)
+        if job.over or (job.canceling and not canceling):
             raise self._gone(job)
+        return job
+
+    def _guard(self, call: Call, job: PostScanJob) -> None:
+        """A job is its creator's alone (P53)."""
         if job.owner != self._owner(call):
             # No fault is named for it; MS-BDSRR 3 lets authorization be told by HTTP status or fault.
             fault = service_fault(DSP_NAME, "OperationFailed", "The job belongs to another user")
             fault.status = 403
             raise fault
-        return job
 
-    def _gone(self, job: PostScanJob) -> SoapFault:
-        if job.state == "Canceled":
+    @staticmethod
+    def _gone(job: PostScanJob) -> SoapFault:
+        """Why an image or an end comes too late: cancelled (by whomever), or ended otherwise."""
+        if job.canceling or job.state == "Canceled":
             return service_fault(DSP_NAME, "ServerErrorPostScanJobCanceled", "The job was cancelled")
         return not_found(job.token, DSP_NAME)
-
-
-def status_body(job: PostScanJob, prefix: str) -> Callable[[Effects], Element]:
-    """The body of a status event: as the job is now, not as it is when the event goes out."""
-    made = build(f"{prefix}:PostScanJobStatusEvent", {"job_status": job.status()})
-    return lambda effects: made
-
-
-def end_body(job: PostScanJob, prefix: str) -> Callable[[Effects], Element]:
-    """The body of an end event; the behaviour may order another end state."""
-
-    def make(effects: Effects) -> Element:
-        other = effects.end_state
-        data = job.end_state(other.state, other.reasons) if other is not None else job.end_state()
-        if effects.token:
-            data["job_token"] = effects.token
-        return build(f"{prefix}:PostScanJobEndStateEvent", {"post_scan_job_end_state": data})
-
-    return make
-
-
-def not_found(token: str, service: str) -> SoapFault:
-    """ClientErrorJobTokenNotFound, with the token as Detail (MS-BDSRR 3.1.4.1.6, note 12)."""
-    detail = etree.Element(f"{{{NAMESPACE[service]}}}JobToken")
-    detail.text = token
-    return service_fault(service, "ClientErrorJobTokenNotFound", "There is no job with this token", detail)
-
-
-def find_job(call: Call, engine: JobEngine, profile: Profile, service: str) -> PostScanJob:
-    """The job that a request names, running or over.
-
-    Raises:
-        SoapFault: there is none; of a token that is no GUID, what the profile says (MS-BDSRR notes 14 and 15).
-    """
-    field = call.body.find("JobToken")
-    token = field.text.strip() if field is not None else ""
-    if _GUID.fullmatch(token) is None:
-        if profile.token_must_be_guid and call.operation in ("CancelPostScanJob", "GetPostScanJobElements"):
-            raise addressing_fault("EndpointUnavailable", "The endpoint is not available")
-        if not token:
-            raise service_fault(service, "InvalidArgs", "JobToken is empty", "JobToken")
-    job = engine.jobs.find(token)
-    if job is None:
-        raise not_found(token, service)
-    return job
-
-
-def requested_names(call: Call, service: str) -> list[tuple[str, str]]:
-    """The QNames in RequestedElements as (namespace, local name)."""
-    names = []
-    for one in call.body.find_all("RequestedElements/Name"):
-        if not isinstance(one.value, QName):
-            raise service_fault(
-                service, "InvalidArgs", f"{one.text.strip()[:80]!r} is no name", "RequestedElements/Name"
-            )
-        names.append((one.value.namespace, one.value.local))
-    return names
-
-
-def job_elements(call: Call, engine: JobEngine, profile: Profile, service: str) -> Reply:
-    """GetPostScanJobElements of either service."""
-    job = find_job(call, engine, profile, service)
-    names = requested_names(call, service)
-    sections = job.sections(names, NAMESPACE[service])
-    if profile.ignores_unknown_names and not all(one["@valid"] for one in sections):
-        raise Ignored("an unknown section is asked for, and this server does not answer then (MS-BDSRR note 16)")
-    prefix = PREFIX[service]
-    return Reply(build(f"{prefix}:GetPostScanJobElementsResponse", {"job_elements": {"element_data": sections}}))
 
 
 def _write(content: Content, path: Path) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dissector.base.errors import UsageError
 from dissector.catalog import qname
 from dissector.soap.namespaces import DSC, DSP
 from replay.devices.emulator import Around, Emulator
 from replay.devices.host import Call
 from replay.devices.metadata import DeviceInfo, HostedService
+from replay.devices.scanserver.answers import no_endpoint
 from replay.devices.scanserver.configuration import Configuration
 from replay.devices.scanserver.engine import SPECIFIED, EngineLimits, JobEngine
 from replay.devices.scanserver.filters import Outcome, Places
@@ -42,8 +44,12 @@ class ScanServer(Emulator):
         processes: folder of scan processes, or the processes; None: any process is taken.
         profile: a :class:`Profile` or its name.
         users: SID → user name.
+        may_manage: whether a caller of WS-DSC is a scan administrator; None: everybody is.
         limits: bounds and times of jobs.
         around: addresses, discovery, TLS, capture, behaviour, clock.
+
+    Raises:
+        UsageError, UnreadableInput: the scan processes or the folder are no such things; says which and why.
 
     Example:
         ``async with ScanServer() as server: print(server.processing_url)``
@@ -60,22 +66,24 @@ class ScanServer(Emulator):
         processes: str | Path | Mapping[str, ScanProcess] | None = None,
         profile: Profile | str = "specification",
         users: Mapping[str, str] | None = None,
+        may_manage: Callable[[Call], bool] | None = None,
         limits: EngineLimits = SPECIFIED,
         around: Around | None = None,
     ) -> None:
         self.profile = profile if isinstance(profile, Profile) else PROFILES[profile]
         super().__init__(around or Around(), path=HOST_PATH, style=self.profile.style)
+        directory = load_processes(processes) if isinstance(processes, (str, Path)) else processes
         self._users = {key.upper(): name for key, name in (users or {}).items()}
         if output is None:
-            self._temporary: tempfile.TemporaryDirectory[str] | None = tempfile.TemporaryDirectory(
-                prefix="scan-server-"
-            )
-            output = self._temporary.name
-        else:
-            self._temporary = None
+            # A filter that is stopped may have a thread that still writes.
+            temporary = tempfile.TemporaryDirectory(prefix="scan-server-", ignore_cleanup_errors=True)
+            self._closing.callback(temporary.cleanup)
+            output = temporary.name
         self.output = Path(output)
-        (self.output / "jobs").mkdir(parents=True, exist_ok=True)
-        directory = load_processes(Path(processes)) if isinstance(processes, (str, Path)) else processes
+        try:
+            (self.output / "jobs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{self.output}: {error.strerror or error}; expected a folder for images") from error
         self.engine = JobEngine(
             clock=self.clock, log=self.log, folder=self.output / "jobs", places=places or Places(), outcomes=outcomes,
             limits=limits, terminating=self.profile.terminating, warnings_known=self.profile.warnings,
@@ -84,7 +92,11 @@ class ScanServer(Emulator):
             self.engine, ids=self.ids, log=self.log, profile=self.profile, processes=directory, user=self._user,
             owner=_owner,
         )  # fmt: skip
-        self.configuration = Configuration(self.engine, profile=self.profile)
+        self.configuration = Configuration(
+            self.engine, profile=self.profile, may_manage=may_manage or (lambda call: True)
+        )
+        if self.profile.token_must_be_guid:
+            self.host.on_request = lambda message, point: no_endpoint(message)
         # The real servers have a GUID in the path of each service, another one on each machine (note 18).
         self._processing_path = f"{HOST_PATH}/{self.ids.guid()}"
         self._configuration_path = f"{HOST_PATH}/{self.ids.guid()}"
@@ -127,8 +139,6 @@ class ScanServer(Emulator):
     async def stopping(self) -> None:
         """Stop timers and filters."""
         await self.engine.stop()
-        if self._temporary is not None:
-            self._temporary.cleanup()
 
     def _user(self, call: Call, sid: str) -> str:
         """JobOriginatingUserName: by the list of users, by the client's certificate, or the SID itself."""

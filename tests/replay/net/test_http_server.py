@@ -1,0 +1,404 @@
+"""The HTTP server over real sockets: what clients do, well and badly."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from dissector.base.errors import UsageError
+from dissector.http.writer import build_request, build_response
+from replay.base.clock import ManualClock
+from replay.base.log import Log
+from replay.net.server import Answer, HttpRequest, HttpServer, ServerLimits
+from tests.support.loopback import Raw, Serving, run, until
+
+HOST = ("Host", "h")
+
+
+def post(body: bytes, *headers: tuple[str, str], chunk: int | None = None, path: str = "/") -> bytes:
+    return build_request("POST", path, [HOST, ("Content-Type", "text/plain"), *headers], body, chunk)
+
+
+async def forever(work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await work()
+
+
+async def ended(raw: Raw) -> bool:
+    """The server closed in order: nothing more comes."""
+    return await raw.rest() == b""
+
+
+def test_a_connection_is_kept_for_the_next_request() -> None:
+    async def story() -> None:
+        async with Serving() as serving, Raw(serving.port) as raw:
+            for text in (b"one", b"two"):
+                await raw.send(post(text))
+                answer = await raw.answer()
+                assert (answer.status, answer.body.data(), answer.complete) == (200, text, True)
+            assert [one.http.target for one in serving.requests] == ["/", "/"]
+            assert serving.requests[0].peer == serving.requests[1].peer
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("request_", "kept"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", True),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n", False),
+        (b"GET / HTTP/1.0\r\n\r\n", False),
+        (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", True),
+        (b"GET / HTTP/1.1\r\nConnection: keep-alive, close\r\n\r\n", False),
+    ],
+)
+def test_who_wants_the_end_gets_it(request_: bytes, kept: bool) -> None:
+    async def story() -> None:
+        async with Serving() as serving, Raw(serving.port) as raw:
+            await raw.send(request_)
+            assert (await raw.answer()).status == 200
+            if kept:
+                await raw.send(request_)
+                assert (await raw.answer()).status == 200
+            else:
+                assert await ended(raw)
+
+    run(story())
+
+
+@pytest.mark.parametrize(("close", "reset"), [("close", False), ("reset", True)])
+def test_an_answer_can_end_the_connection(close: str, reset: bool) -> None:
+    async def handler(request: HttpRequest) -> Answer:
+        return Answer([build_response(200, "OK", [], b"x")] if not reset else [], close)
+
+    async def story() -> None:
+        async with Serving(handler) as serving, Raw(serving.port) as raw:
+            await raw.send(post(b"hello"))
+            if reset:
+                with pytest.raises(ConnectionResetError):
+                    await raw.rest()
+            else:
+                assert (await raw.answer()).body.data() == b"x"
+                assert await ended(raw)
+
+    run(story())
+
+
+def test_requests_in_a_row_are_answered_in_order() -> None:
+    async def story() -> None:
+        async with Serving() as serving, Raw(serving.port) as raw:
+            await raw.send(post(b"1") + post(b"2", chunk=1) + b"\r\n" + post(b"3"))
+            assert [(await raw.answer()).body.data() for _ in range(3)] == [b"1", b"2", b"3"]
+
+    run(story())
+
+
+def test_a_request_byte_by_byte() -> None:
+    async def story() -> None:
+        async with Serving() as serving, Raw(serving.port) as raw:
+            raw.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in post(b"slowly said", chunk=4):
+                await raw.send(bytes([byte]))
+                await asyncio.sleep(0)
+            answer = await raw.answer()
+            assert answer.body.data() == b"slowly said"
+            assert len(serving.requests) == 1
+
+    run(story())
+
+
+def test_a_large_chunked_request_is_whole_in_a_file() -> None:
+    data = bytes(range(256)) * 12_000
+
+    async def story() -> None:
+        async with Serving() as serving, Raw(serving.port) as raw:
+            await raw.send(post(data, chunk=7000))
+            assert (await raw.answer()).body.data() == data
+
+    run(story())
+
+
+def test_leave_to_send_the_body_is_given_once() -> None:
+    async def story() -> None:
+        async with Serving() as serving, Raw(serving.port) as raw:
+            whole = post(b"a long body", ("Expect", "100-continue"))
+            head, body = whole[:-11], whole[-11:]
+            await raw.send(head)
+            assert (await raw.answer()).status == 100
+            await raw.send(body[:4])
+            await raw.send(body[4:])
+            answer = await raw.answer()
+            assert (answer.status, answer.body.data()) == (200, b"a long body")
+            assert raw.raw.count(b"100 Continue") == 1
+
+    run(story())
+
+
+@pytest.mark.parametrize("expect", [False, True])
+def test_a_request_that_says_it_is_too_large_is_refused_before_it_came(expect: bool) -> None:
+    async def story() -> None:
+        async with Serving(limits=ServerLimits(request=1000)) as serving, Raw(serving.port) as raw:
+            more = b"Expect: 100-continue\r\n" if expect else b""
+            await raw.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n" + more + b"\r\n")
+            answer = await raw.answer()
+            assert (answer.status, answer.header("Connection")) == (413, "close")
+            assert await ended(raw)
+            assert serving.requests == []
+            assert "a request of more than 1000 bytes, refused" in serving.warnings[0]
+
+    run(story())
+
+
+def test_a_client_that_goes_on_sending_still_reads_the_refusal() -> None:
+    async def story() -> None:
+        async with Serving(limits=ServerLimits(request=1000)) as serving, Raw(serving.port) as raw:
+            await raw.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(40):
+                await raw.send(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+            answer = await raw.answer()
+            assert answer.status == 413
+            raw.writer.write_eof()
+            assert await ended(raw)
+
+    run(story())
+
+
+def test_who_does_not_stop_sending_after_a_refusal_is_cut_off() -> None:
+    async def story() -> None:
+        async with Serving(limits=ServerLimits(request=1000)) as serving, Raw(serving.port) as raw:
+            await raw.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n")
+            assert (await raw.answer()).status == 413
+            await serving.clock.advance(5)
+            with pytest.raises(ConnectionResetError):
+                await forever(lambda: raw.send(bytes(1000)))
+
+    run(story())
+
+
+def test_a_client_that_breaks_off() -> None:
+    async def story() -> None:
+        async with Serving() as serving:
+            async with Raw(serving.port) as raw:
+                await raw.send(post(b"hello")[:-2])
+                raw.writer.write_eof()
+                assert await raw.rest() == b""
+            await until(lambda: serving.requests)
+            assert not serving.requests[0].http.complete
+
+    run(story())
+
+
+def test_a_client_that_goes_away_before_its_answer() -> None:
+    told: list[bool] = []
+    go = asyncio.Event()
+
+    async def handler(request: HttpRequest) -> Answer:
+        await go.wait()
+        return Answer([bytes(1 << 20)] * 20, after=told.append)
+
+    async def story() -> None:
+        async with Serving(handler) as serving:
+            async with Raw(serving.port) as raw:
+                await raw.send(post(b"hello"))
+                await until(lambda: serving.requests)
+                raw.writer.transport.abort()
+            go.set()
+            await until(lambda: told)
+            assert told == [False]
+            assert "the client went away" in serving.warnings[0]
+
+    run(story())
+
+
+def test_an_idle_connection_is_closed_in_order_and_without_a_word() -> None:
+    async def story() -> None:
+        async with Serving() as serving, Raw(serving.port) as raw:
+            await raw.send(post(b"hello"))
+            await raw.answer()
+            await until(lambda: serving.clock.next_due == 300)
+            await serving.clock.advance(299)
+            await raw.send(post(b"still there"))
+            assert (await raw.answer()).body.data() == b"still there"
+            await until(lambda: serving.clock.next_due == 300)
+            await serving.clock.advance(300)
+            assert await ended(raw)
+            assert serving.warnings == []
+
+    run(story())
+
+
+def test_a_client_that_stops_inside_its_request_is_cut_off() -> None:
+    async def story() -> None:
+        async with Serving() as serving, Raw(serving.port) as raw:
+            whole = post(b"hello")
+            await raw.send(whole[:10])
+            await until(lambda: serving.clock.next_due == 60)
+            await serving.clock.advance(59)
+            await raw.send(whole[10:20])
+            # Each byte that comes gives another minute.
+            await until(lambda: serving.clock.next_due == 60)
+            await serving.clock.advance(60)
+            with pytest.raises(ConnectionResetError):
+                await raw.rest()
+            assert "20 bytes of a request and then nothing for 60 s" in serving.warnings[0]
+
+    run(story())
+
+
+def test_a_client_that_does_not_read_its_answer_is_cut_off() -> None:
+    async def handler(request: HttpRequest) -> Answer:
+        return Answer([bytes(30 << 20)])
+
+    async def story() -> None:
+        async with Serving(handler) as serving, Raw(serving.port) as raw:
+            raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await raw.send(post(b"hello"))
+            await until(lambda: serving.requests)
+            await serving.clock.settle(200)
+            while not serving.warnings:
+                await serving.clock.advance(60)
+            assert "takes no bytes of its answer for 60 s" in serving.warnings[0]
+
+    run(story())
+
+
+def test_no_more_connections_than_allowed() -> None:
+    async def story() -> None:
+        async with Serving(limits=ServerLimits(connections=2)) as serving:
+            async with Raw(serving.port) as one, Raw(serving.port) as two:
+                for raw in (one, two):
+                    await raw.send(post(b"x"))
+                    await raw.answer()
+                async with Raw(serving.port) as three:
+                    assert await three.rest() == b""
+                assert "more than 2 connections" in serving.warnings[0]
+                await one.send(post(b"y"))
+                assert (await one.answer()).status == 200
+            await until(lambda: not serving.server._tasks)
+            async with Raw(serving.port) as four:
+                await four.send(post(b"z"))
+                assert (await four.answer()).status == 200
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "speaks TLS to the http port"),
+        (b"\0\1\2\3" * 10, "no HTTP request: it begins with 00 01 02 03"),
+        (b"hello there\r\n\r\n", "no HTTP request"),
+    ],
+)
+def test_what_is_no_request_is_refused(first: bytes, words: str) -> None:
+    async def story() -> None:
+        async with Serving() as serving, Raw(serving.port) as raw:
+            await raw.send(first)
+            assert (await raw.answer()).status == 400
+            assert await ended(raw)
+            assert words in serving.warnings[0]
+
+    run(story())
+
+
+def test_a_fault_of_a_handler_is_said_and_does_no_more_harm() -> None:
+    async def handler(request: HttpRequest) -> Answer:
+        raise AssertionError("a fault of ours")
+
+    async def story() -> None:
+        async with Serving(handler) as serving:
+            for _ in range(2):
+                async with Raw(serving.port) as raw:
+                    await raw.send(post(b"x"))
+                    assert (await raw.answer()).status == 500
+                    assert await ended(raw)
+            assert "internal error: AssertionError: a fault of ours" in serving.warnings[0]
+
+    run(story())
+
+
+def test_a_slow_answer_takes_its_time_by_the_clock() -> None:
+    async def handler(request: HttpRequest) -> Answer:
+        head = build_response(200, "OK", [("Content-Length", "100")])
+        return Answer([head, bytes(100)], rate=20)
+
+    async def story() -> None:
+        async with Serving(handler) as serving, Raw(serving.port) as raw:
+            await raw.send(post(b"x"))
+            start = serving.clock.monotonic()
+            head = await raw.reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            assert serving.clock.monotonic() == start
+            got = b""
+            while len(got) < 100:
+                await until(lambda: 0 < (serving.clock.next_due or 0) < 0.11)
+                got += await raw.reader.read(100)
+                await serving.clock.advance(0.1)
+            assert serving.clock.monotonic() == pytest.approx(5)
+
+    run(story())
+
+
+def test_stop_ends_open_connections() -> None:
+    waiting = asyncio.Event()
+
+    async def handler(request: HttpRequest) -> Answer:
+        if request.path == "/waits":
+            waiting.set()
+            await asyncio.Event().wait()
+        if request.path == "/large":
+            return Answer([bytes(30 << 20)])
+        return Answer([build_response(200, "OK", [], b"x")])
+
+    async def story() -> None:
+        serving = Serving(handler)
+        async with serving:
+            idle, waits, inside, large = (Raw(serving.port) for _ in range(4))
+            async with idle, waits, inside, large:
+                await idle.send(post(b"x"))
+                await idle.answer()
+                await waits.send(post(b"x", path="/waits"))
+                await inside.send(b"POST / HT")
+                large.writer.transport.pause_reading()  # type: ignore[attr-defined]
+                await large.send(post(b"x", path="/large"))
+                await waiting.wait()
+                await until(lambda: len(serving.requests) == 3)
+                await serving.server.stop()
+                assert await idle.rest() == b""
+                assert await waits.rest() == b""
+                with pytest.raises(ConnectionRefusedError):
+                    await asyncio.open_connection("127.0.0.1", serving.port)
+
+    run(story())
+
+
+def test_addresses_that_cannot_be_listened_on() -> None:
+    async def story() -> None:
+        async with Serving() as serving:
+            other = HttpServer(serving._echo, clock=ManualClock(), log=Log(ManualClock()))
+            with pytest.raises(UsageError, match=rf"cannot listen on 127\.0\.0\.1:{serving.port}: .*in use"):
+                await other.listen("127.0.0.1", serving.port)
+            with pytest.raises(UsageError, match=r"cannot listen on 203\.0\.113\.1"):
+                await other.listen("203.0.113.1", 0)
+            with pytest.raises(UsageError, match="cannot listen"):
+                await other.listen("127.0.0.1", 70000)
+            await other.stop()
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [("/a/b?c=d", "/a/b"), ("http://h:80/a", "/a"), ("http://h", "/"), ("*", "*"), ("/", "/"), ("?x", "/")],
+)
+def test_the_path_of_a_target(target: str, path: str) -> None:
+    async def story() -> None:
+        async with Serving() as serving, Raw(serving.port) as raw:
+            await raw.send(f"OPTIONS {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            assert (await raw.answer()).status == 200
+            assert serving.requests[0].path == path
+
+    run(story())
