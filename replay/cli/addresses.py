@@ -18,9 +18,10 @@ def endpoints_of(texts: Iterable[str]) -> list[tuple[str, int]]:
     found = []
     for text in texts:
         host, mark, port = text.rpartition(":")
-        if not mark or not host or not port.isdecimal() or int(port) > 65535 or (":" in host and host[:1] != "["):
+        number = int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else 65536
+        if not mark or not host or number > 65535 or (":" in host and host[:1] != "["):
             raise UsageError(
                 f"{text!r} is no address to listen on: HOST:PORT or [HOST]:PORT is expected, port 0 for any"
             )
-        found.append((host.strip("[]"), int(port)))
+        found.append((host.strip("[]"), number))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from textwrap import fill
 from typing import Any
 
 from dissector import __version__
@@ -25,9 +26,13 @@ LIMITS = {
 """Bounds that --limit changes."""
 
 
+WIDTH = 110
+"""Columns of the help."""
+
+
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=110)
+        super().__init__(prog, max_help_position=30, width=WIDTH)
 
 
 class _Lazy(argparse.Action):
@@ -62,7 +67,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _command(commands: Any, name: str, summary: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary, description=description, epilog=epilog or EXIT_CODES, formatter_class=_Formatter
+        name,
+        help=summary,
+        description=fill(description, WIDTH),
+        epilog=epilog or EXIT_CODES,
+        formatter_class=_Formatter,
     )
     return parser
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint
 from dissector.http.model import HttpMessage
 from replay.base.clock import Clock
-from replay.net.line import Line, open_line
+from replay.net.line import Line, open_line, words_of
 from replay.net.receiver import HttpReceiver
 from replay.net.server import BLOCK, Tap, lasting
 from replay.net.tls import TlsChannel, check_fingerprint
@@ -236,7 +234,7 @@ class HttpClient:
                 raise
             raise TargetUnreachable(f"{where} does not answer: no connection within {self._timeout:g} s") from None
         except (OSError, UnicodeError) as error:
-            raise TargetUnreachable(f"{where} cannot be reached: {_words(error)}") from error
+            raise TargetUnreachable(f"{where} cannot be reached: {words_of(error)}") from error
         finally:
             timer.cancel()
         line = Line(reader, writer, side="client", channel=channel)
@@ -249,7 +247,7 @@ class HttpClient:
                 check_fingerprint(line.peer_certificate or b"", self._pinned)
         except (OSError, DsmsharkError) as error:
             await line.close()
-            words = f"no answer within {self._timeout:g} s" if cut else _words(error)
+            words = f"no answer within {self._timeout:g} s" if cut else words_of(error)
             raise TargetUnreachable(f"{where}: no TLS connection: {words}") from error
         except asyncio.CancelledError:
             line.reset()
@@ -321,7 +319,7 @@ class HttpClient:
             try:
                 data = await opened.read()
             except (OSError, DsmsharkError) as error:
-                why = f"the connection broke: {_words(error)}"
+                why = f"the connection broke: {words_of(error)}"
             finally:
                 late.cancel()
                 opened.reading = None
@@ -359,11 +357,3 @@ class _Late:
 
     def __bool__(self) -> bool:
         return self._cut
-
-
-def _words(error: BaseException) -> str:
-    """An error of the system in its plain words: asyncio puts the address into them."""
-    number = getattr(error, "errno", None)
-    if isinstance(number, int) and number > 0 and not isinstance(error, socket.gaierror):
-        return os.strerror(number)
-    return str(getattr(error, "strerror", None) or error)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from typing import Protocol
 
 from dissector.base.origin import Endpoint
 
-__all__ = ["Channel", "Line", "LineTap", "endpoint_of", "open_line"]
+__all__ = ["Channel", "Line", "LineTap", "endpoint_of", "open_line", "words_of"]
 
 READ = 256 << 10
 """Bytes of one read."""
@@ -86,6 +87,14 @@ class LineTap(Protocol):
     def reset(self, side: str) -> None:
         """That side cut the connection."""
         ...
+
+
+def words_of(error: BaseException) -> str:
+    """An error of the system in its plain words: asyncio puts the address into them."""
+    number = getattr(error, "errno", None)
+    if isinstance(number, int) and number > 0 and not isinstance(error, socket.gaierror):
+        return os.strerror(number)
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 def endpoint_of(name: object) -> Endpoint:

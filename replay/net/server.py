@@ -21,7 +21,7 @@ from dissector.http.model import HttpMessage
 from dissector.http.writer import build_response
 from replay.base.clock import Clock
 from replay.base.log import Log
-from replay.net.line import BUFFER, CLOSING, Line, LineTap
+from replay.net.line import BUFFER, CLOSING, Line, LineTap, words_of
 from replay.net.receiver import HttpReceiver
 from replay.net.tls import TlsChannel
 
@@ -159,8 +159,7 @@ class HttpServer:
         try:
             server = await asyncio.start_server(self._accept, host, port, limit=BUFFER, backlog=256)
         except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise UsageError(f"cannot listen on {Endpoint(host, port)}: {why}") from error
+            raise UsageError(f"cannot listen on {Endpoint(host, port)}: {words_of(error)}") from error
         self._servers.append(server)
         name = server.sockets[0].getsockname()
         self.addresses.append(Endpoint(str(name[0]).partition("%")[0], int(name[1])))
@@ -200,7 +199,7 @@ class HttpServer:
             patience = STOPPING
         except (OSError, TimeoutError, DsmsharkError) as error:
             if not isinstance(error, ConnectionError) or not line.closed:
-                self._log.say("warning", f"{line.peer}: {_words(error)}", peer=str(line.peer))
+                self._log.say("warning", f"{line.peer}: {words_of(error)}", peer=str(line.peer))
         finally:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await line.close(patience)
@@ -314,7 +313,7 @@ class HttpServer:
                     if rate is not None:
                         await self._clock.sleep(len(block) / rate)
         except ConnectionError as error:
-            self._log.say("warning", f"{line.peer}: the client went away: {_words(error)}", peer=str(line.peer))
+            self._log.say("warning", f"{line.peer}: the client went away: {words_of(error)}", peer=str(line.peer))
             return False
         if answer.close == "reset":
             line.reset()
@@ -333,7 +332,3 @@ def _no_http(first: bytes) -> str:
     if first[0] == 0x16:
         return "the client speaks TLS to the http port: its address must begin with http://"
     return f"no HTTP request: it begins with {first[:20].hex(' ')}"
-
-
-def _words(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)

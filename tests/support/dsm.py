@@ -358,7 +358,7 @@ def argument(refusal: Refused) -> str:
     assert refusal.message is not None
     assert refusal.message.fault is not None
     detail = refusal.message.fault.detail
-    return "".join(detail.itertext()).strip() if detail is not None else ""
+    return "".join(map(str, detail.itertext())).strip() if detail is not None else ""
 
 
 def token_of(message: Message) -> str:

@@ -179,11 +179,11 @@ class Rig:
         self._sinks.push_async_callback(made.server.stop)
         return made
 
-    async def subscribe(self, sink: Sink | str, *, end_to: bool = True, **given: Any) -> Message:
+    async def subscribe(self, sink: Sink | str, *, ends: bool = True, **given: Any) -> Message:
         """Subscribe a sink to everything; the answer."""
         address = sink if isinstance(sink, str) else sink.url
         to = {"address": address, "reference_parameters": {f"{{{WSE}}}Identifier": "urn:mine", f"{{{DSP}}}Odd": "<&>"}}
-        data = {"delivery": {"notify_to": to}, **({"end_to": to} if end_to else {}), **given}
+        data = {"delivery": {"notify_to": to}, **({"end_to": to} if ends else {}), **given}
         return await self.soap(over_http(envelope("Subscribe", data, element="wse:Subscribe", service="WS-Eventing")))
 
     async def manage(self, operation: str, identifier: str, data: Any = None) -> Message:

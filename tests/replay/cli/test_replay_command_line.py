@@ -1,0 +1,236 @@
+"""The command line of ``dsmreplay``: help, wrong options and files, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dissector.base.errors import UsageError
+from replay.cli import main
+from replay.cli.addresses import endpoints_of
+from tests.support.loopback import peer, read_request
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process: exit code, output, errors."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        code = main([str(one) for one in arguments])
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+SCANNER = ("emulate", "scanner", "--listen", "127.0.0.1:0", "--no-discovery", "--for", "0")
+SERVER = ("emulate", "scan-server", "--listen", "127.0.0.1:0", "--no-discovery", "--for", "0")
+DEVICE = ("emulate", "dsm-device", "--listen", "127.0.0.1:0", "--no-discovery")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "emulate", "emulate scanner", "emulate scan-server", "emulate dsm-device", "control", "certificate"],
+)
+def test_help(command: Run, path: str) -> None:
+    code, out, error = command(*path.split(), "--help")
+    assert (code, error) == (0, "")
+    assert out.startswith(f"usage: dsmreplay {path}".rstrip())
+    assert "exit codes:" in out
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_help_does_not_wait_for_what_it_does_not_need() -> None:
+    code = (
+        "import sys; from replay.cli import main; main(['emulate', 'scanner', '--help']);"
+        "heavy = {'numpy', 'lxml', 'PIL', 'scapy', 'pyshark', 'cryptography', 'ruamel', 'asyncio', 'ssl',"
+        " 'pypdfium2', 'dissector.catalog', 'replay.devices'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("option", ["--profiles", "--effects"])
+def test_lists(command: Run, option: str) -> None:
+    code, out, _ = command("emulate", "scanner", option)
+    assert code == 0
+    assert {"--profiles": "kyocera-m2040dn", "--effects": "close_after=BYTES"}[option] in out
+
+
+def test_version(command: Run) -> None:
+    code, out, _ = command("--version")
+    assert (code, out.split()[0]) == (0, "dsmreplay")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "required"),
+        (("emulate",), "required"),
+        (("emulate", "toaster"), "invalid choice"),
+        ((*SCANNER, "--nonsense"), "unrecognized"),
+        ((*SCANNER, "--seed", "x"), "invalid int"),
+        ((*SCANNER, "--listen", "here"), "'here' is no address to listen on"),
+        ((*SCANNER, "--listen", "127.0.0.1:99999"), "is no address to listen on"),
+        ((*SCANNER, "--listen", "203.0.113.1:0"), "cannot listen on 203.0.113.1:0"),
+        ((*SCANNER, "--device", "unheard-of"), "unheard-of"),
+        ((*SCANNER, "--pages", "5000"), "at most 1000"),
+        ((*SCANNER, "--do", "nonsense"), "is no rule"),
+        ((*SCANNER, "--do", "Nothing: delay=1"), "is no operation and no event"),
+        ((*SCANNER, "--do", "SendImage: delay=x"), "'x' is no number"),
+        ((*SCANNER, "--interface", "nosuch0"), "nosuch0"),
+        ((*SERVER, "--http", "--profile", "windows-95"), "there is no profile windows-95"),
+        ((*SERVER, "--http", "--client-certificates", "required"), "client certificates need https"),
+        ((*SERVER, "--client-certificates", "required"), "--authorities"),
+        ((*SERVER, "--http", "--share", "x"), "UNC=DIR is expected"),
+        ((*SERVER, "--http", "--smtp", "x"), "HOST:PORT is expected"),
+        ((*DEVICE, "--server", "ftp://x"), "is no URL of http"),
+        ((*DEVICE, "--server", "http://127.0.0.1:9/", "--leave", "--cancel-after", "1"), "exclude each other"),
+        ((*SERVER, "--http", "--output", "/proc/nothing"), "/proc/nothing: No such file or directory"),
+        (("control", "nonsense", "status"), "is no URL"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line(command: Run, arguments: tuple[str, ...], words: str) -> None:
+    if "--interface" in arguments:
+        arguments = tuple(one for one in arguments if one != "--no-discovery")
+    code, _, error = command(*arguments)
+    assert code == 2
+    assert words in error
+
+
+def test_a_port_that_is_taken(command: Run) -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        address = f"127.0.0.1:{one.getsockname()[1]}"
+        code, _, error = command("emulate", "scanner", "--no-discovery", "--listen", address)
+    assert (code, error) == (2, f"dsmreplay: cannot listen on {address}: Address already in use\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "words"),
+    [
+        ("--behaviour", "rules:\n  - on: SendImage\n    delay: x\n", "f.yaml:3: 'x' is no number"),
+        ("--behaviour", "rules:\n  - delay: 1\n", "f.yaml:2: a rule needs on"),
+        ("--behaviour", "rulez: []\n", "f.yaml:1: rulez is not known; expected seed or rules"),
+        ("--behaviour", "rules: [\n", "f.yaml:2:1: "),
+        ("--behaviour", "- 1\n", "no behaviour"),
+        ("--device", "device: {}\nscanner: {nonsense: 1}\n", "f.yaml:2: "),
+        ("--device", "device: {\n", "f.yaml:2:1: "),
+        ("--device", "quirks: [unheard-of]\n", "f.yaml:1: "),
+        ("--device", "a: !!python/name:os.system\n", "f.yaml:1:4: the tag"),
+    ],
+)
+def test_wrong_files_are_told_with_their_line(command: Run, tmp_path: Path, option: str, text: str, words: str) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text(text)
+    code, _, error = command(*SCANNER, option, path)
+    assert code == 2, error
+    assert error.startswith("dsmreplay: ")
+    assert words in error
+    assert str(tmp_path) in error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*SCANNER, "--behaviour", "/nothing/here.yaml"),
+        (*SCANNER, "--pcap", "/nothing/here.pcapng"),
+        (*SCANNER, "--from", "/nothing/here.pcap"),
+        (*DEVICE, "--server", "http://127.0.0.1:9/", "--process", "/nothing/here.xml"),
+    ],
+)
+def test_files_that_are_not_there(command: Run, arguments: tuple[str, ...]) -> None:
+    code, _, error = command(*arguments)
+    assert (code, error.count("\n")) == (3, 1), error
+    assert "/nothing" in error
+
+
+def test_a_wrong_command_line_does_not_empty_an_old_capture(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "old.pcapng"
+    path.write_bytes(b"old")
+    assert command(*SCANNER, "--pcap", path, "--do", "nonsense")[0] == 2
+    assert path.read_bytes() == b"old"
+
+
+def test_a_server_that_is_not_there(command: Run) -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{one.getsockname()[1]}/"
+        code, out, error = command(*DEVICE, "--server", url)
+        assert (code, error.count("\n")) == (4, 1)
+        assert "cannot be reached: Connection refused" in error
+        assert "Connection refused" in out
+        code, _, error = command("control", url, "status")
+        assert (code, error.count("\n")) == (4, 1)
+
+
+def test_certificates(command: Run, tmp_path: Path) -> None:
+    code, out, _ = command("certificate", "alice@example.test", "-o", tmp_path / "made")
+    assert code == 0
+    shown = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert list(shown) == ["authority", "certificate", "key", "SHA-256"]
+    assert all(Path(shown[name]).is_file() for name in ("authority", "certificate", "key"))
+    assert Path(shown["key"]).stat().st_mode & 0o077 == 0
+    again = command("certificate", "bob@example.test", "-o", tmp_path / "made")[1]
+    assert again.splitlines()[0] == out.splitlines()[0]
+    (tmp_path / "file").write_text("")
+    code, _, error = command("certificate", "alice", "-o", tmp_path / "file")
+    assert (code, error.count("\n")) == (2, 1)
+
+
+def hostile(body: bytes, *arguments: str) -> list[str]:
+    """The arguments of ``control`` for a server that answers this; run in a process of its own."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    async def story() -> Any:
+        async with peer(script) as port:
+            return await asyncio.to_thread(main, ["control", f"http://127.0.0.1:{port}", *arguments])
+
+    return [str(asyncio.run(story()))]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (json.dumps({"error": "\x1b[31mred\u202e"}).encode(), "dsmreplay: \\x1b[31mred\\u202e\n"),
+        (b"<html>", "is no control port: it does not answer in JSON"),
+        (b"[" * 100_000, "is no control port: it does not answer in JSON"),
+        (b"[]", "dsmreplay: HTTP 400"),
+        (b"", "dsmreplay: HTTP 400"),
+    ],
+)
+def test_a_control_port_that_is_none(capsys: pytest.CaptureFixture[str], body: bytes, words: str) -> None:
+    assert hostile(body, "status") == ["2"]
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:0", ("::1", 0)), ("localhost:5357", ("localhost", 5357)),
+        ("0.0.0.0:65535", ("0.0.0.0", 65535)),
+    ],
+)  # fmt: skip
+def test_addresses(text: str, found: tuple[str, int]) -> None:
+    assert endpoints_of([text, text]) == [found, found]
+
+
+@pytest.mark.parametrize("text", ["", ":80", "h", "h:", "h:x", "h:65536", "::1:80", "h:-1", "h:٣"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(UsageError, match="HOST:PORT"):
+        endpoints_of([text])
