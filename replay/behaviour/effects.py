@@ -18,6 +18,7 @@ __all__ = [
     "WirePlan",
     "apply_to_wire",
     "cut_image",
+    "format_of",
     "malform",
     "other_image",
 ]
@@ -32,6 +33,14 @@ class FaultOrder:
     code: str = ""
     reason: str = ""
 
+    @property
+    def name(self) -> str:
+        """The subcode as it is written, ``{namespace}name`` where it is a vendor's own."""
+        return f"{{{self.namespace}}}{self.subcode}" if self.namespace else self.subcode
+
+    def __str__(self) -> str:
+        return "|".join((self.name, self.code, self.reason)).rstrip("|")
+
 
 @dataclass(frozen=True, slots=True)
 class EndState:
@@ -40,6 +49,9 @@ class EndState:
     state: str
     reasons: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return "|".join((self.state, *self.reasons))
+
 
 @dataclass(frozen=True, slots=True)
 class ImageOrder:
@@ -47,6 +59,10 @@ class ImageOrder:
 
     cut: int | None = None
     as_format: str = ""
+
+    def __str__(self) -> str:
+        cut = [f"cut-{self.cut}"] if self.cut is not None else []
+        return "|".join(cut + ([f"as-{self.as_format}"] if self.as_format else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +157,7 @@ class WirePlan:
 
 _LENGTH = re.compile(rb"(?im)^(content-length:[ \t]*)(\d+)")
 _BOUNDARY = re.compile(rb'(?is)content-type:[^\r\n]*?boundary="?([^"\r\n;]{1,70})')
+_CHUNKED = re.compile(rb"(?im)^transfer-encoding:[^\r\n]*chunked")
 _STATUS = re.compile(rb"\A(HTTP/1\.\d \d{3} )[^\r\n]*")
 
 
@@ -161,42 +178,52 @@ def apply_to_wire(head: bytes, body: bytes, effects: WireEffects) -> WirePlan:
     close = "keep"
     if effects.truncate is not None:
         body, close = body[: effects.truncate], "close"
-    pieces = [head, body] if effects.split_head else [head + body]
-    for limit, end in ((effects.close_after, "close"), (effects.reset_after, "reset")):
-        if limit is not None:
-            pieces, close = [(head + body)[:limit]], end
-    if effects.slow is not None and close != "reset":
-        pieces = [head, body]
-    return WirePlan([piece for piece in pieces if piece], close, effects.slow)
+    # Only a piece of its own can be slowed.
+    pieces = [head, body] if effects.split_head or effects.slow is not None else [head + body]
+    ends = ((effects.close_after, "close"), (effects.reset_after, "reset"))
+    reached = [(limit, end) for limit, end in ends if limit is not None]
+    if reached:
+        limit, close = min(reached)
+        pieces = [pieces[0][:limit], *(piece[: max(limit - len(head), 0)] for piece in pieces[1:])]
+    rate = effects.slow if len(pieces) == 2 and pieces[1] else None
+    return WirePlan([piece for piece in pieces if piece], close, rate)
 
 
 def _bare(head: bytes, body: bytes) -> tuple[bytes, bytes]:
     found = _BOUNDARY.search(head)
-    if found is None or b"chunked" in head.lower():
-        return _bare_chunked(head, body, found[1]) if found is not None else (head, body)
-    made = body.replace(b"\r\n--" + found[1], b"--" + found[1])
+    if found is None:
+        return head, body
+    if _CHUNKED.search(head) is not None:
+        plain = _unchunked(body)
+        if plain is None:
+            return head, body
+        made = _without_line_ends(plain, found[1])
+        return head, b"%x\r\n%b\r\n0\r\n\r\n" % (len(made), made)
+    made = _without_line_ends(body, found[1])
     return _LENGTH.sub(lambda match: match[1] + b"%d" % len(made), head, count=1), made
 
 
-def _bare_chunked(head: bytes, body: bytes, boundary: bytes) -> tuple[bytes, bytes]:
-    """The same for a chunked body: undone, mended, and one chunk made of it."""
-    plain, at = b"", 0
-    while at < len(body):
-        end = body.index(b"\r\n", at)
-        size = int(body[at:end].partition(b";")[0], 16)
-        if not size:
-            break
-        plain += body[end + 2 : end + 2 + size]
-        at = end + 2 + size + 2
-    made = plain.replace(b"\r\n--" + boundary, b"--" + boundary)
-    return head, b"%x\r\n%b\r\n0\r\n\r\n" % (len(made), made)
+def _without_line_ends(body: bytes, boundary: bytes) -> bytes:
+    return body.replace(b"\r\n--" + boundary, b"--" + boundary)
+
+
+def _unchunked(body: bytes) -> bytes | None:
+    """What a chunked body holds; None where its chunks are harmed already."""
+    parts, at = [], 0
+    try:
+        while size := int(body[at : (end := body.index(b"\r\n", at))].partition(b";")[0], 16):
+            parts.append(body[end + 2 : end + 2 + size])
+            at = end + 2 + size + 2
+    except ValueError:
+        return None
+    return b"".join(parts)
 
 
 def _wrong_length(head: bytes, body: bytes, order: str) -> tuple[bytes, bytes]:
     def other(right: int) -> int:
         return max(right + int(order), 0) if order[:1] in "+-" else int(order)
 
-    if _LENGTH.search(head) is not None:
+    if _CHUNKED.search(head) is None:
         return _LENGTH.sub(lambda match: match[1] + b"%d" % other(int(match[2])), head, count=1), body
     size, mark, rest = body.partition(b"\r\n")
     # A chunked body has no length in its head: the size of the first chunk is wrong instead.
@@ -243,17 +270,27 @@ _IMAGES = {
 """The smallest files of each kind, enough for those who look at the first bytes."""
 
 
-def other_image(data: bytes, wanted: str) -> bytes:
-    """A file of another format than the one that was declared; ``wanted`` is a Format or the beginning of one.
+_OTHER_NAMES = {"jpeg": "jfif", "jpg": "jfif", "exif": "jfif", "bmp": "dib", "tif": "tiff"}
 
-    Unknown formats get the smallest PNG; where the image is one already, the smallest JPEG.
+
+def format_of(name: str) -> str:
+    """Which of ``png``, ``dib``, ``tiff``, ``jfif`` and ``pdf`` a Format value, or a usual name, is; "" for none of
+    them."""
+    kind = name.lower()
+    return next(
+        (one for one in _IMAGES if kind == one or kind.startswith(one + "-")), _OTHER_NAMES.get(kind, "")
+    )
+
+
+def other_image(data: bytes, wanted: str) -> bytes:
+    """A file of another format than the one that was declared: a whole picture of 1 by 1 pixels.
+
+    Args:
+        data: the right image.
+        wanted: a Format value, or a usual name of one. For others there is PNG, and JPEG where the image is one
+            already.
     """
-    kind = wanted.lower()
-    for name, small in _IMAGES.items():
-        if (
-            kind.startswith(name)
-            or (name == "jfif" and kind in ("jpeg", "jpg", "exif"))
-            or (name == "dib" and kind == "bmp")
-        ):
-            return small
+    small = _IMAGES.get(format_of(wanted))
+    if small is not None:
+        return small
     return _IMAGES["jfif"] if data.startswith(b"\x89PNG") else _IMAGES["png"]

@@ -350,8 +350,10 @@ class Host:
             wire = wire.with_bare_boundary()
         if wire:
             plan = apply_to_wire(dress.head, dress.body, wire)
-            ended = plan.close if plan.close != "keep" else close
-            return Answer(plan.pieces, ended, plan.rate, after)
+            if plan.close == "keep":
+                return Answer(plan.pieces, close, plan.rate, after)
+            # An answer that was cut on purpose did not arrive: a scanner has to take its image for lost.
+            return Answer(plan.pieces, plan.close, plan.rate, None if after is None else lambda sent: after(False))
         pieces = [dress.head, dress.body] if self.style.split_head and dress.body else dress.pieces
         return Answer(pieces, close, None, after)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml.etree import _Element as Element
 
@@ -36,6 +36,9 @@ BACKOFF = (1.0, 3.0)
 
 FAREWELL = 5.0
 """Seconds that sinks have to take SubscriptionEnd when the device stops."""
+
+HELD = 2.0
+"""Seconds that a reordered event waits for the next one."""
 
 QUEUE = 1000
 """Notifications that wait for one subscription; with more, the subscription is ended."""
@@ -67,13 +70,21 @@ class Notice:
         self.facts = dict(facts or {})
 
 
+class _Letter(NamedTuple):
+    """A notification on its way to one sink; a doubled one is the same message twice, id and all."""
+
+    notice: Notice
+    effects: Effects
+    message_id: str
+
+
 class _Sending:
     """The line of one subscription."""
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription
-        self.queue: asyncio.Queue[tuple[Notice, Effects]] = asyncio.Queue(QUEUE)
-        self.held: tuple[Notice, Effects] | None = None
+        self.queue: asyncio.Queue[_Letter] = asyncio.Queue(QUEUE)
+        self.held: _Letter | None = None
         self.task: asyncio.Task[None] | None = None
 
 
@@ -210,14 +221,23 @@ class EventSource:
         if sending is None:
             sending = self._sending[subscription.identifier] = _Sending(subscription)
             sending.task = asyncio.create_task(self._run(sending))
+        # The message keeps its id when it is tried again, so that the sink can tell (WS-Addressing 3).
+        letter = _Letter(notice, effects, self._ids.urn())
         if effects.reordered and sending.held is None:
-            sending.held = (notice, effects)
+            sending.held = letter
+            # Where no other event follows, it comes late instead.
+            self._clock.call_later(HELD, lambda: self._release(sending))
             return
-        waiting = [(notice, effects)] * (2 if effects.doubled else 1)
-        if sending.held is not None:
-            waiting.append(sending.held)
-            sending.held = None
-        for one in waiting:
+        self._line_up(sending, [letter] * (2 if effects.doubled else 1))
+        self._release(sending)
+
+    def _release(self, sending: _Sending) -> None:
+        held, sending.held = sending.held, None
+        if held is not None:
+            self._line_up(sending, [held])
+
+    def _line_up(self, sending: _Sending, letters: Sequence[_Letter]) -> None:
+        for one in letters:
             try:
                 sending.queue.put_nowait(one)
             except asyncio.QueueFull:
@@ -226,20 +246,19 @@ class EventSource:
 
     async def _run(self, sending: _Sending) -> None:
         while True:
-            notice, effects = await sending.queue.get()
+            letter = await sending.queue.get()
             try:
-                if not await self._deliver(sending.subscription, notice, effects):
+                if not await self._deliver(sending.subscription, letter):
                     self._give_up(sending, f"{ATTEMPTS} tries failed")
                     return
             finally:
                 sending.queue.task_done()
 
-    async def _deliver(self, subscription: Subscription, notice: Notice, effects: Effects) -> bool:
+    async def _deliver(self, subscription: Subscription, letter: _Letter) -> bool:
+        notice, effects, message_id = letter
         if effects.delay:
             await self._clock.sleep(effects.delay)
         to = subscription.notify_to
-        # The message keeps its id when it is tried again, so that the sink can tell (WS-Addressing 3).
-        message_id = self._ids.urn()
         for attempt in range(ATTEMPTS):
             if attempt:
                 await self._clock.sleep(BACKOFF[attempt - 1])

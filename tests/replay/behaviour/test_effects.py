@@ -91,7 +91,12 @@ def test_a_head_of_its_own_and_a_reason() -> None:
 
 
 def test_a_slow_body_has_a_rate() -> None:
-    assert apply_to_wire(*PLAIN, WireEffects(slow=5)).rate == 5
+    assert apply_to_wire(*PLAIN, WireEffects(slow=5)) == WirePlan(list(PLAIN), "keep", 5)
+
+
+def test_a_slow_body_can_be_cut_too() -> None:
+    plan = apply_to_wire(*PLAIN, WireEffects(slow=5, close_after=len(PLAIN[0]) + 3))
+    assert plan == WirePlan([PLAIN[0], PLAIN[1][:3]], "close", 5)
 
 
 def test_malformed_xml_is_not_well_formed() -> None:

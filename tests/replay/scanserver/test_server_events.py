@@ -124,6 +124,29 @@ def test_the_end_comes_after_the_answer_that_led_to_it() -> None:
     assert seen[first + 1 :] == ["CreatePostScanJobResponse", STATUS, "CancelPostScanJobResponse", STATUS, END]
 
 
+@pytest.mark.parametrize(("how", "state"), [("End", "Pending"), ("Cancel", "Creating")])
+def test_nothing_is_told_while_the_answer_is_still_on_its_way(how: str, state: str) -> None:
+    clock = ManualClock()
+
+    async def work(dsm: Dsm) -> None:
+        await dsm.subscribe("WS-DSP")
+        token = await dsm.create()
+        answer = asyncio.create_task(dsm.ask(f"{how}PostScanJob", {"job_token": token}))
+        await until(lambda: clock.next_due is not None and clock.next_due < 1)  # the answer trickles
+        await dsm.drained()
+        assert [one.split()[0] for one in dsm.story()] == ["Creating"]
+        assert dsm.server.jobs[0].state == state
+        assert (await dsm.refused(**dsm.image(token))).name == (
+            "OperationFailed" if how == "End" else "ServerErrorPostScanJobCanceled"
+        )
+        while not answer.done():
+            await clock.advance(1)
+        await clock.advance(1)
+        await dsm.ended(token)
+
+    on_server(work, f"{how}PostScanJob: slow=100", clock=clock)
+
+
 @pytest.mark.parametrize(("wanted", "lines"), [(STATUS, 7), (END, 1), ("RepositoryStatusSummaryEvent", 2)])
 def test_a_subscriber_gets_what_it_asked_for(wanted: str, lines: int) -> None:
     async def work(dsm: Dsm) -> None:
