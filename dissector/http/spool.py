@@ -8,6 +8,7 @@ so that bodies which are looked at one by one do not pile up.
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 import threading
@@ -26,6 +27,13 @@ class _SpoolFile:
     def __init__(self) -> None:
         self.file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as a body needs it
         self.size = 0
+
+
+@atexit.register
+def _close() -> None:
+    """The file that new bytes would go to outlives its last body; it is closed in order at the end."""
+    if _current is not None:
+        _current.file.close()
 
 
 class Spooled:
