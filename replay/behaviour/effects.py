@@ -277,9 +277,7 @@ def format_of(name: str) -> str:
     """Which of ``png``, ``dib``, ``tiff``, ``jfif`` and ``pdf`` a Format value, or a usual name, is; "" for none of
     them."""
     kind = name.lower()
-    return next(
-        (one for one in _IMAGES if kind == one or kind.startswith(one + "-")), _OTHER_NAMES.get(kind, "")
-    )
+    return next((one for one in _IMAGES if kind == one or kind.startswith(one + "-")), _OTHER_NAMES.get(kind, ""))
 
 
 def other_image(data: bytes, wanted: str) -> bytes:
