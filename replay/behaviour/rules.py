@@ -2,8 +2,9 @@
 
 A rule names an operation or event, or a kind of them, and one or more orders. It looks at each occasion that it
 matches: the first ``after`` of them it lets pass, then it fires with its ``probability``, at most ``times`` times.
-Chances are drawn from one seeded generator in the order of the rules, one draw for each matching rule whose probability
-is below 1, so that a run can be had again.
+Chances are drawn from one seeded generator, occasion by occasion and within each in the order of the rules: one draw
+for each rule that matches, has a probability below 1, and is neither still waiting (``after``) nor used up (``times``).
+So the same seed and the same occasions give the same run again.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from dissector.base.errors import UsageError
 from replay.behaviour.effects import Effects, WireEffects
 
 __all__ = ["Behaviour", "Rule", "merged"]
+
+MAX_RULES = 1000
+"""Rules of one device: each is looked at for each message."""
 
 _NONE = Effects()
 
@@ -73,7 +78,13 @@ class Behaviour:
         return tuple(self._rules)
 
     def add(self, rule: Rule) -> None:
-        """One rule more."""
+        """One rule more.
+
+        Raises:
+            UsageError: there are :data:`MAX_RULES` already.
+        """
+        if len(self._rules) >= MAX_RULES:
+            raise UsageError(f"there are {MAX_RULES} rules already, which is all that a device takes")
         self._rules.append(rule)
         self._matched.append(0)
         self._fired.append(0)
@@ -85,7 +96,14 @@ class Behaviour:
         self._fired.clear()
 
     def set_rules(self, rules: Iterable[Rule], seed: int | None = None) -> None:
-        """Other rules; counting begins anew, and chances too where a seed is given."""
+        """Other rules; counting begins anew, and chances too where a seed is given.
+
+        Raises:
+            UsageError: there are more than :data:`MAX_RULES`; the old ones stay.
+        """
+        rules = list(rules)
+        if len(rules) > MAX_RULES:
+            raise UsageError(f"{len(rules)} rules are too many: a device takes {MAX_RULES}")
         self.clear()
         if seed is not None:
             self._random = random.Random(seed)

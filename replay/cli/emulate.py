@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import secrets
 import signal
 import sys
 import uuid
@@ -315,7 +316,15 @@ def _pages(arguments: argparse.Namespace) -> int | list[str]:
 
 
 def _behaviour(arguments: argparse.Namespace) -> Behaviour:
-    behaviour = load_behaviour(arguments.behaviour) if arguments.behaviour else Behaviour(seed=arguments.seed)
+    if arguments.seed is None and (arguments.behaviour or arguments.do):
+        # A run with chances must be had again: the seed is chosen here, so that it can be told.
+        seed = secrets.randbelow(1 << 32)
+        behaviour = load_behaviour(arguments.behaviour, None) if arguments.behaviour else Behaviour(seed=seed)
+        if not arguments.behaviour and any("probability" in text for text in arguments.do):
+            print(f"dsmreplay: chances by --seed {seed}", file=sys.stderr)
+    else:
+        seed = arguments.seed
+        behaviour = load_behaviour(arguments.behaviour, seed) if arguments.behaviour else Behaviour(seed=seed)
     for text in arguments.do:
         behaviour.add(parse_rule(text))
     return behaviour

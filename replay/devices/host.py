@@ -350,7 +350,8 @@ class Host:
             wire = wire.with_bare_boundary()
         if wire:
             plan = apply_to_wire(dress.head, dress.body, wire)
-            if plan.close == "keep":
+            if plan.close == "keep" or sum(map(len, plan.pieces)) >= len(dress.head) + len(dress.body):
+                close = plan.close if plan.close != "keep" else close
                 return Answer(plan.pieces, close, plan.rate, after)
             # An answer that was cut on purpose did not arrive: a scanner has to take its image for lost.
             return Answer(plan.pieces, plan.close, plan.rate, None if after is None else lambda sent: after(False))
@@ -391,5 +392,6 @@ def _ordered(effects: Effects, service: str) -> SoapFault:
     if given.namespace:
         return SoapFault(given.code or "Sender", QName(given.namespace, given.subcode), given.reason or given.subcode)
     if service in ("WS-Scan", "WS-DSD", "WS-DSP", "WS-DSC"):
-        return service_fault(service, given.subcode, given.reason or "")
+        made = service_fault(service, given.subcode, given.reason or "")
+        return SoapFault(given.code, made.subcode, made.reason, made.detail) if given.code else made
     return addressing_fault(given.subcode, given.reason or given.subcode)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import pytest
 from lxml import etree
+from PIL import Image
 
 from dissector.base.origin import Endpoint
 from dissector.http.model import HttpMessage
 from dissector.http.writer import build_multipart, build_response
 from dissector.messages.images import real_type
-from replay.behaviour.effects import WireEffects, WirePlan, apply_to_wire, cut_image, malform, other_image
+from replay.behaviour.effects import WireEffects, WirePlan, apply_to_wire, cut_image, format_of, malform, other_image
 from replay.net.receiver import HttpReceiver
 
 BODY = b"<a>hello</a>"
@@ -94,9 +97,55 @@ def test_a_slow_body_has_a_rate() -> None:
     assert apply_to_wire(*PLAIN, WireEffects(slow=5)) == WirePlan(list(PLAIN), "keep", 5)
 
 
-def test_a_slow_body_can_be_cut_too() -> None:
-    plan = apply_to_wire(*PLAIN, WireEffects(slow=5, close_after=len(PLAIN[0]) + 3))
-    assert plan == WirePlan([PLAIN[0], PLAIN[1][:3]], "close", 5)
+@pytest.mark.parametrize(
+    ("effects", "end"),
+    [
+        (WireEffects(slow=5, close_after=len(PLAIN[0]) + 3), "close"),
+        (WireEffects(slow=5, reset_after=len(PLAIN[0]) + 3), "reset"),
+        (WireEffects(slow=5, truncate=3), "close"),
+    ],
+)
+def test_a_slow_body_is_cut_all_the_same(effects: WireEffects, end: str) -> None:
+    assert apply_to_wire(*PLAIN, effects) == WirePlan([PLAIN[0], BODY[:3]], end, 5)
+
+
+def test_a_head_that_is_cut_is_not_slowed() -> None:
+    assert apply_to_wire(*PLAIN, WireEffects(slow=5, close_after=9)) == WirePlan([PLAIN[0][:9]], "close", None)
+
+
+@pytest.mark.parametrize(("close", "reset", "end"), [(10, 20, "close"), (20, 10, "reset")])
+def test_of_close_and_reset_the_first_happens(close: int, reset: int, end: str) -> None:
+    plan = apply_to_wire(*PLAIN, WireEffects(close_after=close, reset_after=reset))
+    assert plan == WirePlan([PLAIN[0][:10]], end)
+
+
+def test_a_boundary_is_no_transfer_coding() -> None:
+    kind, package = build_multipart(b"<r/>", [([("Content-ID", "<i>")], b"\x00" * 20)], "chunked-mark")
+    head, body = split(build_response(200, "OK", [("Content-Type", kind)], package))
+    http = read(apply_to_wire(head, body, WireEffects(bare_boundary=True)))
+    assert http.complete
+    assert http.parts[1].content.data() == b"\x00" * 20
+
+
+def test_what_has_no_length_and_no_chunks_is_left_alone() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+    plan = apply_to_wire(head, b"10\r\nhello", WireEffects(content_length="+1"))
+    assert plan.pieces == [head + b"10\r\nhello"]
+
+
+@pytest.mark.parametrize("start", ["png", "jfif", "tiff", "dib"])
+def test_other_images_are_whole_pictures(start: str) -> None:
+    with Image.open(BytesIO(other_image(b"", start))) as image:
+        image.load()
+        assert image.size == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("PNG", "png"), ("exif", "jfif"), ("jpg", "jfif"), ("tif", "tiff"), ("bmp", "dib"), ("jpeg2k", ""), ("xps", "")],
+)
+def test_names_of_formats(name: str, kind: str) -> None:
+    assert format_of(name) == kind
 
 
 def test_malformed_xml_is_not_well_formed() -> None:
