@@ -8,12 +8,13 @@ from textwrap import fill
 from typing import Any
 
 from dissector import __version__
+from replay.cli.packets import add_packets
 
 __all__ = ["make_parser"]
 
 EXIT_CODES = """exit codes:
-  0  fine; the job ended as expected; stopped by Ctrl-C
-  1  the job ended otherwise than expected
+  0  fine; as recorded; the job ended as expected; stopped by Ctrl-C
+  1  differs from the recording; the job ended otherwise than expected
   2  the command line or a description file is wrong
   3  an input cannot be read, or an output cannot be written
   4  the target cannot be reached"""
@@ -53,13 +54,17 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser; ``arguments.run(arguments)`` of what it gives runs the command."""
     parser = argparse.ArgumentParser(
         prog="dsmreplay",
-        description="Emulates WSD scanners, DSM devices and scan servers. Captures are read by dsmshark.",
+        description="Sends captured WSD sequences again and judges what differs; emulates scanners, DSM devices and "
+        "scan servers. Captures are read by dsmshark.",
         epilog=EXIT_CODES,
         formatter_class=_Formatter,
     )
     parser.add_argument("--version", action="version", version=f"dsmreplay {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _emulate(commands)
+    _extract(commands)
+    _run(commands)
+    add_packets(commands)
     _control(commands)
     _certificate(commands)
     return parser
@@ -270,6 +275,75 @@ def _around(parser: argparse.ArgumentParser, listen: str, *, trust: bool = False
     out.add_argument("-q", "--quiet", action="store_true", help="print addresses, jobs and troubles only")
     out.add_argument("--json", action="store_true", help="print one JSON object a line")
     out.add_argument("--for", dest="duration", type=float, metavar="SECONDS", help="end after so long")
+
+
+# -- sending again -----------------------------------------------------------------------------------------------
+
+
+def _extract(commands: Any) -> None:
+    parser = _command(
+        commands, "extract", "make a scenario out of a capture",
+        "Make a scenario out of a capture: steps, bodies, and the values that a replay must change.",
+        "examples:\n"
+        "  dsmreplay extract customer.pcap --list\n"
+        "  dsmreplay extract customer.pcap --job 8a2a -o scenario\n\n" + EXIT_CODES,
+    )  # fmt: skip
+    parser.add_argument("capture", metavar="CAPTURE")
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder of the scenario")
+    parser.add_argument("--list", action="store_true", help="list what could be extracted, with the roles")
+    parser.add_argument("--explain", action="store_true", help="say of each value where it was born, and why it is one")
+    parser.add_argument(
+        "--job", default="", metavar="ID", help="the story of this job (JobToken or JobId, or its beginning)"
+    )
+    parser.add_argument("--host", default="", metavar="ADDRESS", help="the story that this host is in")
+    parser.add_argument("--service", default="", metavar="NAME", help="the story of this service, such as WS-DSP")
+    parser.add_argument("--stream", type=int, metavar="N", help="the story that this TCP stream belongs to")
+    parser.add_argument(
+        "--as", dest="plays", default="", metavar="PARTY", help="the party to play (default: the one that asks)"
+    )
+    parser.add_argument("--json", action="store_true", help="with --list: JSON")
+    parser.set_defaults(run=_later("run_extract", "replay.cli.extract"))
+
+
+def _run(commands: Any) -> None:
+    parser = _command(
+        commands, "run", "play a scenario against a device or server, and say what differs",
+        "Play a scenario against a real or emulated peer. Only the target's host is ever contacted.",
+        "examples:\n"
+        "  dsmreplay run scenario --target http://127.0.0.1:5362/ScanServer\n"
+        "  dsmreplay run scenario --target https://bench.example.test:5362/ScanServer --trust ca.pem --yes\n\n"
+        + EXIT_CODES,
+    )  # fmt: skip
+    parser.add_argument("scenario", metavar="SCENARIO", help="folder, or its scenario.yaml")
+    parser.add_argument("--target", required=True, metavar="URL", help="the peer")
+    parser.add_argument("--as", dest="plays", default="", metavar="PARTY", help="the party that is played")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="another value; may be repeated"
+    )
+    parser.add_argument(
+        "--speed", type=float, default=0.0, metavar="FACTOR", help="1: as recorded; default: as fast as possible"
+    )
+    parser.add_argument(
+        "--slack", type=float, default=10.0, metavar="SECONDS", help="that an event may be late (default 10)"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="go on after a difference")
+    parser.add_argument("--from-step", type=int, default=1, metavar="N", help="begin with this step")
+    parser.add_argument("--only", default="", metavar="N,N", help="play these steps only")
+    parser.add_argument(
+        "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="of the event sink (default 127.0.0.1:0)"
+    )
+    parser.add_argument(
+        "--trust", default="system", metavar="HOW", help="system, none, a PEM file, or sha256:FINGERPRINT"
+    )
+    parser.add_argument("--client-certificate", nargs=2, metavar=("CERT", "KEY"), help="PEM files to show")
+    parser.add_argument("--seed", type=int, metavar="N", help="makes identifiers the same at each run")
+    parser.add_argument("--yes", action="store_true", help="another machine may be sent to")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
+    parser.add_argument("--pcap", metavar="FILE", help="write the traffic of the replay as pcapng")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print each step's log")
+    parser.set_defaults(run=_later("run_scenario", "replay.cli.run"))
 
 
 def _control(commands: Any) -> None:

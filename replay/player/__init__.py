@@ -1,0 +1,1 @@
+"""Playing scenarios: one party against a real or emulated peer, and the judgement of what comes back."""

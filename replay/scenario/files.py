@@ -1,0 +1,318 @@
+"""A scenario as a folder: ``scenario.yaml`` that a person reads and edits, and the files it names beside it.
+
+Every wrong edit is told with file, line and what was expected. Names of files never lead out of the folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from dissector.base.errors import UnreadableInput, UsageError
+from replay.base.yamlfile import load_yaml, wrong
+from replay.scenario.model import FORMAT, ORIGINS, Bound, Part, Party, Scenario, Step, Wire
+from replay.scenario.template import names_in
+
+__all__ = ["MAIN", "Folder", "load_scenario", "save_scenario"]
+
+MAIN = "scenario.yaml"
+MAX_FILE = 512 << 20
+"""Bytes of one file beside a scenario."""
+
+_TOP = ("format", "name", "capture", "missing", "parties", "plays", "values", "steps")
+_VALUE = ("origin", "kind", "recorded", "default", "secret", "step", "where", "path", "within", "why")
+_STEP = ("step", "event", "seen", "service", "from", "to", "at", "took", "optional", "send", "answer", "rules")
+_WIRE = ("head", "xml", "root_head", "parts", "final", "chunk")
+
+
+class Folder:
+    """The files of a scenario.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file.
+
+        Raises:
+            UnreadableInput: it is not there, too long, or out of the folder.
+        """
+        place = (self.path / name).resolve()
+        if not place.is_relative_to(self.path.resolve()):
+            raise UnreadableInput(f"{self.path / MAIN}: {name} is not in the scenario's folder")
+        try:
+            if place.stat().st_size > MAX_FILE:
+                raise UnreadableInput(f"{place}: more than {MAX_FILE} bytes")
+            return place.read_bytes()
+        except OSError as error:
+            raise UnreadableInput(f"{place}: {error.strerror or error}") from error
+
+    def text(self, name: str) -> str:
+        """The text of a file that may hold ``${name}``.
+
+        Raises:
+            UsageError: it is not UTF-8.
+            UnreadableInput: as for :meth:`read`.
+        """
+        try:
+            return self.read(name).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{self.path / name}: byte {error.start} is not UTF-8") from error
+
+
+def save_scenario(scenario: Scenario, contents: Mapping[str, bytes], folder: str | Path) -> Path:
+    """Write a scenario and its files; gives the path of ``scenario.yaml``.
+
+    Raises:
+        UsageError: the folder holds something else already.
+        UnreadableInput: it cannot be written.
+    """
+    place = Path(folder)
+    if place.exists() and (not place.is_dir() or (any(place.iterdir()) and not (place / MAIN).exists())):
+        raise UsageError(f"{place} is not empty and holds no scenario: choose another folder")
+    try:
+        for name, data in contents.items():
+            target = place / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / MAIN).write_text(_written(scenario), encoding="utf-8")
+    except OSError as error:
+        raise UnreadableInput(f"{place}: {error.strerror or error}") from error
+    return place / MAIN
+
+
+def load_scenario(folder: str | Path) -> tuple[Scenario, Folder]:
+    """Read a scenario: a folder, or its ``scenario.yaml``.
+
+    Raises:
+        UnreadableInput: it is not there.
+        UsageError: something in it is wrong; says file, line and what was expected.
+    """
+    place = Path(folder)
+    path = place / MAIN if place.is_dir() else place
+    data = load_yaml(path)
+    name = str(path)
+    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+        raise wrong(name, data, "format" if isinstance(data, Mapping) else None, "no scenario", f"format: {FORMAT}")
+    _known(name, data, _TOP)
+    parties = {
+        str(key): Party(str(key), str(_need(name, one, "role")), str(one.get("base", "")))
+        for key, one in _mappings(name, data, "parties")
+    }
+    if len(parties) < 2:
+        raise wrong(name, data, "parties", f"{len(parties)} parties", "two at least")
+    plays = str(_need(name, data, "plays"))
+    if plays not in parties:
+        raise wrong(name, data, "plays", f"{plays} is no party", ", ".join(parties))
+    values = {str(key): _value(name, str(key), one) for key, one in _mappings(name, data, "values")}
+    steps = data.get("steps")
+    if not isinstance(steps, list) or not steps:
+        raise wrong(name, data, "steps", "no steps", "a list of steps")
+    made = Scenario(
+        str(data.get("name", path.parent.name)), str(data.get("capture", "")), parties, plays, values,
+        [_step(name, steps, number, parties) for number in range(len(steps))],
+        [str(one) for one in data.get("missing", [])],
+    )  # fmt: skip
+    opened = Folder(path.parent)
+    _check_names(made, opened, name)
+    return made, opened
+
+
+# -- writing -----------------------------------------------------------------------------------------------------
+
+
+def _written(scenario: Scenario) -> str:
+    top = CommentedMap()
+    top["format"] = FORMAT
+    top["name"] = scenario.name
+    top["capture"] = scenario.capture
+    if scenario.missing:
+        top["missing"] = list(scenario.missing)
+    top["parties"] = {
+        one.name: {"role": one.role} | ({"base": one.base} if one.base else {}) for one in scenario.parties.values()
+    }
+    top["plays"] = scenario.plays
+    values = top["values"] = CommentedMap()
+    for value in scenario.values.values():
+        values[value.name] = _value_map(value)
+        values.yaml_set_comment_before_after_key(value.name, before=value.why, indent=2)
+    steps = top["steps"] = CommentedSeq()
+    for place, step in enumerate(scenario.steps):
+        steps.append(_step_map(step))
+        steps.yaml_set_comment_before_after_key(place, before=f"\n{step.number}", indent=2)
+    top.yaml_set_comment_before_after_key("plays", before="the party that is played, unless --as says otherwise")
+    top.yaml_set_comment_before_after_key(
+        "values", before="\nwhat a replay must change: ${name} stands for it in the files"
+    )
+    top.yaml_set_comment_before_after_key("steps", before="\nwho sends what, in order; times in seconds")
+    top.yaml_set_start_comment(
+        "A recorded sequence. It holds what the capture held: names, addresses, pictures.\n"
+        "Edit it freely; a wrong edit is told with its line."
+    )
+    yaml = YAML(typ="rt", pure=True)
+    yaml.width = 110
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    out = StringIO()
+    yaml.dump(top, out)
+    return out.getvalue()
+
+
+def _value_map(value: Bound) -> dict[str, Any]:
+    data: dict[str, Any] = {"origin": value.origin, "kind": value.kind, "recorded": value.recorded}
+    if value.origin == "site":
+        data["default"] = value.default
+    if value.secret:
+        data["secret"] = value.secret
+    if value.step:
+        data |= {"step": value.step, "where": value.where, "path": value.path}
+        if value.within:
+            data["within"] = value.within
+    return data
+
+
+def _step_map(step: Step) -> dict[str, Any]:
+    data: dict[str, Any] = {"event" if step.event else "step": step.name, "seen": step.origin, "service": step.service}
+    data |= {"from": step.sender, "to": step.receiver, "at": round(step.time, 6), "took": round(step.took, 6)}
+    if step.optional:
+        data["optional"] = True
+    data["send"] = _wire_map(step.message)
+    if step.answer is not None:
+        data["answer"] = _wire_map(step.answer)
+    if step.rules:
+        data["rules"] = [{path: how} for path, how in step.rules]
+    return data
+
+
+def _wire_map(wire: Wire) -> dict[str, Any]:
+    data: dict[str, Any] = {"head": wire.head}
+    if wire.xml:
+        data["xml"] = wire.xml
+    if wire.root_head:
+        data["root_head"] = wire.root_head
+    if wire.parts:
+        data["parts"] = [{"head": one.head, "file": one.file} for one in wire.parts]
+        data["final"] = wire.final
+    if wire.chunk:
+        data["chunk"] = wire.chunk
+    return data
+
+
+# -- reading -----------------------------------------------------------------------------------------------------
+
+
+def _known(name: str, data: Mapping[str, Any], keys: Sequence[str]) -> None:
+    for key in data:
+        if key not in keys:
+            near = difflib.get_close_matches(str(key), keys, 1)
+            raise wrong(name, data, key, f"{key} is not known", near[0] if near else ", ".join(keys))
+
+
+def _need(name: str, data: Any, key: str) -> Any:
+    if not isinstance(data, Mapping):
+        raise wrong(name, data, None, f"{data!r} is no mapping", f"a mapping with {key}")
+    if data.get(key) in (None, ""):
+        raise wrong(name, data, None, f"{key} is missing", key)
+    return data[key]
+
+
+def _mappings(name: str, data: Mapping[str, Any], key: str) -> list[tuple[Any, Any]]:
+    found = data.get(key) or {}
+    if not isinstance(found, Mapping):
+        raise wrong(name, data, key, f"{key} is no mapping", "names, each with what belongs to it")
+    for inner, one in found.items():
+        if not isinstance(one, Mapping):
+            raise wrong(name, found, inner, f"{inner} is {one!r}", "a mapping")
+    return list(found.items())
+
+
+def _value(name: str, key: str, data: Mapping[str, Any]) -> Bound:
+    _known(name, data, _VALUE)
+    origin = str(_need(name, data, "origin"))
+    if origin not in ORIGINS:
+        raise wrong(name, data, "origin", f"origin is {origin!r}", ", ".join(ORIGINS))
+    step = data.get("step", 0)
+    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+        raise wrong(name, data, "step", f"step is {step!r}", "the number of a step")
+    return Bound(
+        key, str(data.get("recorded", "")), origin, str(data.get("kind", "parameter")), step,
+        str(data.get("where", "")), str(data.get("path", "")), str(data.get("within", "")), str(data.get("why", "")),
+        str(data.get("default", "")), str(data.get("secret", "")),
+    )  # fmt: skip
+
+
+def _step(name: str, steps: Sequence[Any], place: int, parties: Mapping[str, Party]) -> Step:
+    data = steps[place]
+    if not isinstance(data, Mapping):
+        raise wrong(name, steps, place, f"step {place + 1} is {data!r}", "a mapping")
+    _known(name, data, _STEP)
+    if ("step" in data) == ("event" in data):
+        raise wrong(name, steps, place, "neither or both of step and event", "step: NAME, or event: NAME")
+    for key in ("from", "to"):
+        if _need(name, data, key) not in parties:
+            raise wrong(name, data, key, f"{data[key]} is no party", ", ".join(parties))
+    rules = []
+    for number, rule in enumerate(data.get("rules") or []):
+        if not isinstance(rule, Mapping) or len(rule) != 1:
+            raise wrong(name, data["rules"], number, f"{rule!r} is no rule", "PATH: how")
+        rules += [(str(path), str(how)) for path, how in rule.items()]
+    answer = data.get("answer")
+    return Step(
+        place + 1, str(data.get("step", data.get("event"))), str(data.get("service", "")), "event" in data,
+        str(data["from"]), str(data["to"]), _seconds(name, data, "at"), _seconds(name, data, "took"),
+        _wire(name, _need(name, data, "send")), _wire(name, answer) if answer is not None else None,
+        origin=str(data.get("seen", "")), optional=data.get("optional") is True, rules=rules,
+    )  # fmt: skip
+
+
+def _seconds(name: str, data: Mapping[str, Any], key: str) -> float:
+    value = data.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise wrong(name, data, key, f"{key} is {value!r}", "seconds")
+    return float(value)
+
+
+def _wire(name: str, data: Any) -> Wire:
+    if not isinstance(data, Mapping):
+        raise wrong(name, data, None, f"{data!r} is no message", "a mapping with head, and maybe xml")
+    _known(name, data, _WIRE)
+    chunk = data.get("chunk", 0)
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 0:
+        raise wrong(name, data, "chunk", f"chunk is {chunk!r}", "bytes of a chunk")
+    parts = []
+    for one in data.get("parts") or []:
+        parts.append(Part(str(one.get("head", "")) if isinstance(one, Mapping) else "", str(_need(name, one, "file"))))
+    return Wire(
+        str(_need(name, data, "head")), str(data.get("xml", "")), str(data.get("root_head", "")), parts,
+        str(data.get("final", "")), chunk,
+    )  # fmt: skip
+
+
+def _check_names(scenario: Scenario, folder: Folder, name: str) -> None:
+    """Every file is there, and every ``${name}`` in them is a value."""
+    for step in scenario.steps:
+        for wire in (step.message, step.answer):
+            if wire is None:
+                continue
+            for file in (wire.head, wire.xml):
+                if not file:
+                    continue
+                for used in names_in(folder.read(file).decode("utf-8", "replace")):
+                    if used not in scenario.values:
+                        near = difflib.get_close_matches(used, scenario.values, 1)
+                        raise UsageError(
+                            f"{folder.path / file}: ${{{used}}} is no value of {name}"
+                            + (f"; near: {near[0]}" if near else "")
+                        )
+            for part in wire.parts:
+                folder.read(part.file)

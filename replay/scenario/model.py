@@ -1,0 +1,156 @@
+"""A scenario: a recorded sequence as a text that a person edits, and a program plays.
+
+Ordered steps say who sends what to whom and what comes back. What a peer hands out at run time, what the playing
+side makes anew, and what belongs to a site are *values* with names; where they stand in a message there is ``${name}``.
+Bodies, heads and images are files beside the scenario, as recorded but for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["FORMAT", "Bound", "Part", "Party", "Scenario", "Step", "Wire"]
+
+FORMAT = "dsmreplay.scenario/1"
+"""What the first line of ``scenario.yaml`` says."""
+
+ROLES = ("DSM device", "scan server", "scanner", "client", "control point", "event sink", "peer")
+
+ORIGINS = ("answered", "ours", "peer", "site")
+"""Who makes a value: an answer of the peer, the playing side, the peer's own address or identity, or a person."""
+
+
+@dataclass(slots=True)
+class Party:
+    """One side.
+
+    Attributes:
+        name: such as ``device``.
+        role: in words of the field.
+        base: the recorded base URL of what it serves, "" for a side that serves nothing.
+    """
+
+    name: str
+    role: str
+    base: str = ""
+
+
+@dataclass(slots=True)
+class Bound:
+    """A value with a name.
+
+    Attributes:
+        name: as in ``${name}``.
+        recorded: the text it had.
+        origin: one of :data:`ORIGINS`.
+        kind: ``token``, ``identifier``, ``address``, ``message_id``, ``parameter``, ``uuid``, ``cookie``, ``vendor``.
+        step: step whose answer (or event) it is born in, 0 for none.
+        where, path: where in it, as in :class:`replay.scenario.values.Place`.
+        within: the whole recorded text of that place, where the value is a part of it; else "".
+        why: why it was taken for a value.
+        default: for values of a site: what is sent unless another one is given; else "".
+        secret: name of the environment variable that gives it, "" for none.
+    """
+
+    name: str
+    recorded: str
+    origin: str
+    kind: str = "parameter"
+    step: int = 0
+    where: str = ""
+    path: str = ""
+    within: str = ""
+    why: str = ""
+    default: str = ""
+    secret: str = ""
+
+
+@dataclass(slots=True)
+class Part:
+    """A MIME part that is no envelope: its head (raw, with the empty line) and the file that holds its bytes."""
+
+    head: str
+    file: str
+
+
+@dataclass(slots=True)
+class Wire:
+    """An HTTP message as recorded.
+
+    Attributes:
+        head: file of the raw head (start line, headers, empty line), with ``${name}`` where values stand.
+        xml: file of the envelope, "" for none.
+        root_head: raw head of the root part of a package, "" for a plain body.
+        parts: the other parts.
+        final: raw bytes behind the last part (``--boundary--`` and what follows), as text in latin-1.
+        chunk: chunk size where the body was chunked, 0 for a length.
+    """
+
+    head: str
+    xml: str = ""
+    root_head: str = ""
+    parts: list[Part] = field(default_factory=list)
+    final: str = ""
+    chunk: int = 0
+
+
+@dataclass(slots=True)
+class Step:
+    """One message and its answer.
+
+    Attributes:
+        number: from 1.
+        name: message of the catalogue.
+        service: of the catalogue.
+        event: a notification: it comes when the peer has something to tell, not when it is asked.
+        sender, receiver: names of parties.
+        time: seconds since the first step.
+        took: seconds until the answer.
+        message: what is sent.
+        answer: what came back, None where nothing was seen.
+        origin: where it was recorded, for people.
+        optional: it need not happen.
+        rules: (path, how) that judge the answer, or the event.
+    """
+
+    number: int
+    name: str
+    service: str
+    event: bool
+    sender: str
+    receiver: str
+    time: float
+    took: float
+    message: Wire
+    answer: Wire | None = None
+    origin: str = ""
+    optional: bool = False
+    rules: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Scenario:
+    """A whole scenario.
+
+    Attributes:
+        name: for people.
+        capture: name of the capture it was made from.
+        parties: by name.
+        plays: the party that is played unless told otherwise.
+        values: by name.
+        steps: in order.
+        missing: what the capture did not hold, in words.
+    """
+
+    name: str
+    capture: str
+    parties: dict[str, Party]
+    plays: str
+    values: dict[str, Bound]
+    steps: list[Step]
+    missing: list[str] = field(default_factory=list)
+
+    def of(self, party: str) -> Sequence[Step]:
+        """The steps that a party sends."""
+        return [step for step in self.steps if step.sender == party]

@@ -1,0 +1,144 @@
+"""What finding values needs to know of a conversation: whose each message is, what it answers, its texts, and which
+place already belongs to a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from dissector.analysis.exchanges import is_answer
+from dissector.analysis.reading import operation_of
+from dissector.messages import Message
+from replay.scenario.looks import LONGEST
+from replay.scenario.places import Text, texts
+from replay.scenario.values import Place, Value
+
+__all__ = ["OURS", "PEER", "Story", "other"]
+
+OURS, PEER = "ours", "peer"
+
+
+def other(side: str) -> str:
+    """The other side."""
+    return PEER if side == OURS else OURS
+
+
+class Story:
+    """The messages, and the values found so far.
+
+    Attributes:
+        messages: as given.
+        sides: who sent each, :data:`OURS` or :data:`PEER`.
+        answer: it answers something, for each message.
+        asked: index of the request that each answers, None where there is none.
+        texts: those of each message, none longer than ``looks.LONGEST``.
+        values: found, in the order in which they were.
+        names: base of the name of each value, by identity.
+    """
+
+    def __init__(self, messages: Sequence[Message], is_ours: Callable[[Message], bool]) -> None:
+        self.messages = messages
+        self.sides = [OURS if is_ours(message) else PEER for message in messages]
+        self.answer = [is_answer(message) for message in messages]
+        numbers = {message.number: index for index, message in enumerate(messages)}
+        self.asked = [numbers.get(one.request) if one.request is not None else None for one in messages]
+        self.replies = {asked: index for index, asked in enumerate(self.asked) if asked is not None}
+        self.texts = [[one for one in texts(message) if 0 < len(one.text) <= LONGEST] for message in messages]
+        self._addresses = {
+            side: {one.source.address for one, mine in zip(messages, self.sides, strict=True) if mine == side}
+            for side in (OURS, PEER)
+        }
+        self.values: list[Value] = []
+        self.names: dict[int, str] = {}
+        self._whole: dict[tuple[int, str, str], Value] = {}
+        self._parts: set[tuple[int, str, str]] = set()
+
+    def all_texts(self) -> Iterator[tuple[int, Text]]:
+        """Every text with the index of its message."""
+        for index, found in enumerate(self.texts):
+            for one in found:
+                yield index, one
+
+    def free_texts(self) -> Iterator[tuple[int, Text]]:
+        """Those that are not wholly a value yet."""
+        for index, one in self.all_texts():
+            if self.holder(index, one) is None:
+                yield index, one
+
+    def holder(self, index: int, text: Text) -> Value | None:
+        """The value that a text wholly is."""
+        return self._whole.get((index, text.where, text.path))
+
+    def touched(self, index: int, text: Text) -> bool:
+        """The text, or a part of it, is a value."""
+        key = (index, text.where, text.path)
+        return key in self._whole or key in self._parts
+
+    def add(self, name: str, recorded: str, kind: str, role: str, why: str, *, sure: bool = True) -> Value:
+        """A new value without a place."""
+        value = Value(name, recorded, kind, role, why=why, sure=sure)
+        self.values.append(value)
+        self.names[id(value)] = name
+        return value
+
+    def born(self, value: Value, index: int, text: Text, *, whole: bool = True) -> None:
+        """It was handed out here."""
+        value.born = self._claim(value, index, text.where, text.path, whole)
+
+    def use(self, value: Value, index: int, text: Text, *, whole: bool = True) -> None:
+        """It stands here; a place is told once."""
+        place = self._claim(value, index, text.where, text.path, whole)
+        if place != value.born and place not in value.uses:
+            value.uses.append(place)
+
+    def drop(self, value: Value) -> None:
+        """It is none: its places are free again."""
+        self.values = [one for one in self.values if one is not value]
+        self._whole = {key: one for key, one in self._whole.items() if one is not value}
+
+    def _claim(self, value: Value, index: int, where: str, path: str, whole: bool) -> Place:
+        if whole:
+            self._whole.setdefault((index, where, path), value)
+        else:
+            self._parts.add((index, where, path))
+        return Place(index, where, path, whole)
+
+    def receiver(self, index: int) -> str:
+        """Whose the party is that a message went to: not always the other side's, where a third one was recorded."""
+        address = self.messages[index].destination.address
+        ours, peer = (address in self._addresses[side] for side in (OURS, PEER))
+        if ours == peer:
+            return other(self.sides[index])
+        return OURS if ours else PEER
+
+    def server(self, index: int) -> str:
+        """Address of the side that serves: the one that answers, and that sends events."""
+        message = self.messages[index]
+        serving = self.answer[index] or message.kind == "event"
+        return message.source.address if serving else message.destination.address
+
+    def operation(self, index: int) -> str:
+        """Operation or event of a message; of an answer, that of its request."""
+        asked = self.asked[index]
+        return operation_of(self.messages[asked if asked is not None else index])
+
+    def owner_role(self, index: int, *, learnt: str = "answered") -> str:
+        """Role of what the sender of a message made."""
+        return OURS if self.sides[index] == OURS else learnt
+
+    def finish(self) -> list[Value]:
+        """The values with unique names, in the order of their first places; message ids last."""
+        kept = [one for one in self.values if one.places]
+        for value in kept:
+            value.uses.sort(key=lambda place: place.message)
+        kept.sort(key=lambda one: (one.kind == "message_id", min(place.message for place in one.places)))
+        counts: dict[str, int] = {}
+        taken: set[str] = set()
+        for value in kept:
+            base = self.names[id(value)]
+            name = base
+            while name in taken:
+                counts[base] = counts.get(base, 1) + 1
+                name = f"{base}_{counts[base]}"
+            taken.add(name)
+            value.name = name
+        return kept

@@ -1,0 +1,156 @@
+"""Two recordings of the same story: what differs between them was made for the one conversation.
+
+Messages are aligned by what they are and their order among their like. A text that differs where no value was found is
+a value after all; a doubtful value that is the same in both is none. Enumerated values, numbers and dates of the
+catalogue may differ by chance and timing, and are left to the judgement of a replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from dissector.analysis.exchanges import is_answer
+from dissector.analysis.reading import operation_of
+from dissector.messages import Message
+from replay.scenario.looks import LONGEST, distinctive, is_date
+from replay.scenario.places import Text, texts
+from replay.scenario.unnamed import can_be_token
+from replay.scenario.values import Place, Value, snake
+
+__all__ = ["align", "settle"]
+
+DIFFERS = "differs between the two recordings"
+
+
+def align(first: Sequence[Message], second: Sequence[Message]) -> dict[int, int]:
+    """Index in the first recording → index of the message of the second that says the same.
+
+    The n-th message of one kind and operation belongs to the n-th; a message without its like is left out.
+    """
+    places: dict[tuple[str, str, str, int], int] = {}
+    for index, key in _keys(second):
+        places[key] = index
+    return {index: places[key] for index, key in _keys(first) if key in places}
+
+
+def _keys(messages: Sequence[Message]) -> list[tuple[int, tuple[str, str, str, int]]]:
+    numbers = {message.number: message for message in messages}
+    counts: dict[tuple[str, str, str], int] = {}
+    keys = []
+    for index, message in enumerate(messages):
+        if message.repeat_of is not None:
+            continue  # a copy of a datagram tells nothing, and their number is a matter of chance
+        asked = numbers.get(message.request) if message.request is not None else None
+        operation = operation_of(asked if is_answer(message) and asked is not None else message)
+        kind = (message.kind, operation, message.name)
+        counts[kind] = counts.get(kind, 0) + 1
+        keys.append((index, (*kind, counts[kind])))
+    return keys
+
+
+def settle(
+    first: Sequence[Message],
+    second: Sequence[Message],
+    values: Sequence[Value],
+    *,
+    is_ours: Callable[[Message], bool] | None = None,
+) -> list[Value]:
+    """The values of the first recording, settled by the second.
+
+    Args:
+        first: the recording that ``values`` were found in.
+        second: another one of the same story.
+        values: of :func:`~replay.scenario.correlate.find_values`; they are not changed.
+        is_ours: as there; without it, who made the message ids in ``values`` tells.
+
+    Returns:
+        Values with unique names: new ones where texts differ (kind ``vendor``), without the doubtful ones that are
+        the same in both; those that differ are sure now.
+    """
+    paired = align(first, second)
+    ours = is_ours or _by_ids(first, values)
+    others: dict[int, dict[tuple[str, str], Text]] = {}
+
+    def counterpart(message: int, where: str, path: str) -> Text | None:
+        if message not in paired:
+            return None
+        index = paired[message]
+        if index not in others:
+            others[index] = {(one.where, one.path): one for one in texts(second[index])}
+        return others[index].get((where, path))
+
+    kept = []
+    for value in values:
+        if value.sure:
+            kept.append(value)
+            continue
+        same = _same(value, first, counterpart)
+        if same is None:
+            kept.append(value)
+        elif not same:
+            why = f"{value.why.rstrip('.')}, and it {DIFFERS}."
+            kept.append(replace(value, sure=True, why=why, uses=list(value.uses)))
+    dropped = [value for value in values if not any(one.name == value.name for one in kept)]
+    covered = {(place.message, place.where, place.path) for value in [*kept, *dropped] for place in value.places}
+    made = _differing(first, paired, covered, counterpart, ours)
+    taken = {value.name for value in kept}
+    for value in made:
+        base, number = value.name, 1
+        while value.name in taken:
+            number += 1
+            value.name = f"{base}_{number}"
+        taken.add(value.name)
+    settled = [*kept, *made]
+    settled.sort(key=lambda one: (one.kind == "message_id", min((place.message for place in one.places), default=0)))
+    return settled
+
+
+def _same(value: Value, first: Sequence[Message], counterpart: Callable[[int, str, str], Text | None]) -> bool | None:
+    """Whether the second recording has the same text at the value's places, None where it has none of them."""
+    seen = False
+    for place in value.places:
+        other = counterpart(place.message, place.where, place.path)
+        if other is None:
+            continue
+        seen = True
+        mine = next((t for t in texts(first[place.message]) if (t.where, t.path) == (place.where, place.path)), None)
+        if mine is not None and mine.text != other.text:
+            return False
+    return True if seen else None
+
+
+def _differing(
+    first: Sequence[Message],
+    paired: dict[int, int],
+    covered: set[tuple[int, str, str]],
+    counterpart: Callable[[int, str, str], Text | None],
+    ours: Callable[[Message], bool],
+) -> list[Value]:
+    made: dict[tuple[str, str, str], Value] = {}
+    for index in paired:
+        for text in texts(first[index]):
+            if (index, text.where, text.path) in covered or not can_be_token(text) or not 0 < len(text.text) <= LONGEST:
+                continue
+            other = counterpart(index, text.where, text.path)
+            if other is None or other.text == text.text or not other.text or is_date(text.text):
+                continue
+            # Short texts that change alike in elements of other names change by chance.
+            key = (text.text, other.text, "" if distinctive(text.text) else text.name)
+            place = Place(index, text.where, text.path)
+            known = made.get(key)
+            if known is not None:
+                known.uses.append(place)
+                continue
+            role = "site" if ours(first[index]) else "answered"
+            made[key] = Value(
+                snake(text.name), text.text, "vendor", role, place, [],
+                f"{text.name} of {first[index].name or 'a message'} {DIFFERS}.",
+            )  # fmt: skip
+    return list(made.values())
+
+
+def _by_ids(messages: Sequence[Message], values: Sequence[Value]) -> Callable[[Message], bool]:
+    born = [value for value in values if value.kind == "message_id" and value.born is not None]
+    addresses = {messages[one.born.message].source.address for one in born if one.role == "ours" and one.born}
+    return lambda message: message.source.address in addresses

@@ -1,0 +1,116 @@
+"""``dsmreplay extract`` and ``run``, as they are called."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import dissector
+from replay.cli import main
+from replay.devices.scanserver.filters import Outcome
+from replay.devices.scanserver.server import ScanServer
+from replay.pytest_plugin import Running
+
+DONE = Outcome("CompletedSuccessfully", ())
+USER = {"S-1-5-21-1004336348-1177238915-682003330-1109": "alice@example.test"}
+
+
+@pytest.fixture
+def scenario(samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    folder = str(tmp_path / "scenario")
+    assert main(["extract", str(samples / "emulated" / "device-completed.pcap"), "-o", folder]) == 0
+    assert "20 steps (12 events)" in capsys.readouterr().out
+    return folder
+
+
+def server(**more: object) -> Running[ScanServer]:
+    return Running(lambda: ScanServer(outcomes={"fileshare": DONE, "email": DONE}, users=USER, **more))  # type: ignore[arg-type]
+
+
+def test_what_could_be_extracted(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture = str(samples / "dsm-two-jobs.pcapng")
+    assert main(["extract", capture, "--list"]) == 0
+    told = capsys.readouterr().out
+    assert "DSM device 192.0.2.10 and scan server 192.0.2.20: WS-DSP" in told
+    assert main(["extract", capture, "--list", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)[0]["jobs"]) == 2
+
+
+def test_every_value_is_explained(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["extract", str(samples / "dsm-completed.pcapng"), "--explain"]) == 0
+    told = capsys.readouterr().out
+    assert "job_token  = " in told
+    assert "answered token; from step" in told
+
+
+def test_nowhere_to_write(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["extract", str(samples / "dsm-completed.pcapng")]) == 2
+    assert "-o DIR" in capsys.readouterr().err
+    assert main(["extract", str(samples / "others" / "disc-debian.pcap"), "-o", "x"]) == 3
+
+
+def test_a_run_that_is_as_recorded(scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own, junit = tmp_path / "own.pcapng", tmp_path / "junit.xml"
+    with server() as peer:
+        assert main(["run", scenario, "--target", peer.url, "--pcap", str(own), "--junit", str(junit)]) == 0
+    told = capsys.readouterr().out
+    assert told.count("  ok  ") == 20
+    assert told.endswith("as recorded (20 steps)\n")
+    suite = ElementTree.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("20", "0", "0")
+    with dissector.open(str(own)) as capture:
+        assert [job.completed_state for job in capture.jobs] == ["Completed"]
+        assert [one for m in capture.messages for one in m.all_findings() if one.severity == "error"] == []
+
+
+def test_a_run_that_differs(scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    junit = tmp_path / "junit.xml"
+    failed = {"fileshare": Outcome("CompletedWithErrors", ("FileShareAccessDenied",)), "email": DONE}
+    with Running(lambda: ScanServer(outcomes=failed, users=USER)) as peer:
+        arguments = ["run", scenario, "--target", peer.url, "--keep-going", "--slack", "1"]
+        assert main([*arguments, "--junit", str(junit)]) == 1
+        told = capsys.readouterr().out
+        assert main([*arguments, "--json"]) == 1
+        data = json.loads(capsys.readouterr().out)
+    assert "DIFF" in told
+    assert "recorded: frames" in told
+    assert "of device-completed.pcap, after 0." in told
+    assert "was CompletedSuccessfully" in told
+    assert data["same"] is False
+    assert data["headline"] == told.splitlines()[-1]
+    assert int(ElementTree.parse(junit).getroot().get("failures", "0")) > 0
+
+
+def test_a_target_that_is_not_there(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", scenario, "--target", "http://127.0.0.1:9/"]) == 4
+    assert "cannot be reached" in capsys.readouterr().out
+
+
+def test_another_machine_is_asked_for(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", scenario, "--target", "http://192.0.2.99/"]) == 2
+    assert "--yes says that it may be sent to" in capsys.readouterr().err
+
+
+def test_a_dry_run_sends_nothing(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", scenario, "--target", "http://192.0.2.99/ScanServer", "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert told.count(" send ") == 8
+    assert told.count("await") == 12
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--as", "printer"], "the parties are device, server"),
+        (["--set", "x"], "NAME=VALUE is expected"),
+        (["--set", "x=1"], "the scenario has no such value"),
+        (["--only", "a"], "numbers of steps"),
+        (["--target", "ftp://x"], "is no URL"),
+    ],
+)
+def test_wrong_options(scenario: str, capsys: pytest.CaptureFixture[str], wrong: list[str], told: str) -> None:
+    assert main(["run", scenario, "--target", "http://127.0.0.1:9/", *wrong]) == 2
+    assert told in capsys.readouterr().err

@@ -1,0 +1,163 @@
+"""Captures as scenarios: which messages, whose, and everything that must change has a name."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+import dissector
+from dissector.base.errors import UnreadableInput, UsageError
+from dissector.base.origin import Endpoint
+from replay.net.receiver import HttpReceiver
+from replay.scenario.extract import Choice, extract, stories
+from replay.scenario.files import Folder, load_scenario, save_scenario
+from replay.scenario.model import Scenario, Wire
+from replay.scenario.wires import bytes_of
+from replay.soap.caller import read_message
+
+WHOLE = [
+    "dsm-completed.pcapng", "dsm-completed-with-warnings.pcapng", "dsm-canceled.pcapng", "scan-push.pcapng",
+    "scan-pull-events.pcapng", "emulated/device-completed.pcap", "emulated/device-polls.pcap",
+    "emulated/airscan-duplex.pcap", "others/debian-gray-mfp.pcap",
+]  # fmt: skip
+
+
+def saved(samples: Path, name: str, folder: Path, choice: Choice | None = None) -> tuple[Scenario, Folder]:
+    scenario, contents = extract(samples / name, choice)
+    save_scenario(scenario, contents, folder)
+    return load_scenario(folder)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_messages_are_kept_to_the_byte(samples: Path, tmp_path: Path, name: str) -> None:
+    scenario, folder = saved(samples, name, tmp_path)
+    recorded = {value.name: value.recorded for value in scenario.values.values()}
+    with dissector.open(str(samples / name), keep=True) as capture:
+        messages = [one for one in capture.messages if one.http is not None]
+    kept = {(one.http.head, one.envelope.xml if one.envelope else b"") for one in messages if one.http is not None}
+
+    def again(wire: Wire, request: bool) -> None:
+        receiver = HttpReceiver(Endpoint("192.0.2.1", 1), Endpoint("192.0.2.2", 2), responses=not request)
+        if not request:
+            receiver.asked()
+        read = receiver.feed(b"".join(bytes_of(wire, folder, recorded)), 1) + receiver.end()
+        assert len(read) == 1
+        assert read[0].complete
+        message = read_message(read[0])
+        xml = message.envelope.xml if message is not None and message.envelope is not None else b""
+        assert (read[0].head, xml) in kept
+
+    for step in scenario.steps:
+        again(step.message, request=True)
+        if step.answer is not None:
+            again(step.answer, request=False)
+    images = {one.content.sha256 for message in messages for one in message.attachments}
+    stored = {hashlib.sha256(one.read_bytes()).hexdigest() for one in (tmp_path / "images").glob("*")}
+    assert stored == images
+
+
+@pytest.mark.parametrize("name", ["dsm-completed.pcapng", "scan-push.pcapng", "emulated/device-completed.pcap"])
+def test_what_is_handed_out_stands_nowhere_any_more(samples: Path, tmp_path: Path, name: str) -> None:
+    scenario, _ = saved(samples, name, tmp_path)
+    texts = [one.read_bytes() for kind in ("bodies", "heads") for one in (tmp_path / kind).iterdir()]
+    handed = [
+        v.recorded for v in scenario.values.values() if v.origin == "answered" and v.kind in ("token", "identifier")
+    ]
+    assert handed
+    for value in handed:
+        if len(value) > 6:
+            assert not any(value.encode() in text for text in texts), value
+
+
+def test_who_says_what(samples: Path) -> None:
+    scenario, _ = extract(samples / "emulated" / "device-completed.pcap")
+    assert {one.role for one in scenario.parties.values()} == {"DSM device", "scan server"}
+    assert scenario.plays == "device"
+    assert all(step.sender == ("server" if step.event else "device") for step in scenario.steps)
+    assert scenario.steps[0].name == "Get"
+    assert scenario.steps[-2].name == "PostScanJobEndStateEvent"
+    assert scenario.steps[-1].name == "Unsubscribe"
+    assert scenario.values["job_token"].step == 3
+    assert scenario.values["user_identifier"].origin == "site"
+    assert scenario.missing == []
+
+
+def test_the_other_side_makes_what_this_side_is_handed(samples: Path) -> None:
+    scenario, _ = extract(samples / "emulated" / "device-completed.pcap", plays="server")
+    assert scenario.plays == "server"
+    assert scenario.values["job_token"].origin == "ours"
+    with pytest.raises(UsageError, match="the parties are device and server"):
+        extract(samples / "emulated" / "device-completed.pcap", plays="scanner")
+
+
+def test_one_job_of_two(samples: Path) -> None:
+    with dissector.open(str(samples / "dsm-two-jobs.pcapng")) as capture:
+        first, second = (job.id for job in capture.jobs)
+    assert first is not None
+    assert second is not None
+    _, contents = extract(samples / "dsm-two-jobs.pcapng", Choice(job=first))
+    assert not any(second.encode() in data for data in contents.values())
+
+
+def test_what_a_capture_does_not_hold_is_said(samples: Path) -> None:
+    scenario, _ = extract(samples / "damaged" / "dsm-one-direction.pcap")
+    assert any("holds no answer" in text for text in scenario.missing)
+    scenario, _ = extract(samples / "damaged" / "dsm-lost-segment.pcap")
+    assert any("bytes are missing" in text for text in scenario.missing)
+
+
+def test_nothing_to_extract(samples: Path) -> None:
+    with pytest.raises(UnreadableInput, match="no sequence in it fits"):
+        extract(samples / "others" / "disc-debian.pcap")
+    with pytest.raises(UnreadableInput, match="no sequence in it fits"):
+        extract(samples / "dsm-completed.pcapng", Choice(host="192.0.2.99"))
+
+
+def test_stories_are_named_by_their_sides(samples: Path) -> None:
+    with dissector.open(str(samples / "scan-push.pcapng")) as capture:
+        found = stories([one for one in capture.messages if one.http is not None])
+    assert [(one.service, one.roles) for one in found] == [("WS-Scan", ("client", "scanner"))]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("format: dsmreplay.scenario/1", "format: 2", "expected format: dsmreplay.scenario/1"),
+        ("plays: device", "plays: printer", "printer is no party; expected device, server"),
+        ("plays: device", "play: device", "expected plays"),
+        ("origin: site", "origin: thin air", "expected answered, ours, peer, site"),
+        ("took: ", "tok: ", "expected took"),
+        ("from: device", "from: nobody", "nobody is no party"),
+        ("at: 0.0", "at: soon", "expected seconds"),
+        ("heads/001-Get.head", "heads/gone.head", "No such file"),
+        ("heads/001-Get.head", "../../etc/passwd", "is not in the scenario's folder"),
+    ],
+)
+def test_a_wrong_edit_is_told_with_its_place(samples: Path, tmp_path: Path, before: str, after: str, told: str) -> None:
+    saved(samples, "emulated/device-completed.pcap", tmp_path)
+    path = tmp_path / "scenario.yaml"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    with pytest.raises((UsageError, UnreadableInput)) as error:
+        load_scenario(tmp_path)
+    assert told in str(error.value)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_a_name_that_is_no_value_is_told_with_its_file(samples: Path, tmp_path: Path) -> None:
+    saved(samples, "emulated/device-completed.pcap", tmp_path)
+    body = tmp_path / "bodies" / "011-EndPostScanJobRequest.xml"
+    body.write_text(body.read_text().replace("${job_token}", "${job_tokn}"))
+    with pytest.raises(
+        UsageError, match=r"011-EndPostScanJobRequest.xml: \$\{job_tokn\} is no value .* near: job_token"
+    ):
+        load_scenario(tmp_path)
+
+
+def test_a_scenario_is_not_written_into_a_strange_folder(samples: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(UsageError, match="choose another folder"):
+        saved(samples, "dsm-completed.pcapng", tmp_path)
