@@ -23,6 +23,9 @@ from tests.support.stories import STORIES, Channel, Story
 HERE = Path(__file__).parent
 NAMESPACES = {"dsm-left": ["192.0.2.10/24"], "dsm-right": ["192.0.2.20/24", "192.0.2.30/24", "192.0.2.40/24"]}
 HOME = {address.split("/")[0]: name for name, many in NAMESPACES.items() for address in many}
+CONTROL = "192.0.2.30"
+LEFT_CONTROL = {"dsc-management"}
+"""Stories in which the control point talks to the scan server: on its side of the wire, nothing would be seen."""
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -172,10 +175,19 @@ def record(name: str, story: Story) -> None:
     print(f"{target.name}: {target.stat().st_size} bytes")
 
 
+def place_control(side: str) -> None:
+    """Put the control point on one side of the wire."""
+    run("ip", "-n", HOME[CONTROL], "addr", "del", f"{CONTROL}/24", "dev", "dsm0")
+    HOME[CONTROL] = side
+    run("ip", "-n", side, "addr", "add", f"{CONTROL}/24", "dev", "dsm0")
+
+
 def main(names: list[str]) -> None:
     lay()
+    left, right = NAMESPACES
     try:
         for name in names or list(STORIES):
+            place_control(left if name in LEFT_CONTROL else right)
             record(name, STORIES[name]())
     finally:
         clear()

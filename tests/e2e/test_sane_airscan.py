@@ -82,16 +82,22 @@ def test_platen(lab: Lab, sane: dict[str, str], tmp_path: Path, mode: str, resol
     assert mark.count == PAGES
 
 
-@pytest.mark.parametrize("source", ["ADF", "ADF Duplex"])
-def test_feeder_to_the_end(lab: Lab, sane: dict[str, str], tmp_path: Path, source: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "mode", "resolution"),
+    [("ADF", "Gray", 150), ("ADF", "Color", 300), ("ADF Duplex", "Gray", 300), ("ADF Duplex", "Color", 150)],
+)
+def test_feeder_to_the_end(
+    lab: Lab, sane: dict[str, str], tmp_path: Path, source: str, mode: str, resolution: int
+) -> None:
     out = scan(
-        lab["client"], sane, "--source", source, "--mode", "Gray", "--resolution", "150", "--format=png",
+        lab["client"], sane, "--source", source, "--mode", mode, "--resolution", str(resolution), "--format=png",
         f"--batch={tmp_path}/page%d.png",
     )  # fmt: skip
     assert f"Batch terminated, {PAGES} pages scanned" in out
     for number in range(1, PAGES + 1):
         with Image.open(tmp_path / f"page{number}.png") as image:
-            mark = read_mark(image.copy(), 150)
+            assert image.mode == ("L" if mode == "Gray" else "RGB")
+            mark = read_mark(image.copy(), resolution)
         assert mark is not None
         assert mark.page == number
 
