@@ -99,7 +99,7 @@ class TextSink:
 
     MARKS: Mapping[str, str] = {
         "received": "<-", "sent": "->", "event": "=>", "failed": "!!", "warning": "!!", "job": "##", "image": "[]",
-        "listening": "**", "subscription": "@@", "behaviour": "~~", "note": "--",
+        "listening": "**", "subscription": "@@", "behaviour": "~~", "note": "--", "story": "==",
     }  # fmt: skip
 
     def __init__(self, stream: TextIO, *, bodies: bool = False, wanted: Callable[[Entry], bool] | None = None) -> None:

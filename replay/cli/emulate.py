@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from dissector.base.errors import ExitCode, UnreadableInput, UsageError
-from dissector.output.text import printable
+from dissector.output.text import count, printable
 from replay.base.clock import RealClock
 from replay.base.log import Entry, JsonSink, Log, Sink, TextSink
 from replay.behaviour.file import load_behaviour, parse_rule
@@ -412,5 +412,5 @@ def _host_port(text: str, option: str) -> tuple[str, int]:
 def _told(state: str | None, reasons: list[str], images: int, failure: str) -> str:
     if state is None:
         return f"the job has no known end: {failure or 'it was left'}"
-    told = f"job ended {state}: {', '.join(reasons)}; {images} images sent"
+    told = f"job ended {state}: {', '.join(reasons)}; {count(images, 'image')} sent"
     return f"{told}; {failure}" if failure else told

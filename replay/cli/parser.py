@@ -54,7 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser; ``arguments.run(arguments)`` of what it gives runs the command."""
     parser = argparse.ArgumentParser(
         prog="dsmreplay",
-        description="Sends captured WSD sequences again and judges what differs; emulates scanners, DSM devices and "
+        description="Sends captured WSD sequences again and judges what differs; emulates scanners, DSM devices and\n"
         "scan servers. Captures are read by dsmshark.",
         epilog=EXIT_CODES,
         formatter_class=_Formatter,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dissector.catalog import build
+from dissector.output.text import count
 from replay.base.clock import Clock
 from replay.base.ids import Ids
 from replay.base.log import Log
@@ -147,8 +148,8 @@ class ScannerEngine:
         self.jobs.add(job)
         self._await(job, self.device.jobs.first_image_timeout)
         self._log.say(
-            "job", f"job {job.job_id} created: {source}, {format}, {len(files)} files to come", job_id=job.job_id,
-            source=source, format=format, peer=peer, state=job.state,
+            "job", f"job {job.job_id} created: {source}, {format}, {count(len(files), 'file')} to come",
+            job_id=job.job_id, source=source, format=format, peer=peer, state=job.state,
         )  # fmt: skip
         self._update()
         return job
@@ -208,9 +209,10 @@ class ScannerEngine:
         if job.source in FEEDER:
             self.feeder.job_over(left)
         self._busy_until = self._clock.monotonic() + self._seconds("busy-after-job", BUSY)
+        why = "" if reason == "None" else f": {reason}"
         self._log.say(
-            "job", f"job {job.job_id} {state}: {reason}; {job.scans_completed} scans", job_id=job.job_id, state=state,
-            reasons=[reason], scans=job.scans_completed,
+            "job", f"job {job.job_id} {state}{why}; {count(job.scans_completed, 'scan')}", job_id=job.job_id,
+            state=state, reasons=[reason], scans=job.scans_completed,
         )  # fmt: skip
         self._changed(job)
         self._tell(lambda one: one.job_ended(job))

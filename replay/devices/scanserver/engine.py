@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dissector.output.text import count
 from replay.base.clock import Clock, Timer
 from replay.base.log import Log
 from replay.devices.scanserver.filters import FilterJob, ImageFile, Outcome, Places
@@ -305,7 +306,7 @@ class JobEngine:
         job.end(state, reasons, self._clock.time_ns())
         self._state.runs.pop(job.token, None)
         self._log.say(
-            "job", f"job {job.token} {state}: {', '.join(job.reasons)}; {len(job.documents)} images",
+            "job", f"job {job.token} {state}: {', '.join(job.reasons)}; {count(len(job.documents), 'image')}",
             job_token=job.token, state=state, reasons=list(job.reasons), images=len(job.documents),
             filters=[one.plain() for one in job.filters],
         )  # fmt: skip

@@ -128,7 +128,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (("--cancel-after", "1", "--pages", "3"), 0, "job ended Canceled: PostScanJobCanceled; 1 images sent"),
+        (("--cancel-after", "1", "--pages", "3"), 0, "job ended Canceled: PostScanJobCanceled; 1 image sent"),
         (("--expect", "Aborted"), 1, "job ended Completed"),
         (("--no-events", "--direct"), 0, "job ended Completed"),
         (("--do", "SendImage: token=unknown"), 1, "ClientErrorJobTokenNotFound"),

@@ -40,7 +40,18 @@ DEVICE = ("emulate", "dsm-device", "--listen", "127.0.0.1:0", "--no-discovery")
 
 @pytest.mark.parametrize(
     "path",
-    ["", "emulate", "emulate scanner", "emulate scan-server", "emulate dsm-device", "control", "certificate"],
+    [
+        "",
+        "emulate",
+        "emulate scanner",
+        "emulate scan-server",
+        "emulate dsm-device",
+        "extract",
+        "run",
+        "packets",
+        "control",
+        "certificate",
+    ],
 )
 def test_help(command: Run, path: str) -> None:
     code, out, error = command(*path.split(), "--help")

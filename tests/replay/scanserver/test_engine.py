@@ -354,5 +354,5 @@ def test_the_log_tells_how_a_job_went(tmp_path: Path) -> None:
     created, image, *_, ended = lab.log.entries
     assert created.text == f"job {TOKEN.format(1)} created for anna, process Process"
     assert image.text == f"job {TOKEN.format(1)}: image 1, png, 3 bytes"
-    assert ended.text == f"job {TOKEN.format(1)} Completed: PostScanJobCompletedSuccessfully; 1 images"
+    assert ended.text == f"job {TOKEN.format(1)} Completed: PostScanJobCompletedSuccessfully; 1 image"
     assert ended.facts["filters"][0]["filter_state"] == "CompletedSuccessfully"
