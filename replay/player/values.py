@@ -121,6 +121,16 @@ class Values:
                 self.now[value.name] = new
         return lacking
 
+    def renew(self, step: int, ids: Ids) -> None:
+        """Make anew what the played side hands out in this step, so that two runs of a story have two tokens."""
+        for name, value in self._values.items():
+            if value.origin == "ours" and value.step == step and value.kind in ("token", "identifier"):
+                self.now[name] = self._own(value, "", ids)
+
+    def known(self) -> dict[str, str]:
+        """Name → text for a side that answers: message ids that are only related to are what was asked."""
+        return dict(self.now)
+
     def recorded(self) -> dict[str, str]:
         """Name → recorded text."""
         return {name: value.recorded for name, value in self._values.items()}

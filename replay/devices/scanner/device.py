@@ -1,7 +1,8 @@
 """What an emulated scanner is: names, configuration, default ticket, quirks.
 
 Configuration, description and ticket are kept in the plain form of the catalogue (what ``Field.to_json`` gives and
-``build`` takes), so that a real device's own can be used as they are.
+``build`` takes), so that a real device's own can be used as they are. What a real device said may lack parts, or hold
+texts where numbers are due: reading it here never raises, what cannot be read counts as not said.
 """
 
 from __future__ import annotations
@@ -12,8 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dissector.soap.model import QName
+from replay.devices.scanner.render import MAX_DPI
 
-__all__ = ["Device", "JobLimits", "Source"]
+__all__ = ["Device", "JobLimits", "Source", "is_number", "stable_address"]
+
+MAX_SIZE = (1 << 31) - 1
+"""1/1000 inch: the largest xs:int."""
+
+WHOLE = (8500, 11700)
+"""Width and height of the largest media where a configuration does not tell: A4 and Letter fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,8 @@ class Source:
     """One side of an input source, as the configuration has it.
 
     Attributes:
-        widths, heights: resolutions, dots per inch.
-        colors: ColorEntry values.
+        widths, heights: resolutions, dots per inch, ascending; at least one each.
+        colors: ColorEntry values; at least one.
         minimum, maximum: (width, height) in 1/1000 inch.
     """
 
@@ -91,34 +99,69 @@ class Device:
     @property
     def settings(self) -> Mapping[str, Any]:
         """The plain form of DeviceSettings."""
-        found: Mapping[str, Any] = self.configuration.get("device_settings", {})
-        return found
+        return _part(self.configuration, "device_settings")
 
     @property
     def formats(self) -> tuple[str, ...]:
         """FormatsSupported."""
-        return _texts(self.settings.get("formats_supported", {}).get("format_value"))
+        return _texts(_part(self.settings, "formats_supported").get("format_value"))
+
+    @property
+    def content_types(self) -> tuple[str, ...]:
+        """ContentTypesSupported."""
+        return _texts(_part(self.settings, "content_types_supported").get("content_type_value"))
+
+    @property
+    def rotations(self) -> tuple[str, ...]:
+        """RotationsSupported; 0 at least (rule V07)."""
+        return _texts(_part(self.settings, "rotations_supported").get("rotation_value")) or ("0",)
+
+    @property
+    def film_modes(self) -> tuple[str, ...]:
+        """FilmScanModesSupported."""
+        modes = _part(self.configuration, "film", "film_scan_modes_supported").get("film_scan_mode_value")
+        return _texts(modes) or ("ColorSlideFilm",)
+
+    @property
+    def quality(self) -> tuple[int, int]:
+        """CompressionQualityFactorSupported: lowest and highest."""
+        return _bounds(_part(self.settings, "compression_quality_factor_supported"), (1, 100), 0, 100)
+
+    def scaling(self, key: str) -> tuple[int, int]:
+        """ScalingRangeSupported, percent: lowest and highest of ``scaling_width`` or ``scaling_height``."""
+        return _bounds(_part(self.settings, "scaling_range_supported", key), (100, 100), 1, 1000)
+
+    def can(self, what: str, default: bool = False) -> bool:
+        """One of the flags: ``document_size_auto_detect``, ``auto_exposure``, ``brightness``, ``contrast``."""
+        value = _plain(self.settings.get(f"{what}_supported"))
+        return value if isinstance(value, bool) else default
+
+    @property
+    def duplex(self) -> bool:
+        """The feeder scans both sides: it says so, or describes its back (rules C03, C04)."""
+        adf = _part(self.configuration, "adf")
+        return _plain(adf.get("adf_supports_duplex")) is True or "adf_back" in adf
 
     @property
     def sources(self) -> tuple[str, ...]:
         """InputSource values that it has."""
-        found = [
-            name for name, key in (("Platen", "platen"), ("ADF", "adf"), ("Film", "film")) if key in self.configuration
-        ]
-        adf = self.configuration.get("adf", {})
-        if adf.get("adf_supports_duplex") or "adf_back" in adf:
+        known = (("Platen", "platen"), ("ADF", "adf"), ("Film", "film"))
+        found = [name for name, key in known if key in self.configuration]
+        if self.duplex:
             found.append("ADFDuplex")
         return tuple(found)
 
     def source(self, name: str, side: str = "front") -> Source | None:
-        """One side of a source; the back takes the front's values where it is not described (rule C04)."""
-        if name == "Platen":
-            return _source(self.configuration.get("platen"), "platen", self.quirk("swapped-size"))
-        if name == "Film":
-            return _source(self.configuration.get("film"), "film", False)
-        adf = self.configuration.get("adf", {})
-        data = adf.get("adf_back") if side == "back" else adf.get("adf_front")
-        return _source(data or adf.get("adf_front"), "adf", self.quirk("swapped-size"))
+        """One side of a source, None where the device does not have it; the back takes the front's values where it is
+        not described (rule C04)."""
+        swapped = bool(self.quirk("swapped-size"))
+        if name not in self.sources:
+            return None
+        if name in ("Platen", "Film"):
+            key = name.lower()
+            return _source(_part(self.configuration, key), key, swapped and name == "Platen")
+        back = _part(self.configuration, "adf", "adf_back") if side == "back" else {}
+        return _source(back or _part(self.configuration, "adf", "adf_front"), "adf", swapped)
 
 
 def stable_address(*names: str) -> str:
@@ -126,19 +169,35 @@ def stable_address(*names: str) -> str:
     return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, '/'.join(names))}"
 
 
-def _source(data: Mapping[str, Any] | None, prefix: str, swapped: Any) -> Source | None:
-    if data is None:
-        return None
-    resolutions = data.get(f"{prefix}_resolutions", {})
-    widths = _numbers(resolutions.get("widths", {}).get("width"))
-    heights = _numbers(resolutions.get("heights", {}).get("height"))
-    maximum = _size(data.get(f"{prefix}_maximum_size"), (8500, 11700))
+def is_number(value: Any) -> bool:
+    """An integer, and no boolean."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# -- reading the plain form --------------------------------------------------------------------------------------
+
+
+def _source(data: Mapping[str, Any], prefix: str, swapped: bool) -> Source:
+    resolutions = _part(data, f"{prefix}_resolutions")
+    widths = _numbers(_part(resolutions, "widths").get("width"))
+    heights = _numbers(_part(resolutions, "heights").get("height"))
+    minimum = _size(data.get(f"{prefix}_minimum_size"), (1, 1))
+    maximum = _size(data.get(f"{prefix}_maximum_size"), WHOLE)
     if swapped and maximum[0] > maximum[1]:
         maximum = (maximum[1], maximum[0])
     return Source(
-        widths or (300,), heights or widths or (300,), _texts(data.get(f"{prefix}_color", {}).get("color_entry")),
-        _size(data.get(f"{prefix}_minimum_size"), (1, 1)), maximum,
+        widths or heights or (300,), heights or widths or (300,),
+        _texts(_part(data, f"{prefix}_color").get("color_entry")) or ("RGB24",),
+        (min(minimum[0], maximum[0]), min(minimum[1], maximum[1])), maximum,
     )  # fmt: skip
+
+
+def _part(data: Any, *keys: str) -> Mapping[str, Any]:
+    """What stands under the keys; the first of several; empty where there is nothing with members."""
+    for key in keys:
+        data = data.get(key) if isinstance(data, Mapping) else None
+        data = next(iter(data), None) if isinstance(data, (list, tuple)) else data
+    return data if isinstance(data, Mapping) else {}
 
 
 def _plain(value: Any) -> Any:
@@ -152,15 +211,25 @@ def _many(value: Any) -> Sequence[Any]:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(str(_plain(one)) for one in _many(value))
+    plain = map(_plain, _many(value))
+    return tuple(str(one) for one in plain if isinstance(one, str) or is_number(one))
 
 
 def _numbers(value: Any) -> tuple[int, ...]:
-    return tuple(sorted(one for one in map(_plain, _many(value)) if isinstance(one, int)))
+    return tuple(sorted(one for one in map(_plain, _many(value)) if is_number(one) and 0 < one <= MAX_DPI))
 
 
 def _size(data: Any, default: tuple[int, int]) -> tuple[int, int]:
     if not isinstance(data, Mapping):
         return default
     width, height = _plain(data.get("width")), _plain(data.get("height"))
-    return (width, height) if isinstance(width, int) and isinstance(height, int) else default
+    if any(not is_number(one) or not 0 < one <= MAX_SIZE for one in (width, height)):
+        return default
+    return width, height
+
+
+def _bounds(data: Mapping[str, Any], default: tuple[int, int], low: int, high: int) -> tuple[int, int]:
+    least, most = _plain(data.get("min_value")), _plain(data.get("max_value"))
+    if not (is_number(least) and is_number(most) and low <= least <= most <= high):
+        return default
+    return least, most

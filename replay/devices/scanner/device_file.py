@@ -6,54 +6,62 @@
     scanner:
       formats: [jfif, png]
       platen: {resolutions: [150, 300], colors: [Grayscale8, RGB24], maximum: [8500, 11700]}
+      adf: {duplex: true, front: {maximum: [8500, 14000]}}
+    jobs: {active: 1, first_image_timeout: 60}
     quirks: [bare-boundary, {busy-after-job: 30}]
 
 All parts may be left out. ``scanner.configuration`` may hold the whole ScannerConfiguration in the catalogue's plain
-form (``dsmshark read --json`` prints it) in place of the short form.
+form (``dsmshark read --json`` prints it) in place of the short form; so may ``scanner.description`` and
+``scanner.default_ticket``.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import math
+import re
+import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from dissector.base.errors import UsageError
-from dissector.catalog import ENUMS, build
+from dissector.catalog import PREFIXES, build, decode, findings_of, snake_case
+from dissector.soap.model import QName
 from replay.base.yamlfile import dump_yaml, load_yaml, parse_yaml, wrong
 from replay.devices.scanner.device import Device, JobLimits, stable_address
 from replay.devices.scanner.quirks import QUIRKS
+from replay.devices.scanner.section import Section, expected, plain
+from replay.devices.scanner.short_form import SCANNER, configuration_of, default_ticket, description_of
 
-__all__ = ["device_of", "device_to_yaml", "load_device", "profiles"]
+__all__ = ["default_ticket", "device_of", "device_to_yaml", "load_device", "profiles"]
 
-SIDE = {
-    "optical": 600, "resolutions": [75, 100, 150, 200, 300, 600], "colors": ["BlackAndWhite1", "Grayscale8", "RGB24"],
-    "minimum": [100, 100], "maximum": [8500, 11700],
-}  # fmt: skip
-"""A side of a source where a file says nothing else."""
+LONGEST_WAIT = 86_400.0
+"""Seconds: the most that a file can ask for."""
 
-CONTENT_TYPES = ["Auto", "Text", "Photo", "Mixed"]
+MOST_JOBS = 10_000
+"""Jobs at once, or remembered."""
 
-_DEVICE = (
+REFUSED = frozenset({"value.type", "value.range", "value.enum", "element.unknown", "content.many", "content.choice"})
+"""Findings on a whole form for which the file is refused. What is missing is not one: real devices leave things out."""
+
+_TEXTS = (
     "manufacturer", "manufacturer_url", "model_name", "model_number", "model_url", "presentation_url", "friendly_name",
-    "firmware_version", "serial_number", "uuid", "scopes",
-)  # fmt: skip
-_SCANNER = (
-    "description", "formats", "quality", "content_types", "size_auto_detect", "auto_exposure", "brightness", "contrast",
-    "scaling", "rotations", "platen", "adf", "film", "default_ticket", "configuration",
+    "firmware_version", "serial_number",
 )  # fmt: skip
 _JOBS = ("active", "history", "first_image_timeout", "next_image_timeout")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s\x00-\x1f<>\"]+").fullmatch
+_CLARK = re.compile(r"\{([^\s{}]*)\}([^\W\d][\w.\-]*)").fullmatch
+_PREFIXED = re.compile(r"([\w\-]+):([^\W\d][\w.\-]*)").fullmatch
+_STEP = re.compile(r"([^\[\]]+)(?:\[(\d+)\])?").fullmatch
 
 
 def profiles() -> dict[str, str]:
     """The profiles that ship: name → what it is."""
     found = {}
-    for one in sorted(
-        resources.files("replay.devices.scanner").joinpath("profiles").iterdir(), key=lambda one: one.name
-    ):
+    for one in sorted(_shipped().iterdir(), key=lambda one: one.name):
         if one.name.endswith(".yaml"):
             first = one.read_text(encoding="utf-8").partition("\n")[0]
             found[one.name.removesuffix(".yaml")] = first.lstrip("# ").strip()
@@ -69,11 +77,12 @@ def load_device(name: str | Path) -> Device:
     """
     text = str(name)
     if "/" not in text and not text.endswith((".yaml", ".yml")):
-        place = resources.files("replay.devices.scanner").joinpath("profiles", f"{text}.yaml")
-        if place.is_file():
+        known = profiles()
+        if text in known:
+            place = _shipped().joinpath(f"{text}.yaml")
             return device_of(parse_yaml(place.read_text(encoding="utf-8"), f"profile {text}"), f"profile {text}")
         if not Path(text).exists():
-            near = difflib.get_close_matches(text, profiles(), 3)
+            near = difflib.get_close_matches(text, known, 3)
             raise UsageError(
                 f"there is no device file and no profile {text!r}" + (f"; near: {', '.join(near)}" if near else "")
                 + "; --profiles lists them"
@@ -90,46 +99,48 @@ def device_of(data: Any, name: str = "device") -> Device:
     data = {} if data is None else data
     if not isinstance(data, Mapping):
         raise wrong(name, data, None, "no device", "a mapping with device, scanner, jobs, quirks")
-    _known(name, data, ("device", "scanner", "jobs", "quirks"))
-    who = _mapping(name, data, "device")
-    what = _mapping(name, data, "scanner")
-    _known(name, who, _DEVICE)
-    _known(name, what, _SCANNER)
-    texts: dict[str, Any] = {key: str(value) for key, value in who.items() if key not in ("uuid", "scopes")}
+    file = Section(name, data, ("device", "scanner", "jobs", "quirks"))
+    who = file.section("device", (*_TEXTS, "uuid", "types", "scopes"))
+    what = file.section("scanner", SCANNER)
+    texts: dict[str, Any] = {key: who.text(key) for key in _TEXTS if key in who}
     texts.setdefault("friendly_name", texts.get("model_name", "Emulated scanner"))
-    quirks = _quirks(name, data)
-    configuration = _configuration(name, what, quirks)
+    quirks = _quirks(file)
+    whole = _whole(what, "configuration", "wscn:ScannerConfiguration")
     made = Device(
         **texts,
         address=_address(who, texts),
-        scopes=tuple(str(one) for one in who.get("scopes", ())),
-        configuration=configuration,
-        description=_description(what, texts["friendly_name"]),
+        types=tuple(_type(who, one) for one in who.items("types")),
+        scopes=tuple(_scope(who, one) for one in who.items("scopes")),
+        configuration=configuration_of(what, quirks) if whole is None else whole,
         quirks=quirks,
-        jobs=_jobs(name, data),
+        jobs=_jobs(file),
     )
-    _buildable(name, what, "configuration", "wscn:ScannerConfiguration", made.configuration)
-    _buildable(name, what, "description", "wscn:ScannerDescription", made.description)
     if not made.sources:
-        raise wrong(name, what, "configuration", "the scanner has no input source", "platen, adf or film")
-    ticket = what.get("default_ticket")
-    made = replace(made, default_ticket=_plain(ticket) if ticket is not None else default_ticket(made))
-    _buildable(name, what, "default_ticket", "wscn:DefaultScanTicket", made.default_ticket)
-    return made
+        raise what.wrong("configuration", "the scanner has no input source", "platen, adf or film")
+    description = what.raw("description")
+    told = None
+    if isinstance(description, Mapping) and "scanner_name" in description:
+        told = _whole(what, "description", "wscn:ScannerDescription")
+    made = replace(made, description=description_of(what, made.friendly_name) if told is None else told)
+    ticket = _whole(what, "default_ticket", "wscn:DefaultScanTicket")
+    return replace(made, default_ticket=default_ticket(made) if ticket is None else ticket)
 
 
 def device_to_yaml(device: Device) -> str:
     """The device file of a device, whole: configuration, ticket and description in the catalogue's plain form."""
-    who = {key: getattr(device, key) for key in _DEVICE if key not in ("uuid", "scopes") and getattr(device, key)}
-    who["uuid"] = device.address.removeprefix("urn:uuid:")
+    who: dict[str, Any] = {key: getattr(device, key) for key in _TEXTS}
+    bare = device.address.removeprefix("urn:uuid:")
+    who["uuid"] = bare if _uuid(bare) else device.address
+    if device.types:
+        who["types"] = [str(one) for one in device.types]
     if device.scopes:
         who["scopes"] = list(device.scopes)
     data: dict[str, Any] = {
         "device": who,
         "scanner": {
-            "description": _plain(device.description),
-            "configuration": _plain(device.configuration),
-            "default_ticket": _plain(device.default_ticket),
+            "description": plain(device.description),
+            "configuration": plain(device.configuration),
+            "default_ticket": plain(device.default_ticket),
         },
         "jobs": {key: getattr(device.jobs, key) for key in _JOBS},
     }
@@ -138,219 +149,112 @@ def device_to_yaml(device: Device) -> str:
     return dump_yaml(data)
 
 
-def default_ticket(device: Device) -> dict[str, Any]:
-    """A ticket with a value for every option that the configuration offers (defaultscanticket.md)."""
-    source = next((one for one in ("Platen", "ADF", "Film") if one in device.sources), "Platen")
-    side = device.source(source)
-    assert side is not None
-    resolution = min(side.widths, key=lambda one: abs(one - 300))
-    height = min(side.heights, key=lambda one: abs(one - resolution))
-    color = next((one for one in ("RGB24", "Grayscale8") if one in side.colors), (side.colors or ("RGB24",))[0])
-    width, length = min(side.maximum[0], 8268), min(side.maximum[1], 11693)
-    settings = device.settings
-    quality = settings.get("compression_quality_factor_supported", {}).get("max_value", 100)
-    types = settings.get("content_types_supported", {}).get("content_type_value", ["Auto"])
-    form = next((one for one in ("jfif", "exif", "png") if one in device.formats), (device.formats or ("jfif",))[0])
-    front = {
-        "scan_region": {
-            "scan_region_x_offset": 0, "scan_region_y_offset": 0, "scan_region_width": width,
-            "scan_region_height": length,
-        },
-        "color_processing": color,
-        "resolution": {"width": resolution, "height": height},
-    }  # fmt: skip
-    return {
-        "job_description": {"job_name": "Scan", "job_originating_user_name": ""},
-        "document_parameters": {
-            "format": form,
-            "compression_quality_factor": min(75, quality) if isinstance(quality, int) else 75,
-            "images_to_transfer": 1 if source == "Platen" else 0,
-            "input_source": source,
-            "content_type": types[0] if isinstance(types, list) and types else "Auto",
-            "input_size": {"input_media_size": {"width": width, "height": length}},
-            "exposure": {"exposure_settings": {"contrast": 0, "brightness": 0, "sharpness": 0}},
-            "scaling": {"scaling_width": 100, "scaling_height": 100},
-            "rotation": "0",
-            "media_sides": {"media_front": front},
-        },
-    }
-
-
 # -- pieces ------------------------------------------------------------------------------------------------------
 
 
-def _buildable(name: str, what: Mapping[str, Any], key: str, element: str, value: Any) -> None:
+def _shipped() -> Any:
+    return resources.files("replay.devices.scanner").joinpath("profiles")
+
+
+def _whole(what: Section, key: str, element: str) -> dict[str, Any] | None:
+    """A value in the catalogue's plain form, None where there is none."""
+    given = what.raw(key)
+    if given is None:
+        return None
+    form: dict[str, Any] = plain(given)
     try:
-        build(element, value)
+        field = decode(build(element, form))
     except UsageError as error:
-        raise wrong(name, what, key, str(error), f"the plain form of {element}") from error
+        raise what.wrong(key, str(error), f"the plain form of {element}") from error
+    for finding in findings_of(field):
+        if finding.rule in REFUSED:
+            raise wrong(what.name, *_place(what.data, key, finding.path or ""), finding.text)
+    return form
 
 
-def _known(name: str, data: Mapping[str, Any], keys: Sequence[str]) -> None:
-    for key in data:
-        if key not in keys:
-            near = difflib.get_close_matches(str(key), keys, 1)
-            raise wrong(name, data, key, f"{key} is not known", near[0] if near else ", ".join(keys))
+def _place(holder: Any, key: Any, path: str) -> tuple[Any, Any]:
+    """Where in the loaded data an element of a finding stands: as deep as it can be followed."""
+    for step in path.split("/")[1:]:
+        match = _STEP(step)
+        found = holder[key]
+        if match is None or not isinstance(found, Mapping) or (name := snake_case(match[1])) not in found:
+            break
+        holder, key = found, name
+        number = int(match[2] or 1) - 1
+        if isinstance(found[name], list) and number < len(found[name]):
+            holder, key = found[name], number
+    return holder, key
 
 
-def _mapping(name: str, data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = data.get(key)
-    if found is None:
-        return {}
-    if not isinstance(found, Mapping):
-        raise wrong(name, data, key, f"{key} is {found!r}", "a mapping")
-    return found
+def _uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
 
 
-def _address(who: Mapping[str, Any], texts: Mapping[str, Any]) -> str:
-    given = str(who.get("uuid", "")).removeprefix("urn:uuid:").strip("{}")
-    if given:
-        return f"urn:uuid:{given}"
-    return stable_address(
-        *(texts.get(key, "") for key in ("manufacturer", "model_name", "friendly_name", "serial_number"))
-    )
+def _address(who: Section, texts: Mapping[str, str]) -> str:
+    if "uuid" not in who:
+        return stable_address(
+            *(texts.get(key, "") for key in ("manufacturer", "model_name", "friendly_name", "serial_number"))
+        )
+    given = who.text("uuid")
+    bare = given.removeprefix("urn:uuid:").strip("{}")
+    if _uuid(bare):
+        return f"urn:uuid:{bare}"
+    if not _URI(given):
+        raise who.wrong("uuid", f"uuid is {given!r}", "a UUID, such as 0d6c6f8e-1111-4222-8333-000000000001, or a URI")
+    return given
 
 
-def _quirks(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    given = data.get("quirks") or []
-    if not isinstance(given, list):
-        raise wrong(name, data, "quirks", f"quirks is {given!r}", "a list")
+def _scope(who: Section, value: Any) -> str:
+    if not isinstance(value, str) or not _URI(value):
+        raise who.wrong("scopes", f"the scope {value!r} is no URI", "URIs without blanks")
+    return str(value)
+
+
+def _type(who: Section, value: Any) -> QName:
+    text = str(value)
+    if match := _CLARK(text):
+        return QName(match[1], match[2])
+    match = _PREFIXED(text)
+    if match is None or match[1] not in PREFIXES:
+        due = "prefix:Name, such as pub:Computer, or {namespace}Name"
+        raise who.wrong("types", f"the type {text!r} is not known", due)
+    return QName(PREFIXES[match[1]], match[2])
+
+
+def _quirks(file: Section) -> dict[str, Any]:
+    given = file.items("quirks")
     found: dict[str, Any] = {}
     for place, one in enumerate(given):
-        pairs = one.items() if isinstance(one, Mapping) else [(one, True)]
-        for key, value in pairs:
-            quirk = QUIRKS.get(str(key))
+        for key, value in one.items() if isinstance(one, Mapping) else [(one, True)]:
+            name = str(key)
+            quirk = QUIRKS.get(name)
             if quirk is None:
-                near = difflib.get_close_matches(str(key), QUIRKS, 1)
-                raise wrong(name, given, place, f"there is no quirk {key}", near[0] if near else ", ".join(QUIRKS))
-            if (
-                quirk.value == "seconds"
-                and value is not True
-                and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0)
-            ):
-                raise wrong(name, given, place, f"{key} is {value!r}", "seconds")
-            found[str(key)] = value
+                raise _wrong_quirk(file, place, f"there is no quirk {name}", expected(name, QUIRKS))
+            if not quirk.value and not isinstance(value, bool):
+                raise _wrong_quirk(file, place, f"{name} is {value!r}", "its name alone")
+            if not isinstance(value, bool) and not _is_wait(value):
+                raise _wrong_quirk(file, place, f"{name} is {value!r}", f"seconds, at most {LONGEST_WAIT:g}")
+            if value is not False:
+                found[name] = plain(value)
     return found
 
 
-def _jobs(name: str, data: Mapping[str, Any]) -> JobLimits:
-    given = _mapping(name, data, "jobs")
-    _known(name, given, _JOBS)
-    for key, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-            raise wrong(name, given, key, f"{key} is {value!r}", "a number above 0")
-    return JobLimits(**given)
+def _wrong_quirk(file: Section, place: int, problem: str, due: str) -> UsageError:
+    return wrong(file.name, file.raw("quirks"), place, problem, due)
 
 
-def _description(what: Mapping[str, Any], friendly: str) -> dict[str, Any]:
-    given = what.get("description") or {}
-    if "scanner_name" in given:
-        plain: dict[str, Any] = _plain(given)
-        return plain
-    made: dict[str, Any] = {"scanner_name": [{"#text": str(given.get("name", friendly)), "@lang": "en"}]}
-    for key in ("info", "location"):
-        if key in given:
-            made[f"scanner_{key}"] = [{"#text": str(given[key]), "@lang": "en"}]
-    return made
+def _is_wait(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= LONGEST_WAIT
 
 
-def _configuration(name: str, what: Mapping[str, Any], quirks: Mapping[str, Any]) -> dict[str, Any]:
-    given = what.get("configuration")
-    if given is not None:
-        plain: dict[str, Any] = _plain(given)
-        return plain
-    scaling = what.get("scaling") or {}
-    made: dict[str, Any] = {
-        "device_settings": {
-            "formats_supported": {"format_value": _values(name, what, "formats", "Format", ["jfif", "png", "pdf-a"])},
-            "compression_quality_factor_supported": _range(name, what, "quality", [1, 100]),
-            "content_types_supported": {
-                "content_type_value": _values(name, what, "content_types", "ContentType", CONTENT_TYPES)
-            },
-            "document_size_auto_detect_supported": bool(what.get("size_auto_detect", False)),
-            "auto_exposure_supported": bool(what.get("auto_exposure", False)),
-            "brightness_supported": bool(what.get("brightness", True)),
-            "contrast_supported": bool(what.get("contrast", True)),
-            "scaling_range_supported": {
-                "scaling_width": _range(name, scaling, "width", [100, 100]),
-                "scaling_height": _range(name, scaling, "height", [100, 100]),
-            },
-            "rotations_supported": {"rotation_value": _values(name, what, "rotations", "Rotation", ["0"])},
-        }
-    }  # fmt: skip
-    if "platen" in what or ("adf" not in what and "film" not in what):
-        made["platen"] = _side(name, what.get("platen") or {}, "platen", quirks)
-    if "adf" in what:
-        adf = what["adf"] or {}
-        duplex = bool(adf.get("duplex", "back" in adf))
-        made["adf"] = {
-            "adf_supports_duplex": duplex and "duplex-flag-false" not in quirks,
-            "adf_front": _side(name, adf.get("front") or {}, "adf", quirks),
-        }
-        if duplex and "duplex-without-back" not in quirks:
-            made["adf"]["adf_back"] = _side(name, adf.get("back") or adf.get("front") or {}, "adf", quirks)
-    if "film" in what:
-        film = what["film"] or {}
-        modes = _values(name, film, "modes", "FilmScanMode", ["ColorSlideFilm"])
-        made["film"] = {
-            "film_scan_modes_supported": {"film_scan_mode_value": modes},
-            **_side(name, film, "film", quirks),
-        }
-    return made
-
-
-def _side(name: str, given: Mapping[str, Any], prefix: str, quirks: Mapping[str, Any]) -> dict[str, Any]:
-    _known(name, given, (*SIDE, "modes"))
-    optical = given.get("optical", SIDE["optical"])
-    resolutions = given.get("resolutions", SIDE["resolutions"])
-    if not isinstance(resolutions, list) or not all(isinstance(one, int) and 0 < one <= 9600 for one in resolutions):
-        raise wrong(name, given, "resolutions", f"resolutions is {resolutions!r}", "a list of dots per inch")
-    minimum, maximum = (_pair(name, given, key) for key in ("minimum", "maximum"))
-    if "swapped-size" in quirks:
-        maximum = (maximum[1], maximum[0])
-    return {
-        f"{prefix}_optical_resolution": {"width": optical, "height": optical},
-        f"{prefix}_resolutions": {"widths": {"width": list(resolutions)}, "heights": {"height": list(resolutions)}},
-        f"{prefix}_color": {"color_entry": _values(name, given, "colors", "ColorEntry", SIDE["colors"])},
-        f"{prefix}_minimum_size": {"width": minimum[0], "height": minimum[1]},
-        f"{prefix}_maximum_size": {"width": maximum[0], "height": maximum[1]},
-    }
-
-
-def _pair(name: str, given: Mapping[str, Any], key: str) -> tuple[int, int]:
-    value = given.get(key, SIDE[key])
-    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(one, int) and one > 0 for one in value)):
-        raise wrong(name, given, key, f"{key} is {value!r}", "[width, height] in 1/1000 inch")
-    return value[0], value[1]
-
-
-def _range(name: str, given: Mapping[str, Any], key: str, default: Sequence[int]) -> dict[str, int]:
-    value = given.get(key, default)
-    if not (isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(one, int) for one in value)
-            and value[0] <= value[1]):  # fmt: skip
-        raise wrong(name, given, key, f"{key} is {value!r}", "[lowest, highest]")
-    return {"min_value": value[0], "max_value": value[1]}
-
-
-def _values(name: str, given: Mapping[str, Any], key: str, enum: str, default: Any) -> list[str]:
-    value = given.get(key, default)
-    known = ENUMS[f"wscn:{enum}"].values
-    if not isinstance(value, list) or not value:
-        raise wrong(name, given, key, f"{key} is {value!r}", f"a list of {enum} values: {', '.join(known)}")
-    for one in value:
-        # Vendors' own values have a prefix, or the shape of a media type.
-        if str(one) not in known and ":" not in str(one) and "/" not in str(one):
-            near = difflib.get_close_matches(str(one), known, 1)
-            raise wrong(name, given, key, f"{one} is no {enum}", near[0] if near else ", ".join(known))
-    return [str(one) for one in value]
-
-
-def _plain(value: Any) -> Any:
-    """Loaded YAML as plain Python."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if isinstance(value, str):
-        return str(value)
-    return value
+def _jobs(file: Section) -> JobLimits:
+    given, usual = file.section("jobs", _JOBS), JobLimits()
+    return JobLimits(
+        active=given.integer("active", usual.active, 1, MOST_JOBS),
+        history=given.integer("history", usual.history, 0, MOST_JOBS),
+        first_image_timeout=given.seconds("first_image_timeout", usual.first_image_timeout, LONGEST_WAIT),
+        next_image_timeout=given.seconds("next_image_timeout", usual.next_image_timeout, LONGEST_WAIT),
+    )

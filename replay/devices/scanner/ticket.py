@@ -2,6 +2,8 @@
 
 Rules: a value that the device cannot do is replaced by the nearest one that it can, and says so (Override), unless the
 ticket insists (MustHonor): then the ticket is refused. What is missing comes from the default ticket (UsedDefault).
+A format that the device does not have is refused, asked for with MustHonor or not. A ticket that insists on a color is
+given another format, where it does not insist on that too.
 
 Sources: createscanjobrequest.md, documentfinalparameters.md, validatescanticketrequest.md, format.md, scanregion.md,
 imagestotransfer.md; fact table wsscan.yaml rules S07 to S15, V04 to V16, C01, Q09, Q10.
@@ -9,12 +11,22 @@ imagestotransfer.md; fact table wsscan.yaml rules S07 to S15, V04 to V16, C01, Q
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dissector.catalog import Field
-from replay.devices.scanner.device import Device, Source
+from replay.devices.scanner.choosing import (
+    Clash,
+    Refusal,
+    TicketFault,
+    TicketReader,
+    always,
+    clamp,
+    one_of,
+    within,
+)
+from replay.devices.scanner.device import Device, Source, is_number
 from replay.devices.scanner.formats import COLORS, FORMATS, fits, lossless
 from replay.devices.scanner.pages import Region
 from replay.devices.scanner.render import Settings, bytes_per_line, pixel_size
@@ -25,15 +37,12 @@ BITS = {
     "BlackAndWhite1": 1, "Grayscale4": 4, "Grayscale8": 8, "Grayscale16": 16, "RGB24": 24, "RGB48": 48, "RGBa32": 32,
     "RGBa64": 64,
 }  # fmt: skip
+"""Bits of a pixel (colorentry.md)."""
 
+MOST = (1 << 31) - 1
+"""Of ImagesToTransfer from a feeder."""
 
-@dataclass(frozen=True, slots=True)
-class TicketFault:
-    """A ticket is refused: subcode, why, and the element path."""
-
-    subcode: str
-    reason: str
-    path: str
+SIDES = (("front", "MediaFront"), ("back", "MediaBack"))
 
 
 @dataclass(slots=True)
@@ -57,89 +66,6 @@ class TicketResult:
     problems: list[str] = field(default_factory=list)
 
 
-Test = Callable[[Any], bool]
-Mend = Callable[[Any], Any]
-
-
-def _within(low: int, high: int) -> Test:
-    return lambda one: isinstance(one, int) and low <= one <= high
-
-
-def _clamp(low: int, high: int, default: int) -> Mend:
-    return lambda one: min(max(one, low), high) if isinstance(one, int) else default
-
-
-def _always(value: Any) -> Mend:
-    return lambda one: value
-
-
-class _Refusal(Exception):
-    def __init__(self, fault: TicketFault) -> None:
-        self.fault = fault
-
-
-class _Judge:
-    """One ticket under judgement."""
-
-    def __init__(self, ticket: Field, device: Device) -> None:
-        self.ticket = ticket
-        self.device = device
-        self.parameters = ticket.find("DocumentParameters")
-        self.default: Mapping[str, Any] = device.default_ticket.get("document_parameters", {})
-        self.problems: list[str] = []
-        self.insisted: list[str] = []
-
-    # -- asking ------------------------------------------------------------------------------------------------
-
-    def given(self, path: str) -> Field | None:
-        return self.parameters.find(path) if self.parameters is not None else None
-
-    def insists(self, path: str) -> bool:
-        """Whether an element or one that it stands in has MustHonor."""
-        names = path.split("/")
-        for depth in range(1, len(names) + 1):
-            found = self.given("/".join(names[:depth]))
-            if found is not None and found.attributes.get("MustHonor", (False, ""))[0] is True:
-                return True
-        return False
-
-    def fallback(self, *keys: str) -> Any:
-        value: Any = self.default
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        return value.get("#text") if isinstance(value, Mapping) and "#text" in value else value
-
-    def refuse(self, path: str, why: str, subcode: str = "InvalidArgs") -> _Refusal:
-        return _Refusal(TicketFault(subcode, why, f"ScanTicket/DocumentParameters/{path}"))
-
-    # -- deciding ----------------------------------------------------------------------------------------------
-
-    def choose(
-        self, path: str, key: str, out: dict[str, Any], default: Any, fits: Callable[[Any], bool],
-        nearest: Callable[[Any], Any], *, subcode: str = "InvalidArgs",
-    ) -> Any:  # fmt: skip
-        """One simple parameter: as given, replaced, or by default; noted in ``out`` under ``key``."""
-        found = self.given(path)
-        name = path.rpartition("/")[2]
-        if found is None or found.value is None or found.text.strip() == "":
-            out[key] = default
-            out[f"{key}@used_default"] = True
-            return default
-        value = found.value
-        if fits(value):
-            out[key] = value
-            if self.insists(path):
-                self.insisted.append(path)
-            return value
-        if self.insists(path) or subcode != "InvalidArgs":
-            raise self.refuse(path, f"{name} {value} cannot be done", subcode)
-        other = nearest(value)
-        self.problems.append(f"{name} {value} replaced by {other}")
-        out[key] = other
-        out[f"{key}@override"] = True
-        return other
-
-
 def judge_ticket(ticket: Field, device: Device) -> TicketResult:
     """Judge a ticket.
 
@@ -147,228 +73,21 @@ def judge_ticket(ticket: Field, device: Device) -> TicketResult:
         ticket: decoded ScanTicket (of WS-Scan, WS-DSD or a scan process).
         device: what it is judged for.
     """
-    judge = _Judge(ticket, device)
+    reader = TicketReader(ticket, device)
     try:
-        return _judged(judge)
-    except _Refusal as refusal:
+        final = _final(reader)
+    except Refusal as refusal:
         nothing = {"pixels_per_line": 0, "number_of_lines": 0, "bytes_per_line": 0}
+        default = reader.fallback()
         return TicketResult(
-            False, {}, _corrected(ticket, dict(judge.default)), {"media_front_image_info": nothing}, refusal.fault,
-            [*judge.problems, refusal.fault.reason],
+            False, {}, _corrected(ticket, dict(default or {})), {"media_front_image_info": nothing}, refusal.fault,
+            [*reader.problems, refusal.fault.reason],
         )  # fmt: skip
-
-
-def _judged(judge: _Judge) -> TicketResult:
-    device, final = judge.device, dict[str, Any]()
-    # A device out of a capture can offer formats that are not made here (xps, jbig): they are refused.
-    formats = [one for one in device.formats if one in FORMATS]
-    form = str(
-        judge.choose(
-            "Format", "format", final, judge.fallback("format") or (formats or ("jfif",))[0],
-            lambda one: str(one) in formats, lambda one: one, subcode="ClientErrorFormatNotSupported",
-        )
-    )  # fmt: skip
-    _quality(judge, final, form)
-    sources = device.sources
-    source_name = str(
-        judge.choose(
-            "InputSource", "input_source", final, judge.fallback("input_source") or (sources or ("Platen",))[0],
-            lambda one: one in sources, lambda one: "ADF" if one == "ADFDuplex" and "ADF" in sources else sources[0],
-        )
-    )  # fmt: skip
-    most = 1 if source_name in ("Platen", "Film") else 1 << 31
-    judge.choose(
-        "ImagesToTransfer", "images_to_transfer", final, 1 if most == 1 else 0,
-        _within(0, most), lambda one: most if isinstance(one, int) and one > most else 0,
-    )  # fmt: skip
-    if source_name == "Film":
-        modes = (
-            device.configuration.get("film", {}).get("film_scan_modes_supported", {}).get("film_scan_mode_value", [])
-        )
-        judge.choose(
-            "FilmScanMode", "film_scan_mode", final, (modes or ["ColorSlideFilm"])[0], lambda one: one in modes,
-            lambda one: (modes or ["ColorSlideFilm"])[0],
-        )  # fmt: skip
-    types = device.settings.get("content_types_supported", {}).get("content_type_value", [])
-    judge.choose(
-        "ContentType", "content_type", final, judge.fallback("content_type") or "Auto", lambda one: one in types,
-        lambda one: "Auto" if "Auto" in types or not types else types[0],
-    )  # fmt: skip
-    front = device.source(source_name)
-    assert front is not None
-    _input_size(judge, final, front)
-    _exposure(judge, final)
-    _scaling(judge, final)
-    turns = [str(one) for one in device.settings.get("rotations_supported", {}).get("rotation_value", ["0"])]
-    judge.choose(
-        "Rotation", "rotation", final, "0", lambda one: str(one) in turns, lambda one: "0",
-    )  # fmt: skip
-    final["media_sides"] = {"media_front": _side(judge, "MediaFront", front, final, form)}
-    if source_name == "ADFDuplex":
-        back = device.source(source_name, "back")
-        assert back is not None
-        name = "MediaBack" if judge.given("MediaSides/MediaBack") is not None else "MediaFront"
-        final["media_sides"]["media_back"] = _side(judge, name, back, final, form)
-    information = {"media_front_image_info": _information(settings_for(final, "front"))}
-    if source_name == "ADFDuplex":
-        information["media_back_image_info"] = _information(settings_for(final, "back"))
-    valid = not judge.problems
-    corrected = None if valid else _corrected(judge.ticket, _without_marks(final))
-    return TicketResult(valid, final, corrected, information, None, judge.problems)
-
-
-def _quality(judge: _Judge, final: dict[str, Any], form: str) -> None:
-    if lossless(form):
-        judge.choose(
-            "CompressionQualityFactor",
-            "compression_quality_factor",
-            final,
-            100,
-            lambda one: one == 100,
-            lambda one: 100,
-        )
-        # For a lossless format any other value is of no use (rule V16), yet no reason to call the ticket invalid.
-        judge.problems[:] = [one for one in judge.problems if not one.startswith("CompressionQualityFactor")]
-        return
-    bounds = judge.device.settings.get("compression_quality_factor_supported", {})
-    low, high = bounds.get("min_value", 1), bounds.get("max_value", 100)
-    default = judge.fallback("compression_quality_factor")
-    judge.choose(
-        "CompressionQualityFactor", "compression_quality_factor", final,
-        min(max(default if isinstance(default, int) else 75, low), high),
-        lambda one: isinstance(one, int) and low <= one <= high,
-        lambda one: min(max(one, low), high) if isinstance(one, int) else high,
-    )  # fmt: skip
-
-
-def _input_size(judge: _Judge, final: dict[str, Any], source: Source) -> None:
-    auto = judge.given("InputSize/DocumentSizeAutoDetect")
-    if auto is not None and auto.value is True:
-        if judge.device.settings.get("document_size_auto_detect_supported"):
-            final["input_size"] = {"document_size_auto_detect": True}
-            return
-        if judge.insists("InputSize"):
-            raise judge.refuse("InputSize", "The size of the document cannot be detected")
-        judge.problems.append("the size of the document cannot be detected")
-    size: dict[str, Any] = {}
-    most = source.maximum
-    for name, key, limit in (("Width", "width", most[0]), ("Height", "height", most[1])):
-        default = judge.fallback("input_size", "input_media_size", key)
-        judge.choose(
-            f"InputSize/InputMediaSize/{name}", key, size,
-            min(default, limit) if isinstance(default, int) else limit,
-            _within(1, limit), _always(limit),
-        )  # fmt: skip
-    final["input_size"] = {"input_media_size": size}
-
-
-def _exposure(judge: _Judge, final: dict[str, Any]) -> None:
-    auto = judge.given("Exposure/AutoExposure")
-    if auto is not None and auto.value is True and judge.device.settings.get("auto_exposure_supported"):
-        final["exposure"] = {"auto_exposure": True}
-        return
-    if auto is not None and auto.value is True:
-        if judge.insists("Exposure"):
-            raise judge.refuse("Exposure/AutoExposure", "The exposure cannot be found automatically")
-        judge.problems.append("the exposure cannot be found automatically")
-    made: dict[str, Any] = {}
-    settings = judge.device.settings
-    for name, key, limit, can in (
-        ("Contrast", "contrast", 1000, settings.get("contrast_supported", True)),
-        ("Brightness", "brightness", 1000, settings.get("brightness_supported", True)),
-        ("Sharpness", "sharpness", 100, True),
-    ):
-        top = limit if can else 0
-        judge.choose(
-            f"Exposure/ExposureSettings/{name}", key, made, 0,
-            _within(-top, top), _clamp(-top, top, 0),
-        )  # fmt: skip
-    final["exposure"] = {"exposure_settings": made}
-
-
-def _scaling(judge: _Judge, final: dict[str, Any]) -> None:
-    made: dict[str, Any] = {}
-    ranges = judge.device.settings.get("scaling_range_supported", {})
-    for name, key in (("ScalingWidth", "scaling_width"), ("ScalingHeight", "scaling_height")):
-        bounds = ranges.get(key, {})
-        low, high = bounds.get("min_value", 100), bounds.get("max_value", 100)
-        judge.choose(
-            f"Scaling/{name}", key, made, 100,
-            _within(low, high), _clamp(low, high, 100),
-        )  # fmt: skip
-    final["scaling"] = made
-
-
-def _side(judge: _Judge, name: str, source: Source, final: Mapping[str, Any], form: str) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    base = f"MediaSides/{name}"
-    made["scan_region"] = _region(judge, base, source, final)
-    colors = [one for one in source.colors if one in BITS] or list(source.colors) or ["RGB24"]
-    fallback = judge.fallback("media_sides", "media_front", "color_processing")
-    color = judge.choose(
-        f"{base}/ColorProcessing", "color_processing", made, fallback if fallback in colors else colors[-1],
-        lambda one: one in colors, lambda one: _nearest_color(str(one), colors),
-    )  # fmt: skip
-    _fit_format(judge, made, form, str(color), colors, base)
-    resolution: dict[str, Any] = {}
-    width = judge.choose(
-        f"{base}/Resolution/Width", "width", resolution,
-        _nearest(judge.fallback("media_sides", "media_front", "resolution", "width") or 300, source.widths),
-        lambda one: one in source.widths, lambda one: _nearest(one, source.widths),
-    )  # fmt: skip
-    # No Height means square pixels (resolution.md).
-    judge.choose(
-        f"{base}/Resolution/Height", "height", resolution, _nearest(width, source.heights),
-        lambda one: one in source.heights, lambda one: _nearest(one, source.heights),
-    )  # fmt: skip
-    made["resolution"] = resolution
-    return made
-
-
-def _fit_format(judge: _Judge, made: dict[str, Any], form: str, color: str, colors: Sequence[str], base: str) -> None:
-    """A colour that the file format cannot hold gives way; where both are insisted on, they conflict."""
-    if fits(form, color):
-        return
-    path = f"{base}/ColorProcessing"
-    if judge.insists(path) and judge.insists("Format"):
-        raise judge.refuse(path, f"{form} cannot hold {color}", "ClientErrorConflictingRequiredParameters")
-    known = [one for one in [*colors, *COLORS] if fits(form, one)]
-    other = _nearest_color(color, [one for one in known if one in colors] or known)
-    judge.problems.append(f"ColorProcessing {color} replaced by {other}, which {form} can hold")
-    made["color_processing"] = other
-    made.pop("color_processing@used_default", None)
-    made["color_processing@override"] = True
-
-
-def _region(judge: _Judge, base: str, source: Source, final: Mapping[str, Any]) -> dict[str, Any]:
-    """ScanRegion inside the media and the source (rules V12 to V14)."""
-    made: dict[str, Any] = {}
-    media = final.get("input_size", {}).get("input_media_size", {})
-    for offset, extent, axis, size in (
-        ("ScanRegionXOffset", "ScanRegionWidth", 0, "width"), ("ScanRegionYOffset", "ScanRegionHeight", 1, "height"),
-    ):  # fmt: skip
-        limit = min(source.maximum[axis], media.get(size, source.maximum[axis]))
-        start = judge.choose(
-            f"{base}/ScanRegion/{offset}", f"scan_region_{'xy'[axis]}_offset", made, 0,
-            _within(0, limit - 1), _always(0),
-        )  # fmt: skip
-        judge.choose(
-            f"{base}/ScanRegion/{extent}", f"scan_region_{size}", made, limit - start,
-            _within(1, limit - start), _always(limit - start),
-        )  # fmt: skip
-    return made
-
-
-def _nearest(wanted: Any, known: Sequence[int]) -> int:
-    number = wanted if isinstance(wanted, int) else 300
-    return min(known, key=lambda one: (abs(one - number), one))
-
-
-def _nearest_color(wanted: str, known: Sequence[str]) -> str:
-    """A colour for a colour, a grey for a grey, then the nearest depth."""
-    gray = wanted.startswith(("Gray", "Black"))
-    alike = [one for one in known if one.startswith(("Gray", "Black")) == gray] or list(known)
-    return min(alike, key=lambda one: abs(BITS.get(one, 24) - BITS.get(wanted, 24)))
+    sides = [side for side, name in SIDES if f"media_{side}" in final["media_sides"]]
+    information = {f"media_{side}_image_info": _information(settings_for(final, side)) for side in sides}
+    valid = not reader.problems
+    corrected = None if valid else _corrected(ticket, _without_marks(final))
+    return TicketResult(valid, final, corrected, information, None, reader.problems)
 
 
 def settings_for(final: Mapping[str, Any], side: str) -> Settings:
@@ -395,6 +114,273 @@ def settings_for(final: Mapping[str, Any], side: str) -> Settings:
         contrast=exposure.get("contrast", 0),
         sharpness=exposure.get("sharpness", 0),
     )
+
+
+# -- the parameters of a document --------------------------------------------------------------------------------
+
+
+def _final(reader: TicketReader) -> dict[str, Any]:
+    """The plain form of DocumentFinalParameters.
+
+    Raises:
+        Refusal: the ticket insists on what cannot be done.
+    """
+    device, final = reader.device, dict[str, Any]()
+    form = _format(reader, final)
+    name = _source(reader, final)
+    form = _format_for_colors(reader, final, form, name)
+    _quality(reader, final, form)
+    _images(reader, final, name)
+    _film(reader, final, name)
+    types = device.content_types
+    usual = "Auto" if "Auto" in types or not types else types[0]
+    reader.choose(
+        "ContentType", "content_type", final, reader.fallback("content_type"), one_of(types), always(usual)
+    )  # fmt: skip
+    front, back = device.source(name), device.source(name, "back")
+    assert front is not None, "the source was chosen among the device's own"
+    assert back is not None
+    _input_size(reader, final, front)
+    _exposure(reader, final)
+    _scaling(reader, final)
+    turns = tuple(one for one in device.rotations if one in ("0", "90", "180", "270")) or ("0",)
+    turned = reader.fallback("rotation")
+    reader.choose("Rotation", "rotation", final, str(turned), one_of(turns), always("0" if "0" in turns else turns[0]))
+    final["media_sides"] = {"media_front": _side(reader, "MediaFront", "front", front, final)}
+    if name == "ADFDuplex":
+        given = "MediaBack" if reader.given("MediaSides/MediaBack") is not None else "MediaFront"
+        final["media_sides"]["media_back"] = _side(reader, given, "back", back, final)
+    else:
+        _out_of_place(reader, "MediaSides/MediaBack", "ADFDuplex" in device.sources)
+    return final
+
+
+def _format(reader: TicketReader, final: dict[str, Any]) -> str:
+    # A device out of a capture can offer formats that are not made here (xps, jbig): they are refused.
+    formats = tuple(one for one in reader.device.formats if one in FORMATS)
+    found = reader.given("Format")
+    asked = str(found.value) if found is not None and found.text.strip() else None
+    if not formats or (asked is not None and asked not in formats):
+        why = f"Format {asked} cannot be done" if asked else "None of the formats can be done"
+        raise reader.refuse("Format", why, "ClientErrorFormatNotSupported")
+    made: str = reader.choose(
+        "Format", "format", final, reader.fallback("format"), one_of(formats), always(formats[0])
+    )  # fmt: skip
+    return made
+
+
+def _source(reader: TicketReader, final: dict[str, Any]) -> str:
+    sources = reader.device.sources
+    made: str = reader.choose(
+        "InputSource", "input_source", final, reader.fallback("input_source"), one_of(sources),
+        lambda one: "ADF" if one == "ADFDuplex" and "ADF" in sources else sources[0],
+    )  # fmt: skip
+    return made
+
+
+def _format_for_colors(reader: TicketReader, final: dict[str, Any], form: str, source: str) -> str:
+    """A format that holds the colors which the ticket insists on, where it does not insist on the format."""
+    wanted = []
+    for side, name in SIDES:
+        path = f"MediaSides/{name}/ColorProcessing"
+        found, has = reader.given(path), reader.device.source(source, side)
+        if found is None or has is None or (side == "back" and source != "ADFDuplex") or not reader.insists(path):
+            continue
+        if found.value in has.colors:
+            wanted.append((path, str(found.value)))
+    missing = next((one for one in wanted if not fits(form, one[1])), None)
+    if missing is None:
+        return form
+    path, color = missing
+    if reader.insists("Format"):
+        raise reader.conflict(path, f"ColorProcessing {color} cannot be done", "Format")
+    known = [one for one in reader.device.formats if all(fits(one, each) for _, each in wanted)]
+    if not known:
+        raise reader.refuse(path, f"ColorProcessing {color} cannot be done in any of the formats")
+    reader.problems.append(f"Format {form} replaced by {known[0]}, which can hold {color}")
+    final["format"] = known[0]
+    final.pop("format@used_default", None)
+    final["format@override"] = True
+    return known[0]
+
+
+def _quality(reader: TicketReader, final: dict[str, Any], form: str) -> None:
+    path, key = "CompressionQualityFactor", "compression_quality_factor"
+    bounds = within(*reader.device.quality)
+    if lossless(form):
+        # Any other value is of no use for a lossless format (rule V16), yet no reason to call the ticket invalid.
+        reader.choose(
+            path, key, final, 100, within(100, 100), always(100), clashes=(Clash("Format", bounds),), quiet=True
+        )  # fmt: skip
+        return
+    low, high = reader.device.quality
+    reader.choose(path, key, final, reader.fallback(key), bounds, clamp(low, high, min(max(75, low), high)))
+
+
+def _images(reader: TicketReader, final: dict[str, Any], source: str) -> None:
+    single = source in ("Platen", "Film")
+    # The default ticket's number is meant for its own source.
+    own = reader.fallback("images_to_transfer") if reader.fallback("input_source") == source else None
+    default = own if own is not None else 1 if single else 0
+    top = 1 if single else MOST
+    many = Clash("InputSource", lambda one: "ADF" in reader.device.sources and within(0, MOST)(one))
+    reader.choose(
+        "ImagesToTransfer", "images_to_transfer", final, default, within(0, top), clamp(0, top, 1 if single else 0),
+        clashes=(many,),
+    )  # fmt: skip
+
+
+def _film(reader: TicketReader, final: dict[str, Any], source: str) -> None:
+    modes = reader.device.film_modes
+    if source == "Film":
+        default = reader.fallback("film_scan_mode")
+        reader.choose("FilmScanMode", "film_scan_mode", final, default, one_of(modes), always(modes[0]))
+    else:
+        _out_of_place(reader, "FilmScanMode", "Film" in reader.device.sources)
+
+
+def _out_of_place(reader: TicketReader, path: str, elsewhere: bool) -> None:
+    """A parameter of another source is left out (rules V10, V11), unless it is insisted on."""
+    insisted = reader.insists_within(path)
+    if insisted is None:
+        return
+    why = f"{path.rpartition('/')[2]} cannot be done"
+    if elsewhere and reader.insists("InputSource"):
+        raise reader.conflict(insisted, why, "InputSource")
+    raise reader.refuse(insisted, f"{why} with this InputSource")
+
+
+def _input_size(reader: TicketReader, final: dict[str, Any], source: Source) -> None:
+    auto = reader.given("InputSize/DocumentSizeAutoDetect")
+    wanted = auto is not None and auto.value is True
+    if reader.given("InputSize") is None:
+        wanted = reader.fallback("input_size", "document_size_auto_detect") is True
+    if wanted and reader.device.can("document_size_auto_detect"):
+        final["input_size"] = {"document_size_auto_detect": True}
+        return
+    if wanted and auto is not None:
+        if reader.insists("InputSize/DocumentSizeAutoDetect"):
+            raise reader.refuse("InputSize/DocumentSizeAutoDetect", "The size of the document cannot be detected")
+        reader.problems.append("the size of the document cannot be detected")
+    size: dict[str, Any] = {}
+    for axis, (name, key) in enumerate((("Width", "width"), ("Height", "height"))):
+        low, high = source.minimum[axis], source.maximum[axis]
+        reader.choose(
+            f"InputSize/InputMediaSize/{name}", key, size, reader.fallback("input_size", "input_media_size", key),
+            within(low, high), clamp(low, high, high),
+        )  # fmt: skip
+    final["input_size"] = {"input_media_size": size}
+
+
+def _exposure(reader: TicketReader, final: dict[str, Any]) -> None:
+    auto = reader.given("Exposure/AutoExposure")
+    wanted = auto is not None and auto.value is True
+    if reader.given("Exposure") is None:
+        wanted = reader.fallback("exposure", "auto_exposure") is True
+    if wanted and reader.device.can("auto_exposure"):
+        final["exposure"] = {"auto_exposure": True}
+        return
+    if wanted and auto is not None:
+        if reader.insists("Exposure/AutoExposure"):
+            raise reader.refuse("Exposure/AutoExposure", "The exposure cannot be found automatically")
+        reader.problems.append("the exposure cannot be found automatically")
+    made: dict[str, Any] = {}
+    for name, key, limit, can in (
+        ("Contrast", "contrast", 1000, reader.device.can("contrast", True)),
+        ("Brightness", "brightness", 1000, reader.device.can("brightness", True)),
+        ("Sharpness", "sharpness", 100, True),
+    ):
+        top = limit if can else 0
+        default = reader.fallback("exposure", "exposure_settings", key)
+        reader.choose(f"Exposure/ExposureSettings/{name}", key, made, default, within(-top, top), clamp(-top, top, 0))
+    final["exposure"] = {"exposure_settings": made}
+
+
+def _scaling(reader: TicketReader, final: dict[str, Any]) -> None:
+    made: dict[str, Any] = {}
+    for name, key in (("ScalingWidth", "scaling_width"), ("ScalingHeight", "scaling_height")):
+        low, high = reader.device.scaling(key)
+        default = reader.fallback("scaling", key)
+        usual = min(max(100, low), high)
+        reader.choose(f"Scaling/{name}", key, made, default, within(low, high), clamp(low, high, usual))
+    final["scaling"] = made
+
+
+# -- the sides of the media --------------------------------------------------------------------------------------
+
+
+def _side(reader: TicketReader, name: str, side: str, source: Source, final: Mapping[str, Any]) -> dict[str, Any]:
+    base = f"MediaSides/{name}"
+    made: dict[str, Any] = {"scan_region": _region(reader, base, source, final)}
+    default = reader.fallback("media_sides", f"media_{side}") or reader.fallback("media_sides", "media_front")
+    usual = default if isinstance(default, Mapping) else {}
+    colors = source.colors
+    color = reader.choose(
+        f"{base}/ColorProcessing", "color_processing", made, usual.get("color_processing"), one_of(colors),
+        lambda one: _nearest_color(str(one), colors) if one else colors[-1],
+    )  # fmt: skip
+    _fit_format(reader, made, str(final["format"]), str(color), colors)
+    pixels = usual.get("resolution")
+    resolution: dict[str, Any] = {}
+    width = reader.choose(
+        f"{base}/Resolution/Width", "width", resolution, pixels.get("width") if isinstance(pixels, Mapping) else None,
+        source.widths.__contains__, lambda one: _nearest(one, source.widths),
+    )  # fmt: skip
+    # No Height means square pixels (resolution.md).
+    reader.choose(
+        f"{base}/Resolution/Height", "height", resolution, width, source.heights.__contains__,
+        lambda one: _nearest(one, source.heights),
+    )  # fmt: skip
+    made["resolution"] = resolution
+    return made
+
+
+def _fit_format(reader: TicketReader, made: dict[str, Any], form: str, color: str, colors: Sequence[str]) -> None:
+    """A color that the file format cannot hold gives way; one that is insisted on chose the format already."""
+    if fits(form, color):
+        return
+    known = [one for one in [*colors, *sorted(COLORS)] if fits(form, one)]
+    other = _nearest_color(color, [one for one in known if one in colors] or known)
+    if "color_processing@used_default" not in made:
+        reader.problems.append(f"ColorProcessing {color} replaced by {other}, which {form} can hold")
+        made["color_processing@override"] = True
+    made["color_processing"] = other
+
+
+def _region(reader: TicketReader, base: str, source: Source, final: Mapping[str, Any]) -> dict[str, Any]:
+    """ScanRegion inside the media and the source (rules V12 to V14)."""
+    made: dict[str, Any] = {}
+    media = final.get("input_size", {}).get("input_media_size", {})
+    for axis, (letter, size) in enumerate((("x", "width"), ("y", "height"))):
+        most = source.maximum[axis]
+        limit = min(most, media.get(size, most))
+        offset = f"{base}/ScanRegion/ScanRegion{letter.upper()}Offset"
+        of_media = Clash("InputSize", within(0, most))
+        start = reader.choose(
+            offset, f"scan_region_{letter}_offset", made, 0, within(0, limit - 1), always(0),
+            clashes=(of_media,),
+        )  # fmt: skip
+        reader.choose(
+            f"{base}/ScanRegion/ScanRegion{size.capitalize()}", f"scan_region_{size}", made, limit - start,
+            within(1, limit - start), always(limit - start),
+            clashes=(Clash("InputSize", within(1, most - start)), Clash(offset, within(1, limit))),
+        )  # fmt: skip
+    return made
+
+
+def _nearest(wanted: Any, known: Sequence[int]) -> int:
+    number = wanted if is_number(wanted) else 300
+    return min(known, key=lambda one: (abs(one - number), one))
+
+
+def _nearest_color(wanted: str, known: Sequence[str]) -> str:
+    """A color for a color, a grey for a grey, then the nearest depth."""
+    gray = wanted.startswith(("Gray", "Black"))
+    alike = [one for one in known if one.startswith(("Gray", "Black")) == gray] or list(known)
+    return min(alike, key=lambda one: abs(BITS.get(one, 24) - BITS.get(wanted, 24)))
+
+
+# -- what is told ------------------------------------------------------------------------------------------------
 
 
 def _information(settings: Settings) -> dict[str, int]:

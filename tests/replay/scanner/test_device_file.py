@@ -77,7 +77,7 @@ def test_swapped_sizes_are_told_wrong_and_meant_right() -> None:
         ("quirks: [bare-boundry]", 1, "expected bare-boundary"),
         ("quirks:\n  - busy-after-job: long", 2, "expected seconds"),
         ("quirks: bare-boundary", 1, "a list"),
-        ("jobs:\n  active: 0", 2, "above 0"),
+        ("jobs:\n  active: 0", 2, "a whole number from 1"),
         ("scanner:\n  configuration: {platten: {}}", 2, "plain form of wscn:ScannerConfiguration"),
         ("- x", 1, "a mapping with device"),
     ],

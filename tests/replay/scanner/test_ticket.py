@@ -138,7 +138,10 @@ def test_what_cannot_is_replaced_by_the_nearest_and_marked(
         ({"format": "xps"}, "ClientErrorFormatNotSupported", "Format"),
         ({"rotation": "180", "rotation@must_honor": True}, "InvalidArgs", "Rotation"),
         ({"input_source": "Film", "input_source@must_honor": True}, "InvalidArgs", "InputSource"),
-        ({"input_size": {"@must_honor": True, "document_size_auto_detect": True}}, "InvalidArgs", "InputSize"),
+        (
+            {"input_size": {"@must_honor": True, "document_size_auto_detect": True}},
+            "InvalidArgs", "InputSize/DocumentSizeAutoDetect",
+        ),
         (front(resolution={"@must_honor": True, "width": 250, "height": 300}), "InvalidArgs", "Resolution/Width"),
         (
             {"format": "tiff-single-g4", "format@must_honor": True,
