@@ -22,7 +22,8 @@ from replay.net.certificates import load_identity
 from replay.net.client import HttpClient, Target, target_of
 from replay.net.tap import PacketTap
 from replay.net.tls import client_context
-from replay.player.play import Options, Player, Result, StepResult
+from replay.player.play import Options, Player
+from replay.player.result import Result, StepResult
 from replay.scenario.files import Folder, load_scenario
 from replay.scenario.model import Scenario
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from dissector.base.errors import DsmsharkError, TargetUnreachable
 from dissector.base.origin import Endpoint
@@ -23,6 +22,7 @@ from replay.net.client import HttpClient, Target, target_of
 from replay.net.receiver import HttpReceiver
 from replay.net.server import Answer, HttpRequest, HttpServer, Tap
 from replay.player.judge import Difference, Judge, ValueRule
+from replay.player.result import Result, StepResult
 from replay.player.values import Values
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step, Wire
@@ -31,7 +31,7 @@ from replay.scenario.wires import bytes_of
 from replay.soap.caller import read_message
 from replay.soap.compose import USUAL, http_response
 
-__all__ = ["Options", "Player", "Result", "StepResult"]
+__all__ = ["Options", "Player"]
 
 SLACK = 10.0
 """Seconds that an event may come later than recorded."""
@@ -59,67 +59,6 @@ class Options:
     listen: tuple[str, int] = ("127.0.0.1", 0)
     first: int = 1
     only: frozenset[int] = frozenset()
-
-
-@dataclass(slots=True)
-class StepResult:
-    """What became of a step: ``same``, ``different``, ``failed``, ``missing``, ``unexpected`` or ``skipped``."""
-
-    number: int
-    name: str
-    outcome: str
-    text: str = ""
-    seconds: float = 0.0
-    origin: str = ""
-    differences: list[Difference] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """The result as plain data."""
-        return {
-            "step": self.number or None,
-            "name": self.name,
-            "outcome": self.outcome,
-            "text": self.text or None,
-            "seconds": round(self.seconds, 6),
-            "differences": [one.to_json() for one in self.differences],
-        }
-
-
-@dataclass(slots=True)
-class Result:
-    """What became of a scenario."""
-
-    name: str
-    target: str
-    steps: list[StepResult] = field(default_factory=list)
-    unreachable: str = ""
-
-    @property
-    def same(self) -> bool:
-        """Everything was as recorded."""
-        return not self.unreachable and all(one.outcome in ("same", "skipped") for one in self.steps)
-
-    @property
-    def headline(self) -> str:
-        """One line that everybody understands."""
-        if self.unreachable:
-            return f"{self.name}: {self.unreachable}"
-        bad = [one for one in self.steps if one.outcome not in ("same", "skipped")]
-        if not bad:
-            played = sum(one.outcome == "same" for one in self.steps)
-            return f"{self.name}: as recorded ({played} steps)"
-        # What the story came to says more than where it first went another way.
-        worst = next((one for one in reversed(bad) if one.name.endswith("EndStateEvent")), bad[0])
-        why = worst.differences[0].text if worst.differences else worst.text
-        return f"{self.name}: differs: {worst.name}: {why}" + (f" (and {len(bad) - 1} more)" if len(bad) > 1 else "")
-
-    def to_json(self) -> dict[str, Any]:
-        """The result as plain data (``dsmreplay.result/1``)."""
-        return {
-            "schema": "dsmreplay.result/1", "scenario": self.name, "target": self.target, "same": self.same,
-            "headline": self.headline, "unreachable": self.unreachable or None,
-            "steps": [one.to_json() for one in self.steps],
-        }  # fmt: skip
 
 
 class Player:
@@ -374,8 +313,3 @@ def _bare(wanted: HttpMessage, recorded: Message | None, http: HttpMessage, rece
     was = recorded.name if recorded is not None else f"HTTP {wanted.status}"
     came = received.name if received is not None else f"HTTP {http.status}"
     return Difference("status", "", was, came, f"{came} came, {was} was recorded")
-
-
-def results_of(results: Sequence[Result]) -> bool:
-    """Whether all are the same."""
-    return all(one.same for one in results)

@@ -18,7 +18,8 @@ from replay.devices.scanserver.filters import Outcome, parse_outcome
 from replay.devices.scanserver.processes import ScanProcess
 from replay.devices.scanserver.server import ScanServer
 from replay.net.client import HttpClient
-from replay.player.play import Options, Player, Result
+from replay.player.play import Options, Player
+from replay.player.result import Result
 from replay.scenario.extract import extract
 from replay.scenario.files import load_scenario, save_scenario
 

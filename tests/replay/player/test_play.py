@@ -20,7 +20,8 @@ from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.filters import Outcome
 from replay.devices.scanserver.server import ScanServer
 from replay.net.client import HttpClient
-from replay.player.play import Options, Player, Result
+from replay.player.play import Options, Player
+from replay.player.result import Result
 from replay.scenario.extract import extract
 from replay.scenario.files import load_scenario, save_scenario
 
