@@ -138,7 +138,7 @@ def info_json(report: Report) -> dict[str, Any]:
                 "bytes": size,
             }
             for protocol, pairs in stats.opaque.items()
-            for (client, server), (packets, size) in pairs.items()
+            for (client, server), (packets, size) in sorted(pairs.items())
         ],
         "comments": [{"frame": frame or None, "text": text} for frame, text in info.comments],
         "key_logs": sum(kind == 0x544C534B for kind, _ in info.secrets),

@@ -42,7 +42,8 @@ def _opaque(stats: TransportStats) -> list[str]:
     for protocol, pairs in stats.opaque.items():
         # Many connections between the same two hosts and the same server port are one thing to a reader.
         merged: Counter[tuple[str, Endpoint]] = Counter()
-        for (client, server), (packets, _) in pairs.items():
+        # Sorted: the transport meets them in the order of a salted hash.
+        for (client, server), (packets, _) in sorted(pairs.items()):
             merged[(client.address, server)] += packets
         name = protocol.upper()
         for (client_address, server), packets in merged.most_common(_SHOWN):

@@ -105,6 +105,18 @@ class PacketColumns:
         source, destination = inet_ntop(family, raw[:size]), inet_ntop(family, raw[size:])
         return Endpoint(source, int(self.sport[row])), Endpoint(destination, int(self.dport[row]))
 
+    def endpoints_of(self, rows: npt.NDArray[np.int64]) -> list[tuple[Endpoint, Endpoint]]:
+        """Source and destination of many rows, at half the cost of asking for each."""
+        columns = (self.family, self.buffer, self.address, self.sport, self.dport)
+        found = []
+        for family, buffer, start, sport, dport in zip(*(column[rows].tolist() for column in columns), strict=True):
+            kind, size = (AF_INET, 4) if family == 4 else (AF_INET6, 16)
+            data = self.buffers[buffer]
+            middle = start + size
+            source, destination = inet_ntop(kind, data[start:middle]), inet_ntop(kind, data[middle : middle + size])
+            found.append((Endpoint(source, sport), Endpoint(destination, dport)))
+        return found
+
 
 class Verdict(Enum):
     """What the first bytes of a direction say."""

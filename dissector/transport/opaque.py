@@ -52,16 +52,21 @@ class OpaqueCounter:
         data = np.logical_or.reduceat((wire > 0)[order], starts).tolist()
         sizes = np.add.reduceat(wire[order], starts).tolist()
         matches = np.logical_or.reduceat(match[order], starts).tolist()
+        fresh_groups: list[int] = []
         for at, flow in enumerate(flow_of):
             if flow.opaque is not None and flow.state != TAKEN and not matches[at] and not reopened:
                 self._add(flow.opaque, counts[at], sizes[at])
                 continue
-            if not begins[at] and flow.opaque is None:
+            if flow.opaque is None:
+                if begins[at]:
+                    if flow.state != TAKEN and not matches[at] and not reopened:
+                        fresh_groups.append(at)
+                        continue
                 # Most flows, and all of a flood of SYNs: nothing but a sum.
-                if flow.state == UNDECIDED and not reopened:
+                elif flow.state == UNDECIDED and not reopened:
                     flow.early = -1 if data[at] or flow.early < 0 else flow.early + counts[at]
                     continue
-                if flow.state != UNDECIDED:
+                elif flow.state != UNDECIDED:
                     continue
             mine = order[starts[at] : ends[at]]
             low = 0
@@ -71,6 +76,55 @@ class OpaqueCounter:
                 self._rows(c, rows, before_word(mine[low:high], words[low:high]), flow, begin, word, wire)
                 low, flow = high, fresh
             self._rows(c, rows, before_word(mine[low:], words[low:]), flow, begin, word, wire)
+        if fresh_groups:
+            self._groups(c, rows, order, np.array(fresh_groups), (starts, ends), flow_of, begin, word, wire)
+
+    def _groups(
+        self,
+        c: PacketColumns,
+        rows: Rows,
+        order: Rows,
+        groups: Rows,
+        bounds: tuple[Rows, Rows],
+        flow_of: Sequence[Flow],
+        begin: npt.NDArray[np.bool_],
+        word: npt.NDArray[np.uint32],
+        wire: I64,
+    ) -> None:
+        """As :meth:`_rows` for all the rows of each of some groups, whose flows are not opaque yet and begin here.
+
+        By columns: a busy network opens a hundred TLS connections in a block, and the numpy calls for one of them cost
+        16 µs (0.15 of 0.55 s for a million packets of noise).
+        """
+        low, high = bounds[0][groups], bounds[1][groups]
+        place = np.arange(len(order))
+        sizes = wire[order]
+        before = np.concatenate(([0], np.cumsum(sizes)))
+        first = np.minimum.reduceat(np.where(begin[order], place, len(order)), bounds[0])[groups]
+        first_data = np.minimum.reduceat(np.where(sizes > 0, place, len(order)), bounds[0])[groups]
+        at = rows[order[first]]
+        columns = (
+            groups,
+            high - low,
+            first - low,
+            first_data < first,
+            before[high] - before[first],
+            word[order[first]],
+            c.side[at],
+            c.frame[at],
+        )
+        for (group, packets, start, late, size, begins, side, frame), ends in zip(
+            zip(*(column.tolist() for column in columns), strict=True), c.endpoints_of(at), strict=True
+        ):
+            flow = flow_of[group]
+            if flow.early < 0 or late:
+                packets -= start
+            else:
+                packets += flow.early
+            known = flow.client is not None and flow.client_frame <= frame
+            one, two = ends if side == (flow.client if known else flow.first_side) else ends[::-1]
+            flow.opaque = (self._starts[begins & 0xFFFF], one, two)
+            self._add(flow.opaque, packets, size)
 
     def _rows(
         self,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +44,17 @@ def test_json_is_ascii_without_controls(text):
     shown = dumps({"a": text})
     assert shown.isascii()
     assert shown.isprintable()
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.lists(st.integers()).map(tuple) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(PLAIN)
+def test_indented_json_is_that_of_the_standard_library(data):
+    assert dumps(data, indent=2) == json.dumps(data, indent=2).replace("\x7f", "\\u007f")
 
 
 @pytest.mark.parametrize(
