@@ -5,8 +5,8 @@ the URL, its path for the request line, its authority for ``Host``; all are born
 meanings are other values: a peer that has its subscription manager where its service is need not be the next one's
 habit. Which one a request goes to is told by its operation.
 
-A request to an address that nothing handed out goes to one that was configured: its base and authority are the peer's
-(the target gives them), its path is a parameter of the site.
+A request to an address that nothing handed out goes to one that was configured: its base and authority are those of the
+party that listens there, its path is a parameter of the site (but a sink's, which whoever subscribed has made).
 
 Sources: WS-Addressing 2004/08 2, WS-Discovery 2005/04 4 and 6 (XAddrs), DPWS 2006/02 5 (Hosted), WS-Eventing 2004/08 3.
 """
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from replay.scenario.places import Text
-from replay.scenario.story import OURS, PEER, Story, other
-from replay.scenario.values import Value, authority_of, base_of, is_url, path_of
+from replay.scenario.story import Story
+from replay.scenario.values import Value, authority_of, base_of, is_url, path_of, snake
 
 __all__ = ["find_addresses"]
 
@@ -30,16 +30,14 @@ class Meaning(NamedTuple):
     Attributes:
         name: begins the names of its values.
         why: what it is, as words.
-        learnt: role of one that the peer handed out.
     """
 
     name: str
     why: str
-    learnt: str = "answered"
 
 
-DEVICE = Meaning("device", "the device's transport address", "peer")
-SERVICE = Meaning("service", "the address of a hosted service", "peer")
+DEVICE = Meaning("device", "the device's transport address")
+SERVICE = Meaning("service", "the address of a hosted service")
 MANAGER = Meaning("manager", "the subscription manager's address")
 SINK = Meaning("sink", "the event sink's address")
 END = Meaning("end_to", "where the end of a subscription is told")
@@ -91,21 +89,21 @@ class _Finder:
 
     def _handed_out(self, index: int, text: Text, url: str, meaning: Meaning, *, whole: bool) -> None:
         story = self.story
-        side = story.sides[index]
-        if meaning is END and (SINK.name, side, url) in self.known:
+        owner = story.owner(index, authority_of(url))
+        if meaning is END and (SINK.name, owner, url) in self.known:
             meaning = SINK
-        known = self.known.get((meaning.name, side, url))
+        known = self.known.get((meaning.name, owner, url))
         if known is not None:
             story.use(known.value, index, text, whole=whole)
             return
         value = story.add(
-            f"{_prefix(meaning, side)}_address", url, "address", story.owner_role(index, learnt=meaning.learnt),
+            f"{meaning.name}_address", url, "address", owner,
             f"{text.name} is {meaning.why}; requests go there.",
         )  # fmt: skip
         story.born(value, index, text, whole=whole)
-        made = _Address(meaning, side, url, value, index, text)
-        self.known[meaning.name, side, url] = made
-        self.by_url.setdefault((side, url.lower()), []).append(made)
+        made = _Address(meaning, owner, url, value, index, text)
+        self.known[meaning.name, owner, url] = made
+        self.by_url.setdefault((owner, url.lower()), []).append(made)
 
     # -- used -------------------------------------------------------------------------------------------------------
 
@@ -116,7 +114,7 @@ class _Finder:
 
     def _request(self, index: int) -> None:
         story = self.story
-        owner = story.receiver(index)
+        owner = story.receivers[index]
         found = {(one.where, one.path): one for one in story.texts[index]}
         target, to = found.get(("target", "")), found.get(("header", "To"))
         host = next((one for one in story.texts[index] if one.where == "http" and one.path.lower() == "host"), None)
@@ -142,7 +140,7 @@ class _Finder:
         elif is_url(target.text):
             self._unborn(index, owner, target)
         else:
-            story.use(self._path(owner, target.text), index, target)
+            story.use(self._path(index, owner, target.text), index, target)
         if host is not None:
             if address is not None and authority_of(address.url).lower() == host.text.lower():
                 story.use(self._part("host", address), index, host)
@@ -168,7 +166,7 @@ class _Finder:
         """A whole URL that nothing handed out: base and path."""
         self.story.use(self._own("base", owner, base_of(text.text)), index, text, whole=False)
         if text.text.endswith(path_of(text.text)):
-            self.story.use(self._path(owner, path_of(text.text)), index, text, whole=False)
+            self.story.use(self._path(index, owner, path_of(text.text)), index, text, whole=False)
 
     def _part(self, part: str, address: _Address) -> Value:
         key = (part, address.meaning.name + address.owner, address.url)
@@ -177,41 +175,41 @@ class _Finder:
             text = path_of(address.url) if part == "path" else authority_of(address.url)
             what = "the path" if part == "path" else "host and port"
             value = self.parts[key] = self.story.add(
-                f"{_prefix(address.meaning, address.owner)}_{part}", text, "address", address.value.role,
+                f"{address.meaning.name}_{part}", text, "address", address.owner,
                 f"It is {what} of {address.meaning.why}, as requests that go there name it.",
             )  # fmt: skip
             self.story.born(value, address.message, address.text, whole=False)
         return value
 
     def _own(self, part: str, owner: str, text: str) -> Value:
-        """Base or host of a side, where no address that was handed out tells it."""
+        """Base or host of a party, where no address that was handed out tells it."""
         key = (part, owner, text.lower())
         value = self.parts.get(key)
         if value is None:
-            whose = "own" if owner == OURS else "peer"
             value = self.parts[key] = self.story.add(
-                f"{whose}_{part}", text, "address", OURS if owner == OURS else PEER,
-                f"It is where {'the playing side' if owner == OURS else 'the peer'} listens; "
-                "no message before it hands that out.",
+                f"{snake(owner)}_{part}", text, "address", owner,
+                f"It is where the {owner} listens; no message before it hands that out.",
             )  # fmt: skip
             self.owners.setdefault((authority_of(text) if part == "base" else text).lower(), owner)
         return value
 
-    def _path(self, owner: str, path: str) -> Value:
+    def _path(self, index: int, owner: str, path: str) -> Value:
         key = ("path", owner, path)
         value = self.parts.get(key)
         if value is None:
+            event = self.story.messages[index].kind == "event"
             value = self.parts[key] = self.story.add(
-                "own_path" if owner == OURS else "service_path", path, "address", OURS if owner == OURS else "site",
-                "It is a path that no message before it hands out, so it was configured.",
+                "sink_path" if event else "service_path", path, "address", owner if event else "",
+                "It is the path of an event sink; the Subscribe that tells it is not in the capture." if event
+                else "It is a path that no message before it hands out, so it was configured.",
             )  # fmt: skip
         return value
 
     def prune(self) -> None:
-        """A device may list dozens of services: those of the peer that nobody calls need no name."""
+        """A device may list dozens of services: those that nobody calls need no name."""
         used = {id(address) for address in self.called}
         for key, address in list(self.known.items()):
-            if address.meaning is SERVICE and address.owner == PEER and id(address) not in used:
+            if address.meaning is SERVICE and id(address) not in used:
                 self.story.drop(address.value)
                 self.by_url[address.owner, address.url.lower()].remove(address)
                 del self.known[key]
@@ -222,20 +220,22 @@ class _Finder:
 
     def elsewhere(self) -> None:
         """Known addresses in other texts, whole; and known authorities within longer ones."""
+        urls: dict[str, list[_Address]] = {}
+        for (_, url), found in self.by_url.items():
+            urls.setdefault(url, []).extend(found)
         for index, text in list(self.story.free_texts()):
             if text.where == "target" or self.story.touched(index, text):
                 continue
-            sides = (other(self.story.sides[index]), self.story.sides[index])
-            same = [one for side in sides for one in self.by_url.get((side, text.text.lower()), ())]
+            same = urls.get(text.text.lower(), ())
             if same and same[0].url == text.text:
                 self.story.use(same[0].value, index, text)
                 continue
-            for found in dict.fromkeys(_HOST.findall(text.text)) if ":" in text.text else ():
-                authority = authority_of(found) if "://" in found else found
+            for part_of in dict.fromkeys(_HOST.findall(text.text)) if ":" in text.text else ():
+                authority = authority_of(part_of) if "://" in part_of else part_of
                 owner = self.owners.get(authority.lower())
                 if owner is not None:
-                    part = "base" if "://" in found else "host"
-                    self.story.use(self._own(part, owner, found), index, text, whole=False)
+                    part = "base" if "://" in part_of else "host"
+                    self.story.use(self._own(part, owner, part_of), index, text, whole=False)
 
 
 def _meaning(text: Text) -> Meaning | None:
@@ -253,11 +253,6 @@ def _meaning(text: Text) -> Meaning | None:
         if step in steps:
             return meaning
     return DEVICE if "EndpointReference" in steps else None
-
-
-def _prefix(meaning: Meaning, owner: str) -> str:
-    own = owner == OURS and meaning in (DEVICE, SERVICE, MANAGER)
-    return f"own_{meaning.name}" if own else meaning.name
 
 
 def _leads_to(url: str, target: str, host: Text | None) -> bool:

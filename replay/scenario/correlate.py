@@ -2,7 +2,7 @@
 
 Each pass looks at one kind: message ids, reference parameters, tokens and identifiers, identities, addresses (in
 ``addresses``), what belongs to a site, and last what no specification of these names (in ``unnamed``): cookies, and
-texts of an answer or event that look random and that a later request of the other side repeats.
+texts that look random and that a later request of another party repeats.
 
 Rules:
 
@@ -25,7 +25,7 @@ from dissector.messages import Message
 from replay.scenario.addresses import find_addresses
 from replay.scenario.looks import distinctive
 from replay.scenario.places import Text, spans
-from replay.scenario.story import OURS, PEER, Story, other
+from replay.scenario.story import Story
 from replay.scenario.unnamed import ADDRESSING, find_cookies, find_repeated, find_tokens
 from replay.scenario.values import GUID, Value, is_url, snake
 
@@ -68,17 +68,23 @@ SITE = {
 REFERENCES = ("ReferenceParameters/", "ReferenceProperties/")
 
 
-def find_values(messages: Sequence[Message], is_ours: Callable[[Message], bool]) -> list[Value]:
+def find_values(
+    messages: Sequence[Message],
+    party_of: Callable[[Message], str],
+    receiver_of: Callable[[Message], str] | None = None,
+) -> list[Value]:
     """The values of a conversation.
 
     Args:
         messages: of the story, in order, as the dissector gives them.
-        is_ours: whether the side that will be played sent a message.
+        party_of: name of the party that sent a message, also an answer or an event.
+        receiver_of: name of the party that it went to; without it, who answers from where, and which parties there
+            are, tells that.
 
     Returns:
         In the order of their first places, message ids last; names are unique.
     """
-    story = Story(messages, is_ours)
+    story = Story(messages, party_of, receiver_of)
     _message_ids(story)
     _references(story)
     _tokens(story)
@@ -103,11 +109,10 @@ def _message_ids(story: Story) -> None:
         key = normal_id(text.text)
         value = known.get(key)
         if value is None:
-            role = story.owner_role(index)
-            why = "MessageID is made anew for each message" if role == OURS else "MessageID is made by the peer"
             value = known[key] = story.add(
-                "message_id", text.text, "message_id", role, f"{why}; RelatesTo of its answer repeats it."
-            )
+                "message_id", text.text, "message_id", story.senders[index],
+                "MessageID is made anew for each message; RelatesTo of its answer repeats it.",
+            )  # fmt: skip
             story.born(value, index, text)
         else:
             story.use(value, index, text)
@@ -118,13 +123,13 @@ def _message_ids(story: Story) -> None:
 
 def _references(story: Story) -> None:
     """Reference parameters, and their echoes in header blocks of messages to whoever gave them."""
-    made: dict[tuple[str, str, str], list[Value]] = {}
+    made: dict[tuple[str, str], dict[str, list[Value]]] = {}
     for index, text in story.all_texts():
         if text.where == "target" or not any(mark in text.path for mark in REFERENCES) or text.attribute:
             continue
-        side = story.sides[index]
+        maker = story.senders[index]
         manager = "SubscriptionManager/" in text.path
-        known = made.setdefault((side, text.name, text.text), [])
+        known = made.setdefault((text.name, text.text), {}).setdefault(maker, [])
         fresh = [one for one in known if one.born is not None and one.born.message == index]
         if known and not (manager and not fresh):
             story.use(known[-1], index, text)
@@ -137,7 +142,7 @@ def _references(story: Story) -> None:
             base = "sink_identifier" if "NotifyTo/" in text.path or "EndTo/" in text.path else "reference"
         whose = "the subscription's" if manager else "an address's"
         value = story.add(
-            base, text.text, "identifier", story.owner_role(index),
+            base, text.text, "identifier", maker,
             f"{text.name} is {whose} reference parameter, which messages to that address repeat as a header block.",
         )  # fmt: skip
         known.append(value)
@@ -146,8 +151,11 @@ def _references(story: Story) -> None:
     for index, text in story.free_texts():
         if text.where != "header" or text.attribute or text.path.split("/")[0].partition("[")[0] in ADDRESSING:
             continue
-        maker = story.receiver(index)
-        candidates = made.get((maker, text.name, text.text), [])
+        maker = story.receivers[index]
+        makers = made.get((text.name, text.text), {})
+        # A sink may be another party than the one that subscribed for it, and gave its reference parameters.
+        others = [one for party, given in makers.items() if party != story.senders[index] for one in given]
+        candidates = makers.get(maker) or others
         earlier = [one for one in candidates if one.born is not None and one.born.message < index]
         if candidates:
             story.use((earlier or candidates)[-1], index, text)
@@ -156,7 +164,7 @@ def _references(story: Story) -> None:
             if lost is None:
                 base = "sink_identifier" if story.messages[index].kind == "event" else "subscription"
                 lost = unborn[maker, text.text] = story.add(
-                    base, text.text, "identifier", OURS if maker == OURS else "site",
+                    base, text.text, "identifier", maker,
                     "Identifier repeats a reference parameter; the message that gave it is not in the capture.",
                 )  # fmt: skip
             story.use(lost, index, text)
@@ -180,7 +188,7 @@ def _tokens(story: Story) -> None:
         if any(one.born is not None and one.born.message == index for one in known):
             continue
         value = story.add(
-            snake(text.name), text.text, rule.kind, story.owner_role(index),
+            snake(text.name), text.text, rule.kind, story.senders[index],
             f"{text.name} is handed out by {story.operation(index) or rule.maker} and repeated by what belongs to it.",
         )  # fmt: skip
         known.append(value)
@@ -203,16 +211,15 @@ def _tokens(story: Story) -> None:
 def _found_late(story: Story, index: int, text: Text, rule: Token) -> Value:
     """A token that nothing in the capture hands out as new: an answer or event tells it, or a request knows it."""
     serving = story.answer[index] or story.messages[index].kind == "event"
-    side = story.sides[index]
     if serving:
         value = story.add(
-            snake(text.name), text.text, rule.kind, story.owner_role(index),
+            snake(text.name), text.text, rule.kind, story.senders[index],
             f"{text.name} is made by {rule.maker}, which is not in the capture; this message tells it first.",
         )  # fmt: skip
         story.born(value, index, text)
         return value
     value = story.add(
-        snake(text.name), text.text, rule.kind, "site" if side == OURS else OURS,
+        snake(text.name), text.text, rule.kind, story.receivers[index],
         f"{text.name} is made by {rule.maker}, which is not in the capture; the recorded one is sent unless given.",
     )  # fmt: skip
     story.use(value, index, text)
@@ -246,27 +253,26 @@ def _identities(story: Story) -> None:
         found = GUID.search(text.text)
         if found is None or text.attribute or text.where not in ("header", "body") or is_url(text.text):
             continue
-        side, base, birth = story.sides[index], "device_uuid", True
+        party, base, birth = story.senders[index], "device_uuid", True
         if text.where == "header" and text.path == "To":
-            side, birth = story.receiver(index), False
+            party, birth = story.receivers[index], False
         elif text.name == "ContainerId":
             base = "container_id"
         elif text.name != "Address" or ("EndpointReference/" not in text.path and text.path != "From/Address"):
             continue
         elif story.messages[index].name == "Resolve":
-            side, birth = other(side), False
-        claims.append((index, text, side, base, birth))
-    # What a side says of itself comes before what the other one calls it.
-    for index, text, side, base, birth in sorted(claims, key=lambda claim: (not claim[4], claim[0])):
+            party, birth = story.receivers[index], False
+        claims.append((index, text, party, base, birth))
+    # What a party says of itself comes before what another one calls it.
+    for index, text, party, base, birth in sorted(claims, key=lambda claim: (not claim[4], claim[0])):
         found = GUID.search(text.text)
         assert found is not None
-        value = made.get((side, found[0].lower()))
+        value = made.get((party, found[0].lower()))
         whole = found[0] == text.text
         if value is None:
-            name = base if side == PEER or base != "device_uuid" else "own_uuid"
             what = "the container that the device is in" if base == "container_id" else "a device"
-            value = made[side, found[0].lower()] = story.add(
-                name, found[0], "uuid", side,
+            value = made[party, found[0].lower()] = story.add(
+                base, found[0], "uuid", party,
                 f"{text.name} holds the identity of {what}"
                 + ("; another device has another one." if birth else "; the capture does not have its announcement."),
             )  # fmt: skip
@@ -291,7 +297,7 @@ def _site(story: Story) -> None:
         value = made.get((text.name, text.text))
         if value is None:
             value = made[text.name, text.text] = story.add(
-                snake(text.name), text.text, "parameter", "site", f"{text.name} belongs to the site: {what}."
+                snake(text.name), text.text, "parameter", "", f"{text.name} belongs to the site: {what}."
             )
             story.born(value, index, text)
         else:
@@ -299,19 +305,17 @@ def _site(story: Story) -> None:
 
 
 def _contexts(story: Story) -> None:
-    """ClientContext is the client's own word, which is kept as it is; a client that is the peer may say another one."""
-    made: dict[str, Value | None] = {}
+    """ClientContext is the client's own word for a destination; another client may say another one."""
+    made: dict[str, Value] = {}
     for index, text in story.free_texts():
         if text.name != "ClientContext" or text.where != "body" or text.attribute:
             continue
         known = made.get(text.text)
         if known is not None:
             story.use(known, index, text)
-        elif text.text not in made:
-            made[text.text] = None
-            if story.sides[index] == PEER and story.messages[index].name == "Subscribe":
-                value = made[text.text] = story.add(
-                    "client_context", text.text, "identifier", "answered",
-                    "ClientContext is the peer's own word for a destination, which answer and event give back.",
-                )  # fmt: skip
-                story.born(value, index, text)
+        elif story.messages[index].name == "Subscribe":
+            value = made[text.text] = story.add(
+                "client_context", text.text, "identifier", story.senders[index],
+                "ClientContext is the client's own word for a destination, which answer and event give back.",
+            )  # fmt: skip
+            story.born(value, index, text)

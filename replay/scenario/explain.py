@@ -19,12 +19,6 @@ __all__ = ["explain", "explain_json", "steps_of"]
 SHOWN = 100
 """Characters of a recorded text that are shown."""
 
-_ROLES = {
-    "answered": "handed out by the peer",
-    "ours": "made anew for each replay",
-    "site": "a parameter, as recorded unless given",
-    "peer": "replaced by the target's",
-}
 _WHERE = {"body": "body", "header": "SOAP header", "target": "request target", "http": "HTTP header"}
 
 
@@ -57,7 +51,7 @@ def explain(
     lines: list[str] = []
     for value in values:
         doubt = "" if value.sure else ", doubtful"
-        lines.append(f"{value.name} = {_shown(value)}  ({value.kind.replace('_', ' ')}, {_ROLES[value.role]}{doubt})")
+        lines.append(f"{value.name} = {_shown(value)}  ({value.kind.replace('_', ' ')}, {_maker(value)}{doubt})")
         if value.born is None:
             lines.append("    born  not in the capture")
         else:
@@ -74,7 +68,7 @@ def explain(
 def explain_json(
     values: Sequence[Value], messages: Sequence[Message], *, steps: Mapping[int, int] | None = None
 ) -> list[dict[str, Any]]:
-    """The same as plain data, an object for each value: ``name``, ``recorded``, ``kind``, ``role``, ``sure``, ``why``,
+    """The same as plain data, an object for each value: ``name``, ``recorded``, ``kind``, ``maker``, ``sure``, ``why``,
     ``born`` (None, or ``step``, ``message``, ``frame``, ``where``, ``path``, ``whole``) and ``uses`` (a list of
     those)."""
     numbered = steps_of(messages) if steps is None else steps
@@ -87,12 +81,16 @@ def explain_json(
 
     return [
         {
-            "name": value.name, "recorded": _hidden(value) or value.recorded, "kind": value.kind, "role": value.role,
+            "name": value.name, "recorded": _hidden(value) or value.recorded, "kind": value.kind, "maker": value.maker,
             "sure": value.sure, "why": value.why, "born": plain(value.born) if value.born is not None else None,
             "uses": [plain(place) for place in value.uses],
         }
         for value in values
     ]  # fmt: skip
+
+
+def _maker(value: Value) -> str:
+    return f"made by the {value.maker}" if value.maker else "of the site: as recorded unless given"
 
 
 def _grouped(value: Value, messages: Sequence[Message]) -> dict[tuple[str, str], list[Place]]:

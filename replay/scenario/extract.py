@@ -194,7 +194,7 @@ class _Extraction:
         self.missing: list[str] = []
 
     def scenario(self) -> tuple[Scenario, dict[str, bytes]]:
-        values = find_values(self.messages, self._is_ours)
+        values = find_values(self.messages, self._sender, self._receiver)
         by_message: dict[int, list[tuple[Value, Place]]] = {}
         for value in values:
             for place in value.places:
@@ -217,14 +217,18 @@ class _Extraction:
     def _notice(self, message: Message) -> bool:
         return message.kind == "event" or message.name == "SubscriptionEnd"
 
-    def _is_ours(self, message: Message) -> bool:
-        """Whether the side that is played said it."""
+    def _sender(self, message: Message) -> str:
+        """Name of the party that said it."""
         if message.http is not None and message.http.is_request:
             by_asking = not self._notice(message)
         else:
             asked = next((one for one in self.requests if self.answers.get(one.number) is message), None)
             by_asking = asked is not None and self._notice(asked)
-        return by_asking == (self.plays == self.asking.name)
+        return self.asking.name if by_asking else self.answering.name
+
+    def _receiver(self, message: Message) -> str:
+        """Name of the other one."""
+        return self.answering.name if self._sender(message) == self.asking.name else self.asking.name
 
     def _step(self, number: int, request: Message, by_message: dict[int, list[tuple[Value, Place]]]) -> Step:
         notice = self._notice(request)
@@ -258,8 +262,13 @@ class _Extraction:
         return wire
 
     def _bound(self, value: Value, step_of: dict[int, int]) -> Bound:
-        bound = Bound(value.name, value.recorded, value.role, value.kind, why=value.why)
-        if value.role == "site":
+        if value.maker in ("", self.plays):
+            origin = "ours" if value.maker else "site"
+        else:
+            told = value.born is not None and value.kind not in ("address", "uuid")
+            origin = "answered" if told else "peer"
+        bound = Bound(value.name, value.recorded, origin, value.kind, why=value.why)
+        if origin == "site":
             bound.default = value.recorded
         born = value.born
         if born is not None:

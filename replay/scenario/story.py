@@ -7,19 +7,53 @@ from collections.abc import Callable, Iterator, Sequence
 
 from dissector.analysis.exchanges import is_answer
 from dissector.analysis.reading import operation_of
+from dissector.base.origin import Endpoint
 from dissector.messages import Message
 from replay.scenario.looks import LONGEST
 from replay.scenario.places import Text, texts
 from replay.scenario.values import Place, Value
 
-__all__ = ["OURS", "PEER", "Story", "other"]
+__all__ = ["UNKNOWN", "Story"]
 
-OURS, PEER = "ours", "peer"
+UNKNOWN = "peer"
+"""Name of a party that says nothing in the capture."""
 
 
-def other(side: str) -> str:
-    """The other side."""
-    return PEER if side == OURS else OURS
+class _Owners:
+    """Which party listens where.
+
+    Two parties may be on one host, and then only the port tells them apart: who answers from an end listens there.
+    Where nobody answers, an address of one party only is that party's, and of two parties the one that did not send.
+
+    Attributes:
+        at: ``host:port`` → party, for the ends that were answered from.
+    """
+
+    def __init__(self, messages: Sequence[Message], senders: Sequence[str], asked: Sequence[int | None]) -> None:
+        self.at: dict[str, str] = {}
+        self._hosts: dict[str, set[str]] = {}
+        self._parties = list(dict.fromkeys(senders))
+        for message, party, question in zip(messages, senders, asked, strict=True):
+            self._hosts.setdefault(message.source.address, set()).add(party)
+            if question is not None:
+                self.at.setdefault(str(message.source).lower(), party)
+
+    def of(self, end: Endpoint, sender: str) -> str:
+        """The party that a message went to."""
+        known = self.at.get(str(end).lower())
+        if known is not None:
+            return known
+        here = self._hosts.get(end.address, set()) - {sender}
+        if len(here) == 1:
+            return next(iter(here))
+        others = [one for one in self._parties if one != sender]
+        return others[0] if len(others) == 1 else UNKNOWN
+
+    def named(self, authority: str, sender: str) -> str:
+        """Whose an address is that a party tells, as ``host:port``: its own, unless another one was seen there."""
+        known = self.at.get(authority.lower())
+        here = self._hosts.get(authority.rpartition(":")[0].strip("[]") or authority, {sender})
+        return known or (next(iter(here)) if len(here) == 1 else sender)
 
 
 class Story:
@@ -27,7 +61,8 @@ class Story:
 
     Attributes:
         messages: as given.
-        sides: who sent each, :data:`OURS` or :data:`PEER`.
+        senders: name of the party that sent each.
+        receivers: name of the party that each went to, :data:`UNKNOWN` where the capture does not tell.
         answer: it answers something, for each message.
         asked: index of the request that each answers, None where there is none.
         texts: those of each message, none longer than ``looks.LONGEST``.
@@ -35,18 +70,24 @@ class Story:
         names: base of the name of each value, by identity.
     """
 
-    def __init__(self, messages: Sequence[Message], is_ours: Callable[[Message], bool]) -> None:
+    def __init__(
+        self,
+        messages: Sequence[Message],
+        party_of: Callable[[Message], str],
+        receiver_of: Callable[[Message], str] | None = None,
+    ) -> None:
         self.messages = messages
-        self.sides = [OURS if is_ours(message) else PEER for message in messages]
+        self.senders = [party_of(message) for message in messages]
         self.answer = [is_answer(message) for message in messages]
         numbers = {message.number: index for index, message in enumerate(messages)}
         self.asked = [numbers.get(one.request) if one.request is not None else None for one in messages]
         self.replies = {asked: index for index, asked in enumerate(self.asked) if asked is not None}
         self.texts = [[one for one in texts(message) if 0 < len(one.text) <= LONGEST] for message in messages]
-        self._addresses = {
-            side: {one.source.address for one, mine in zip(messages, self.sides, strict=True) if mine == side}
-            for side in (OURS, PEER)
-        }
+        self._owners = _Owners(messages, self.senders, self.asked)
+        if receiver_of is not None:
+            self.receivers = [receiver_of(message) for message in messages]
+        else:
+            self.receivers = [self._receiver(index) for index in range(len(messages))]
         self.values: list[Value] = []
         self.names: dict[int, str] = {}
         self._whole: dict[tuple[int, str, str], Value] = {}
@@ -73,9 +114,9 @@ class Story:
         key = (index, text.where, text.path)
         return key in self._whole or key in self._parts
 
-    def add(self, name: str, recorded: str, kind: str, role: str, why: str, *, sure: bool = True) -> Value:
+    def add(self, name: str, recorded: str, kind: str, maker: str, why: str, *, sure: bool = True) -> Value:
         """A new value without a place."""
-        value = Value(name, recorded, kind, role, why=why, sure=sure)
+        value = Value(name, recorded, kind, maker, why=why, sure=sure)
         self.values.append(value)
         self.names[id(value)] = name
         return value
@@ -102,13 +143,16 @@ class Story:
             self._parts.add((index, where, path))
         return Place(index, where, path, whole)
 
-    def receiver(self, index: int) -> str:
-        """Whose the party is that a message went to: not always the other side's, where a third one was recorded."""
-        address = self.messages[index].destination.address
-        ours, peer = (address in self._addresses[side] for side in (OURS, PEER))
-        if ours == peer:
-            return other(self.sides[index])
-        return OURS if ours else PEER
+    def _receiver(self, index: int) -> str:
+        asked = self.asked[index]
+        if asked is not None:
+            return self.senders[asked]
+        return self._owners.of(self.messages[index].destination, self.senders[index])
+
+    def owner(self, index: int, authority: str) -> str:
+        """Whose an address is that a message tells, as ``host:port``: its sender's, unless another party was seen
+        there."""
+        return self._owners.named(authority, self.senders[index])
 
     def server(self, index: int) -> str:
         """Address of the side that serves: the one that answers, and that sends events."""
@@ -120,10 +164,6 @@ class Story:
         """Operation or event of a message; of an answer, that of its request."""
         asked = self.asked[index]
         return operation_of(self.messages[asked if asked is not None else index])
-
-    def owner_role(self, index: int, *, learnt: str = "answered") -> str:
-        """Role of what the sender of a message made."""
-        return OURS if self.sides[index] == OURS else learnt
 
     def finish(self) -> list[Value]:
         """The values with unique names, in the order of their first places; message ids last."""

@@ -53,8 +53,7 @@ def settle(
     first: Sequence[Message],
     second: Sequence[Message],
     values: Sequence[Value],
-    *,
-    is_ours: Callable[[Message], bool] | None = None,
+    party_of: Callable[[Message], str],
 ) -> list[Value]:
     """The values of the first recording, settled by the second.
 
@@ -62,14 +61,13 @@ def settle(
         first: the recording that ``values`` were found in.
         second: another one of the same story.
         values: of :func:`~replay.scenario.correlate.find_values`; they are not changed.
-        is_ours: as there; without it, who made the message ids in ``values`` tells.
+        party_of: as there.
 
     Returns:
         Values with unique names: new ones where texts differ (kind ``vendor``), without the doubtful ones that are
         the same in both; those that differ are sure now.
     """
     paired = align(first, second)
-    ours = is_ours or _by_ids(first, values)
     others: dict[int, dict[tuple[str, str], Text]] = {}
 
     def counterpart(message: int, where: str, path: str) -> Text | None:
@@ -93,7 +91,7 @@ def settle(
             kept.append(replace(value, sure=True, why=why, uses=list(value.uses)))
     dropped = [value for value in values if not any(one.name == value.name for one in kept)]
     covered = {(place.message, place.where, place.path) for value in [*kept, *dropped] for place in value.places}
-    made = _differing(first, paired, covered, counterpart, ours)
+    made = _differing(first, paired, covered, counterpart, party_of)
     taken = {value.name for value in kept}
     for value in made:
         base, number = value.name, 1
@@ -125,7 +123,7 @@ def _differing(
     paired: dict[int, int],
     covered: set[tuple[int, str, str]],
     counterpart: Callable[[int, str, str], Text | None],
-    ours: Callable[[Message], bool],
+    party_of: Callable[[Message], str],
 ) -> list[Value]:
     made: dict[tuple[str, str, str], Value] = {}
     for index in paired:
@@ -142,15 +140,11 @@ def _differing(
             if known is not None:
                 known.uses.append(place)
                 continue
-            role = "site" if ours(first[index]) else "answered"
+            # What a request says otherwise, somebody wanted otherwise; an answer or an event hands it out.
+            told = is_answer(first[index]) or first[index].kind == "event"
+            maker = party_of(first[index]) if told else ""
             made[key] = Value(
-                snake(text.name), text.text, "vendor", role, place, [],
+                snake(text.name), text.text, "vendor", maker, place, [],
                 f"{text.name} of {first[index].name or 'a message'} {DIFFERS}.",
             )  # fmt: skip
     return list(made.values())
-
-
-def _by_ids(messages: Sequence[Message], values: Sequence[Value]) -> Callable[[Message], bool]:
-    born = [value for value in values if value.kind == "message_id" and value.born is not None]
-    addresses = {messages[one.born.message].source.address for one in born if one.role == "ours" and one.born}
-    return lambda message: message.source.address in addresses

@@ -1,7 +1,7 @@
 """Values that no specification of scanning names: cookies, and tokens of a vendor's own.
 
-A vendor's token is a text of an answer or event that looks random and that a later request of the other side repeats as
-a whole: that is what makes it a token, and not the name of its element. A short one is doubtful.
+A vendor's token is a text that looks random and that a later request of another party than the one that said it first
+repeats as a whole: that is what makes it a token, and not the name of its element. A short one is doubtful.
 
 Source: RFC 6265 4.1 and 4.2 (Set-Cookie, Cookie).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from replay.scenario.looks import distinctive, looks_random
 from replay.scenario.places import Text
-from replay.scenario.story import OURS, PEER, Story
+from replay.scenario.story import Story
 from replay.scenario.values import GUID, Value, snake
 
 __all__ = ["ADDRESSING", "PLAIN_HEADERS", "can_be_token", "find_cookies", "find_repeated", "find_tokens", "is_typed"]
@@ -70,16 +70,12 @@ def find_cookies(story: Story) -> None:
         value = made.get(key)
         if value is None:
             birth = given.get(key)
-            side = story.sides[index]
             if birth is not None:
-                role, why = story.owner_role(birth[0]), "is set by an answer, and later requests send it back."
+                maker, why = story.senders[birth[0]], "is set by an answer, and later requests send it back."
             else:
-                role, why = (
-                    ("site" if side == OURS else OURS),
-                    "is sent, and the answer that set it is not in the capture.",
-                )
+                maker, why = "", "is sent, and the answer that set it is not in the capture."
             value = made[key] = story.add(
-                f"cookie_{snake(text.name)}", text.text, "cookie", role, f"The cookie {text.name} {why}",
+                f"cookie_{snake(text.name)}", text.text, "cookie", maker, f"The cookie {text.name} {why}",
                 sure=birth is not None,
             )  # fmt: skip
             if birth is not None:
@@ -88,7 +84,7 @@ def find_cookies(story: Story) -> None:
 
 
 def find_tokens(story: Story) -> None:
-    """What an answer or event handed out and a later request of the other side repeats."""
+    """What a party hands out, in an answer or as it likes, and a later request of another party repeats."""
     seen: dict[str, list[tuple[int, Text]]] = {}
     made: dict[str, Value] = {}
     for index, text in story.free_texts():
@@ -105,14 +101,12 @@ def find_tokens(story: Story) -> None:
             continue
         before.append((index, text))
         birth, origin = before[0]
-        # A vendor's event is no event by its name: from the peer any message may hand a token out.
-        gave = story.answer[birth] or story.messages[birth].kind == "event" or story.sides[birth] == PEER
-        if not gave or story.answer[index] or story.sides[index] == story.sides[birth]:
+        if story.answer[index] or story.senders[index] == story.senders[birth]:
             continue
         sure = looks_random(text.text)[1]
         value = made[text.text] = story.add(
-            snake(origin.name), text.text, "vendor", story.owner_role(birth),
-            f"{origin.name} of {story.messages[birth].name or 'an answer'} looks random, and a later request repeats it"
+            snake(origin.name), text.text, "vendor", story.senders[birth],
+            f"{origin.name} of {story.messages[birth].name or 'a message'} looks random, and a later request repeats it"
             + ("." if sure else "; it is short, and could be a word."),
             sure=sure,
         )  # fmt: skip

@@ -1,7 +1,8 @@
 """Values of a recorded conversation: the texts that a replay must not simply send, or expect, as recorded.
 
-A value has a name, the text it had, and all places where that text stood. Who makes it is its role; that decides what a
-replay does with it: read it from an answer, make a new one, put the target's in its place, or ask a person.
+A value has a name, the text it had, all places where that text stood, and a maker: the party that makes it, whoever is
+played. What a replay does with it follows from that: a party that is played makes a new one, what another one makes is
+read where it is handed out, and what nobody makes (a value of the site) is given by a person.
 
 A URL is one value where it is a whole text; its path (for the request line) and its authority (for ``Host``) are values
 of their own, born in a part of the same text. :func:`rebind` reads any of them out of the text that a new peer sent.
@@ -12,10 +13,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["KINDS", "ROLES", "Place", "Value", "authority_of", "base_of", "is_url", "path_of", "rebind", "snake"]
+__all__ = ["KINDS", "Place", "Value", "authority_of", "base_of", "is_url", "path_of", "rebind", "snake"]
 
 KINDS = ("token", "identifier", "address", "message_id", "parameter", "uuid", "cookie", "vendor")
-ROLES = ("answered", "ours", "site", "peer")
 
 GUID = re.compile(
     r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f-])"
@@ -52,10 +52,9 @@ class Value:
         name: unique, snake_case, such as ``job_token``, ``job_token_2``, ``sink_address``.
         recorded: the text it had.
         kind: one of :data:`KINDS`.
-        role: ``answered``: the peer handed it out; ``ours``: the playing side made it, and must make a new one;
-            ``site``: a parameter with the recorded text as its default; ``peer``: an address or identity of the peer,
-            replaced by the target's (or read anew where it was born).
-        born: where it was handed out (in a whole text or a part of one), None where the messages do not have that.
+        maker: name of the party that makes it; "" for a value of the site, which a person gives.
+        born: where it was first handed out (in a whole text or a part of one), None where the messages do not have
+            that. The message is mostly its maker's own; the address of a sink elsewhere is told by who subscribes.
         uses: the other places, in order.
         why: one sentence: why it was taken for one.
         sure: False for one that only looks like it; a second recording of the same story settles it.
@@ -64,7 +63,7 @@ class Value:
     name: str
     recorded: str
     kind: str
-    role: str
+    maker: str
     born: Place | None = None
     uses: list[Place] = field(default_factory=list)
     why: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 
 import dissector
 from dissector.messages import Message
@@ -12,7 +11,7 @@ from tests.support import wsd
 from tests.support.stories import Channel, Story
 from tests.support.wire import frames_of, write_pcap
 
-__all__ = ["CLIENT", "DEVICE", "Talk", "by", "decoded", "read", "where"]
+__all__ = ["CLIENT", "DEVICE", "Talk", "decoded", "party", "read", "where"]
 
 CLIENT = "192.0.2.40"
 DEVICE = "192.0.2.10"
@@ -30,9 +29,16 @@ def decoded(story: Story) -> list[Message]:
         return list(capture.messages)
 
 
-def by(address: str) -> Callable[[Message], bool]:
-    """Whether a party sent a message."""
-    return lambda message: message.source.address == address
+PARTIES = {
+    CLIENT: "client", DEVICE: "device", "192.0.2.20": "server", "192.0.2.30": "control",
+    "10.77.0.1": "client", "10.77.0.2": "device",
+}  # fmt: skip
+"""Addresses in the sample captures → names."""
+
+
+def party(message: Message) -> str:
+    """Name of the party that sent a message."""
+    return PARTIES.get(message.source.address, message.source.address)
 
 
 def where(value: Value) -> list[tuple[int, str, str]]:

@@ -10,17 +10,17 @@ import pytest
 from dissector.messages import Message
 from replay.scenario.correlate import find_values
 from replay.scenario.explain import explain, explain_json, steps_of
-from replay.scenario.values import KINDS, ROLES, Place, Value
+from replay.scenario.values import KINDS, Place, Value
 from tests.support.stories import STORIES
-from tests.support.talk import CLIENT, DEVICE, Talk, by, decoded, read, where
+from tests.support.talk import CLIENT, DEVICE, PARTIES, Talk, decoded, party, read, where
 
 DSM, SERVER = "192.0.2.10", "192.0.2.20"
 GUID = "4f9d2c1e-7a3b-4c5d-8e6f-0a1b2c3d4e5f"
 
 
-def found(messages: Sequence[Message], address: str) -> dict[str, Value]:
+def found(messages: Sequence[Message]) -> dict[str, Value]:
     """The values by name, message ids left out."""
-    return {one.name: one for one in find_values(messages, by(address)) if one.kind != "message_id"}
+    return {one.name: one for one in find_values(messages, party) if one.kind != "message_id"}
 
 
 # -- whole captures -------------------------------------------------------------------------------------------------
@@ -31,58 +31,49 @@ def test_a_whole_job_has_exactly_these_values(samples: Path) -> None:
     service = "/ScanServer/cd613e30-d8f1-4adf-91b7-584a2265b1f5"
     server = "http://192.0.2.20:5362"
     sink = "/sink/1e2feb89-414c-443c-9027-c4d1c386bbc4"
-    told = {name: (one.recorded, one.kind, one.role, len(one.uses)) for name, one in found(messages, DSM).items()}
+    told = {name: (one.recorded, one.kind, one.maker, len(one.uses)) for name, one in found(messages).items()}
     assert told == {
-        "device_uuid": ("e4b06ce6-0741-47a8-bce4-2c8218072e8c", "uuid", "peer", 2),
-        "device_address": (f"{server}/ScanServer", "address", "peer", 0),
-        "device_path": ("/ScanServer", "address", "peer", 1),
-        "device_host": ("192.0.2.20:5362", "address", "peer", 1),
-        "service_address": (server + service, "address", "peer", 6),
-        "service_path": (service, "address", "peer", 6),
-        "service_host": ("192.0.2.20:5362", "address", "peer", 6),
-        "sink_identifier": ("urn:uuid:78e51061-7311-48a3-82ce-6f447ed4d57b", "identifier", "ours", 5),
-        "sink_address": (f"http://192.0.2.10:5357{sink}", "address", "ours", 5),
-        "sink_path": (sink, "address", "ours", 4),
-        "sink_host": ("192.0.2.10:5357", "address", "ours", 4),
-        "subscription": ("urn:uuid:05b6e6e3-07d4-4edc-9143-1193e6c3f339", "identifier", "answered", 0),
-        "manager_address": (server + service, "address", "answered", 0),
-        "user_identifier": ("S-1-5-21-1004336348-1177238915-682003330-512", "parameter", "site", 0),
-        "psp_identifier": ("1D7EA36B-1F05-4FE9-8E37-5E2F5A4E5A61", "parameter", "site", 1),
-        "document_root_name": ("Invoice", "parameter", "site", 0),
-        "share_unc": (r"\\files.example.com\scans", "parameter", "site", 0),
-        "email_address": ("archive@example.com", "parameter", "site", 0),
-        "job_token": ("afbd67f9-6196-49cf-a198-8ad9f06c144a", "token", "answered", 8),
-        "job_originating_user_name": ("anna@example.com", "parameter", "site", 0),
+        "device_uuid": ("e4b06ce6-0741-47a8-bce4-2c8218072e8c", "uuid", "server", 2),
+        "device_address": (f"{server}/ScanServer", "address", "server", 0),
+        "device_path": ("/ScanServer", "address", "server", 1),
+        "device_host": ("192.0.2.20:5362", "address", "server", 1),
+        "service_address": (server + service, "address", "server", 6),
+        "service_path": (service, "address", "server", 6),
+        "service_host": ("192.0.2.20:5362", "address", "server", 6),
+        "sink_identifier": ("urn:uuid:78e51061-7311-48a3-82ce-6f447ed4d57b", "identifier", "device", 5),
+        "sink_address": (f"http://192.0.2.10:5357{sink}", "address", "device", 5),
+        "sink_path": (sink, "address", "device", 4),
+        "sink_host": ("192.0.2.10:5357", "address", "device", 4),
+        "subscription": ("urn:uuid:05b6e6e3-07d4-4edc-9143-1193e6c3f339", "identifier", "server", 0),
+        "manager_address": (server + service, "address", "server", 0),
+        "user_identifier": ("S-1-5-21-1004336348-1177238915-682003330-512", "parameter", "", 0),
+        "psp_identifier": ("1D7EA36B-1F05-4FE9-8E37-5E2F5A4E5A61", "parameter", "", 1),
+        "document_root_name": ("Invoice", "parameter", "", 0),
+        "share_unc": (r"\\files.example.com\scans", "parameter", "", 0),
+        "email_address": ("archive@example.com", "parameter", "", 0),
+        "job_token": ("afbd67f9-6196-49cf-a198-8ad9f06c144a", "token", "server", 8),
+        "job_originating_user_name": ("anna@example.com", "parameter", "", 0),
     }
-    assert all(one.sure and one.why.endswith(".") for one in found(messages, DSM).values())
+    assert all(one.sure and one.why.endswith(".") for one in found(messages).values())
 
 
 def test_message_ids_are_all_found_with_their_answers(samples: Path) -> None:
     messages = read(samples / "dsm-completed.pcapng")
-    ids = [one for one in find_values(messages, by(DSM)) if one.kind == "message_id"]
+    ids = [one for one in find_values(messages, party) if one.kind == "message_id"]
     assert [one.recorded for one in ids] == [one.message_id for one in messages if one.message_id]
     assert [one.name for one in ids[:3]] == ["message_id", "message_id_2", "message_id_3"]
     for one in ids:
         assert one.born is not None
         asked = messages[one.born.message]
-        assert one.role == ("ours" if asked.source.address == DSM else "answered")
+        assert one.maker == PARTIES[asked.source.address]
         answers = [index for index, other in enumerate(messages) if other.relates_to == one.recorded]
         assert where(one) == [(index, "header", "RelatesTo") for index in answers]
     assert sum(len(one.uses) for one in ids) == 8
 
 
-def test_the_other_side_has_the_same_values_with_the_roles_turned(samples: Path) -> None:
-    messages = read(samples / "dsm-completed.pcapng")
-    roles = {name: one.role for name, one in found(messages, SERVER).items()}
-    ours = ("own_uuid", "own_device_address", "own_service_address", "own_service_path", "own_service_host")
-    assert {roles[name] for name in (*ours, "own_manager_address", "subscription", "job_token")} == {"ours"}
-    assert {roles[name] for name in ("sink_identifier", "sink_address", "sink_path", "sink_host")} == {"answered"}
-    assert roles["user_identifier"] == "site"
-
-
 def test_two_jobs_keep_their_tokens_apart_though_an_event_overtakes_the_answer(samples: Path) -> None:
     messages = read(samples / "dsm-two-jobs.pcapng")
-    values = found(messages, DSM)
+    values = found(messages)
     for name in ("job_token", "job_token_2"):
         value = values[name]
         assert value.born is not None
@@ -96,39 +87,42 @@ def test_two_jobs_keep_their_tokens_apart_though_an_event_overtakes_the_answer(s
     assert values["sink_address"].recorded != values["sink_address_2"].recorded
     # The second service was not handed out: only its subscription manager was, which is another thing.
     assert values["service_path_2"].born is None
-    assert values["service_path_2"].role == "site"
+    assert values["service_path_2"].maker == ""
     assert messages[14].name == "CreatePostScanJobRequest"
     assert (14, "target", "") in where(values["service_path_2"])
 
 
 def test_a_push_scan_binds_destination_and_scan_identifier(samples: Path) -> None:
     messages = read(samples / "scan-push.pcapng")
-    values = found(messages, "192.0.2.40")
-    assert {(name, one.recorded, one.kind, one.role) for name, one in values.items() if one.role == "answered"} == {
-        ("subscription", "urn:uuid:c9d4d020-3c6e-4096-870d-6796814d31e8", "identifier", "answered"),
-        ("manager_address", "http://192.0.2.10:5357/wsd/scan/subscriptions", "address", "answered"),
-        ("destination_token", "6b0404f2-b094-40b8-ab01-a1c12a3a2107", "token", "answered"),
-        ("scan_identifier", "eeca8c28-5efc-4a76-839d-74ed00d0722d", "identifier", "answered"),
-        ("job_id", "5", "identifier", "answered"),
-        ("job_token", "token-5", "token", "answered"),
+    values = found(messages)
+    assert {
+        (name, one.recorded, one.kind, one.maker)
+        for name, one in values.items()
+        if one.maker == "device" and one.kind != "uuid" and one.born
+    } == {
+        ("subscription", "urn:uuid:c9d4d020-3c6e-4096-870d-6796814d31e8", "identifier", "device"),
+        ("manager_address", "http://192.0.2.10:5357/wsd/scan/subscriptions", "address", "device"),
+        ("destination_token", "6b0404f2-b094-40b8-ab01-a1c12a3a2107", "token", "device"),
+        ("scan_identifier", "eeca8c28-5efc-4a76-839d-74ed00d0722d", "identifier", "device"),
+        ("job_id", "5", "identifier", "device"),
+        ("job_token", "token-5", "token", "device"),
     }
     assert where(values["destination_token"]) == [(4, "body", "DestinationToken")]
     assert where(values["scan_identifier"]) == [(4, "body", "ScanIdentifier")]
     assert where(values["job_id"]) == [(6, "body", "JobId"), (8, "body", "JobEndState/JobId")]
-    assert values["sink_address"].role == values["sink_identifier"].role == "ours"
-    assert "client_context" not in values, "the client's own word is kept as it is"
+    assert values["sink_address"].maker == values["sink_identifier"].maker == "client"
 
 
-def test_a_scanner_that_is_played_gives_back_the_context_of_the_client(samples: Path) -> None:
-    values = found(read(samples / "scan-push.pcapng"), "192.0.2.10")
+def test_the_context_of_a_client_is_given_back(samples: Path) -> None:
+    values = found(read(samples / "scan-push.pcapng"))
     context = values["client_context"]
-    assert (context.recorded, context.role) == ("Scan", "answered")
+    assert (context.recorded, context.maker) == ("Scan", "client")
     assert [message for message, _, _ in where(context)] == [1, 2]
 
 
 def test_job_ids_are_found_by_their_element_only(samples: Path) -> None:
     messages = read(samples / "scan-pull-events.pcapng")
-    values = found(messages, "192.0.2.40")
+    values = found(messages)
     assert [values[name].recorded for name in ("job_id", "job_id_2")] == ["17", "18"]
     for value in (values["job_id"], values["job_id_2"]):
         assert {place.path.rpartition("/")[2] for place in value.places} == {"JobId"}
@@ -142,7 +136,7 @@ def test_job_ids_are_found_by_their_element_only(samples: Path) -> None:
 def test_equal_texts_of_another_meaning_are_other_values(samples: Path) -> None:
     """Two subscriptions got the same destination tokens; the scan was announced to the first."""
     messages = read(samples / "others" / "airscand-push.pcap")
-    values = found(messages, "10.77.0.1")
+    values = found(messages)
     same = [one for one in values.values() if one.recorded == "dtok-0"]
     assert [one.born.message for one in same if one.born] == [6, 8]
     assert where(same[0]) == [(14, "body", "DestinationToken")]
@@ -150,42 +144,43 @@ def test_equal_texts_of_another_meaning_are_other_values(samples: Path) -> None:
     assert where(values["sink_identifier"])[-1] == (9, "header", "Identifier")
     # What nobody calls needs no name: the device lists 45 services, and the client calls a configured path.
     assert values["service_path"].recorded == "/WDP/SCAN"
-    assert values["service_path"].role == "site"
+    assert values["service_path"].maker == ""
     assert not [name for name in values if name.startswith("service_address")]
 
 
 def test_a_capture_that_begins_late_says_what_is_missing(samples: Path) -> None:
-    values = found(read(samples / "damaged" / "dsm-began-late.pcap"), DSM)
+    values = found(read(samples / "damaged" / "dsm-began-late.pcap"))
     token, sink = values["job_token"], values["sink_identifier"]
     assert token.born is None
-    assert token.role == "site"
+    assert token.maker == "server"
     assert "not in the capture" in token.why
     assert sink.born is None
-    assert sink.role == "ours"
+    assert sink.maker == "device"
     assert "not in the capture" in sink.why
-    assert values["own_path"].role == "ours"
+    assert values["sink_path"].maker == "device"
+    assert "not in the capture" in values["sink_path"].why
 
 
 @pytest.mark.parametrize(
-    ("capture", "address", "names"),
+    ("capture", "names"),
     [
-        ("device-completed.pcap", DSM, {"manager_path", "manager_host", "peer_base"}),
-        ("device-polls.pcap", DSM, {"job_token", "peer_base"}),
-        ("device-mail-failed.pcap", DSM, {"job_token", "email_address"}),
-        ("device-misbehaves.pcap", DSM, {"job_token", "job_originating_user_name"}),
-        ("device-parked.pcap", DSM, {"job_token", "subscription"}),
-        ("device-https.pcapng", DSM, {"device_uuid", "device_address"}),
-        ("airscan-platen.pcap", "192.0.2.20", {"job_id", "job_token", "service_address", "device_path"}),
-        ("airscan-duplex.pcap", "192.0.2.20", {"job_id", "job_token", "service_address", "device_path"}),
+        ("device-completed.pcap", {"manager_path", "manager_host", "control_base"}),
+        ("device-polls.pcap", {"job_token", "control_base"}),
+        ("device-mail-failed.pcap", {"job_token", "email_address"}),
+        ("device-misbehaves.pcap", {"job_token", "job_originating_user_name"}),
+        ("device-parked.pcap", {"job_token", "subscription"}),
+        ("device-https.pcapng", {"device_uuid", "device_address"}),
+        ("airscan-platen.pcap", {"job_id", "job_token", "service_address", "device_path"}),
+        ("airscan-duplex.pcap", {"job_id", "job_token", "service_address", "device_path"}),
     ],
 )
-def test_emulated_peers(samples: Path, capture: str, address: str, names: set[str]) -> None:
+def test_emulated_peers(samples: Path, capture: str, names: set[str]) -> None:
     messages = read(samples / "emulated" / capture)
-    values = found(messages, address)
+    values = found(messages)
     assert names <= values.keys()
     for one in values.values():
         assert one.kind in KINDS
-        assert one.role in ROLES
+        assert one.maker in {"", *PARTIES.values()}
         assert one.kind != "vendor"
         assert one.sure
         assert len(set(one.places)) == len(one.places)
@@ -200,7 +195,7 @@ def test_emulated_peers(samples: Path, capture: str, address: str, names: set[st
 
 def test_a_subscription_is_renewed_and_ended_at_its_manager(samples: Path) -> None:
     messages = read(samples / "emulated" / "device-completed.pcap")
-    values = found(messages, DSM)
+    values = found(messages)
     ends = [index for index, one in enumerate(messages) if one.name == "Unsubscribe"]
     assert ends
     for index in ends:
@@ -215,22 +210,22 @@ def test_a_subscription_is_renewed_and_ended_at_its_manager(samples: Path) -> No
 
 def test_a_control_point_learns_a_token_from_an_answer() -> None:
     messages = decoded(STORIES["dsc-management"]())
-    values = found([one for one in messages if "192.0.2.30" in str(one.stream)], "192.0.2.30")
+    values = found([one for one in messages if "192.0.2.30" in str(one.stream)])
     token = values["job_token"]
-    assert token.role == "answered"
+    assert token.maker == "server"
     assert token.born is not None
     assert "not in the capture" in token.why
     assert [one.message for one in token.uses] == [5, 6]
-    assert values["psp_identifier"].role == "site"
+    assert values["psp_identifier"].maker == ""
 
 
-def test_the_talk_of_third_parties_is_none_of_ours() -> None:
-    """The console is played; a device talks to the same server, and gets its events."""
-    values = found(decoded(STORIES["dsc-management"]()), "192.0.2.30")
-    ours = {name for name, one in values.items() if one.role == "ours"}
-    assert ours == {"sink_identifier_2", "sink_address_2", "sink_path_2", "sink_host_2"}
+def test_three_parties_are_told_apart() -> None:
+    """A console and a device talk to the same server, and each gets its own events."""
+    values = found(decoded(STORIES["dsc-management"]()))
+    control = {name for name, one in values.items() if one.maker == "control"}
+    assert control == {"sink_identifier_2", "sink_address_2", "sink_path_2", "sink_host_2"}
     assert values["sink_address_2"].recorded == "http://192.0.2.30:5357/console"
-    assert values["sink_address"].role == "answered"
+    assert values["sink_address"].maker == "device"
 
 
 def test_any_reference_parameter_comes_back_as_a_header_block() -> None:
@@ -238,8 +233,8 @@ def test_any_reference_parameter_comes_back_as_a_header_block() -> None:
     sink, lease = f"http://{CLIENT}:5358/events", '<v:Lease xmlns:v="urn:example:vendor">7</v:Lease>'
     talk.subscribe(sink, f"urn:uuid:{GUID}", f"{talk.url}/subs", f"x</wse:Identifier>{lease}<wse:Identifier>y")
     talk.ask("CancelJob", "<wscn:JobId>4</wscn:JobId>", "", headers="<v:Lease>7</v:Lease><v:Other>7</v:Other>")
-    values = found(talk.messages(), CLIENT)
-    assert values["lease"].role == "answered"
+    values = found(talk.messages())
+    assert values["lease"].maker == "device"
     assert values["lease"].kind == "identifier"
     assert where(values["lease"]) == [(2, "header", "Lease")]
 
@@ -249,7 +244,7 @@ def test_a_token_that_is_handed_out_again_is_a_second_value() -> None:
     for _ in range(2):
         talk.ask("CreateScanJob", "", "<wscn:JobId>1</wscn:JobId><wscn:JobToken>t1</wscn:JobToken>")
         talk.ask("RetrieveImage", "<wscn:JobId>1</wscn:JobId><wscn:JobToken>t1</wscn:JobToken>", "")
-    values = found(talk.messages(), CLIENT)
+    values = found(talk.messages())
     assert [where(values[name]) for name in ("job_id", "job_id_2")] == [[(2, "body", "JobId")], [(6, "body", "JobId")]]
     assert [where(values[name])[0][0] for name in ("job_token", "job_token_2")] == [2, 6]
 
@@ -260,7 +255,7 @@ def test_short_tokens_of_two_devices_are_kept_apart() -> None:
     for talk in (one, two):
         talk.ask("CreateScanJob", "", "<wscn:JobId>1</wscn:JobId><wscn:JobToken>t1</wscn:JobToken>")
     one.ask("CancelJob", "<wscn:JobId>1</wscn:JobId>", "")
-    values = found(one.messages(), CLIENT)
+    values = found(one.messages())
     assert where(values["job_id"]) == [(4, "body", "JobId")]
     assert where(values["job_id_2"]) == []
 
@@ -271,7 +266,7 @@ def test_manager_address_of_the_same_url_is_not_the_services() -> None:
     talk.subscribe(sink, f"urn:uuid:{GUID}", manager, "urn:uuid:" + GUID.replace("4", "5"))
     talk.ask("CancelJob", "<wscn:JobId>4</wscn:JobId>", "")
     talk.manage("Renew", manager, "urn:uuid:" + GUID.replace("4", "5"))
-    values = found(talk.messages(), CLIENT)
+    values = found(talk.messages())
     assert [message for message, _, _ in where(values["manager_address"])] == [4]
     assert [message for message, _, _ in where(values["manager_path"])] == [4]
     assert [message for message, _, _ in where(values["service_path"])] == [0, 0, 2, 2]
@@ -283,12 +278,12 @@ def test_an_event_goes_to_the_sink_and_repeats_its_identifier() -> None:
     sink = f"http://{CLIENT}:5358/events"
     talk.subscribe(sink, f"urn:uuid:{GUID}", f"{talk.url}/subs", "urn:uuid:0")
     talk.tell("JobStatusEvent", "<wscn:JobStatus><wscn:JobId>3</wscn:JobId></wscn:JobStatus>", sink, f"urn:uuid:{GUID}")
-    values = found(talk.messages(), CLIENT)
+    values = found(talk.messages())
     assert (2, "header", "Identifier") in where(values["sink_identifier"])
     assert (2, "header", "To") in where(values["sink_address"])
     assert where(values["sink_path"]) == [(2, "target", "")]
     assert where(values["sink_host"]) == [(2, "http", "Host")]
-    assert values["job_id"].role == "answered"
+    assert values["job_id"].maker == "device"
     assert "not in the capture" in values["job_id"].why
 
 
@@ -308,9 +303,9 @@ def test_an_event_goes_to_the_sink_and_repeats_its_identifier() -> None:
 def test_site_values_are_parameters(element: str, name: str, text: str) -> None:
     talk = Talk()
     talk.ask("Other", f"<wscn:{element}>{text}</wscn:{element}>", f"<wscn:{element}>{text}</wscn:{element}>")
-    values = found(talk.messages(), CLIENT)
+    values = found(talk.messages())
     value = values[name]
-    assert (value.recorded, value.kind, value.role) == (text, "parameter", "site")
+    assert (value.recorded, value.kind, value.maker) == (text, "parameter", "")
     assert where(value) == [(1, "body", element)]
 
 
@@ -318,8 +313,8 @@ def test_an_authorization_header_is_a_parameter_that_is_not_shown() -> None:
     talk = Talk()
     talk.ask("CancelJob", "<wscn:JobId>4</wscn:JobId>", "", http="Authorization: Basic c2VjcmV0OnBhc3M=\r\n")
     messages = talk.messages()
-    value = found(messages, CLIENT)["authorization"]
-    assert (value.recorded, value.role) == ("Basic c2VjcmV0OnBhc3M=", "site")
+    value = found(messages)["authorization"]
+    assert (value.recorded, value.maker) == ("Basic c2VjcmV0OnBhc3M=", "")
     assert value.born == Place(0, "http", "Authorization")
     assert "c2VjcmV0" not in "\n".join(explain([value], messages)) + str(explain_json([value], messages))
 
@@ -328,31 +323,31 @@ def test_device_identities_stand_in_many_forms() -> None:
     talk = Talk()
     text = f"<wscn:Id>{{{GUID.upper()}}}</wscn:Id><wscn:Ref>uri:{GUID}/scanner</wscn:Ref>"
     talk.ask("Other", "", text, headers="", to=f"urn:uuid:{GUID}")
-    values = found(talk.messages(), CLIENT)
+    values = found(talk.messages())
     value = values["device_uuid"]
-    assert value.role == "peer"
+    assert value.maker == "device"
     assert value.born is None
     assert value.recorded == GUID
     assert where(value) == [(0, "header", "To"), (1, "body", "Id"), (1, "body", "Ref")]
     assert not any(place.whole for place in value.uses)
 
 
-def test_the_playing_sides_own_identity_is_told_apart(samples: Path) -> None:
-    values = found(read(samples / "others" / "airscand-push.pcap"), "10.77.0.1")
-    assert values["own_uuid"].recorded == "4a51ad8b-67c8-40a4-a2ae-d78af8e2d168"
-    assert values["own_uuid"].role == "ours"
-    assert "From/Address" in where(values["own_uuid"])[0][2]
-    assert values["device_uuid"].role == "peer"
+def test_identities_of_two_parties_are_told_apart(samples: Path) -> None:
+    values = found(read(samples / "others" / "airscand-push.pcap"))
+    client = next(one for one in values.values() if one.recorded == "4a51ad8b-67c8-40a4-a2ae-d78af8e2d168")
+    assert (client.name, client.maker) == ("device_uuid_2", "client")
+    assert "From/Address" in where(client)[0][2]
+    assert values["device_uuid"].maker == "device"
     assert values["container_id"].kind == "uuid"
-    assert values["own_device_address"].recorded == "http://10.77.0.1:5357/wsd"
+    assert values["device_address_2"].recorded == "http://10.77.0.1:5357/wsd"
 
 
 def test_a_peers_address_in_another_text_is_a_part_of_it() -> None:
     talk = Talk()
     talk.ask("Other", "", f"<v:Page>see http://{DEVICE}:5357/web, not http://{DEVICE}:53570/</v:Page>")
-    values = found(talk.messages(), CLIENT)
-    assert (1, "body", "Page") in where(values["peer_base"])
-    assert values["peer_base"].uses[-1].whole is False
+    values = found(talk.messages())
+    assert (1, "body", "Page") in where(values["device_base"])
+    assert values["device_base"].uses[-1].whole is False
 
 
 # -- what no specification names ------------------------------------------------------------------------------------
@@ -362,15 +357,15 @@ def test_a_cookie_that_is_sent_back() -> None:
     talk = Talk()
     talk.ask("Other", "", "", answer_http="Set-Cookie: sid=abc; Path=/\r\nSet-Cookie: theme=dark\r\n")
     talk.ask("Other", "", "", http="Cookie: lang=en; sid=abc\r\n")
-    values = found(talk.messages(), CLIENT)
+    values = found(talk.messages())
     sid = values["cookie_sid"]
-    assert (sid.kind, sid.role, sid.recorded, sid.sure) == ("cookie", "answered", "abc", True)
+    assert (sid.kind, sid.maker, sid.recorded, sid.sure) == ("cookie", "device", "abc", True)
     assert sid.born == Place(1, "http", "Set-Cookie/sid")
     assert sid.uses == [Place(2, "http", "Cookie/sid")]
     assert "cookie_theme" not in values, "it is not sent back"
     lang = values["cookie_lang"]
     assert lang.born is None
-    assert lang.role == "site"
+    assert lang.maker == ""
     assert not lang.sure
 
 
@@ -390,8 +385,8 @@ def test_a_vendors_token_is_what_an_answer_hands_out_and_a_request_repeats(text:
     talk = Talk()
     talk.ask("Other", "", f'<v:Session key="x">{text}</v:Session>')
     talk.ask("Other", f"<v:Ticket>{text}</v:Ticket>", "")
-    value = found(talk.messages(), CLIENT)["session"]
-    assert (value.recorded, value.kind, value.role, value.sure) == (text, "vendor", "answered", sure)
+    value = found(talk.messages())["session"]
+    assert (value.recorded, value.kind, value.maker, value.sure) == (text, "vendor", "device", sure)
     assert value.born == Place(1, "body", "Session")
     assert value.uses == [Place(2, "body", "Ticket")]
 
@@ -405,7 +400,7 @@ def test_a_vendors_token_in_an_attribute_an_event_or_an_http_header() -> None:
         "Other", f'<v:Open with="{GUID}"/><v:Nonce>q8Zr4Tk1Wb</v:Nonce>', "",
         http="X-Ticket: 9f86d081884c7d659a2feaa0\r\n",
     )  # fmt: skip
-    values = {one.name: one for one in found(talk.messages(), CLIENT).values() if one.kind == "vendor"}
+    values = {one.name: one for one in found(talk.messages()).values() if one.kind == "vendor"}
     assert {name: one.born for name, one in values.items()} == {
         "x_ticket": Place(1, "http", "X-Ticket"),
         "key": Place(1, "body", "Session/@key"),
@@ -426,7 +421,7 @@ def test_what_is_no_token(text: str) -> None:
     talk = Talk()
     talk.ask("Other", "", f"<v:Session>{text}</v:Session>")
     talk.ask("Other", f"<v:Session>{text}</v:Session>", "")
-    assert not [one for one in found(talk.messages(), CLIENT).values() if one.kind == "vendor"]
+    assert not [one for one in found(talk.messages()).values() if one.kind == "vendor"]
 
 
 def test_a_token_that_the_client_made_or_nobody_repeats_is_none() -> None:
@@ -435,7 +430,7 @@ def test_a_token_that_the_client_made_or_nobody_repeats_is_none() -> None:
     talk.ask("Other", f"<v:Mine>{GUID}</v:Mine>", f"<v:Mine>{GUID}</v:Mine><v:Lost>{other}</v:Lost>")
     talk.ask("Other", f"<v:Mine>{GUID}</v:Mine><v:Twice>9f86d081884c7d65</v:Twice>", "")
     talk.ask("Other", "<v:Twice>9f86d081884c7d65</v:Twice>", "")
-    assert not [one for one in found(talk.messages(), CLIENT).values() if one.kind == "vendor"]
+    assert not [one for one in found(talk.messages()).values() if one.kind == "vendor"]
 
 
 def test_enumerated_values_of_the_catalogue_are_no_tokens() -> None:
@@ -443,14 +438,14 @@ def test_enumerated_values_of_the_catalogue_are_no_tokens() -> None:
     state = "<wscn:ScannerStatus><wscn:ScannerState>Acme:x9K2p7Q4</wscn:ScannerState></wscn:ScannerStatus>"
     talk.ask("GetScannerElements", "", state)
     talk.ask("Other", "<wscn:ScannerState>Acme:x9K2p7Q4</wscn:ScannerState>", "")
-    assert not [one for one in found(talk.messages(), CLIENT).values() if one.recorded.startswith("Acme")]
+    assert not [one for one in found(talk.messages()).values() if one.recorded.startswith("Acme")]
 
 
 def test_a_long_token_is_known_wherever_it_stands() -> None:
     talk = Talk()
     talk.ask("CreateScanJob", "", f"<wscn:JobId>1</wscn:JobId><wscn:JobToken>{GUID}</wscn:JobToken>")
     talk.ask("Other", f"<v:Of>{GUID}</v:Of><v:Link>job:{GUID}</v:Link>", "")
-    value = found(talk.messages(), CLIENT)["job_token"]
+    value = found(talk.messages())["job_token"]
     assert value.uses == [Place(2, "body", "Of"), Place(2, "body", "Link", whole=False)]
 
 
@@ -459,12 +454,12 @@ def test_a_long_token_is_known_wherever_it_stands() -> None:
 
 def test_each_value_is_explained(samples: Path) -> None:
     messages = read(samples / "dsm-completed.pcapng")
-    values = find_values(messages, by(DSM))
+    values = find_values(messages, party)
     text = "\n".join(explain(values, messages))
     block = text[text.index("job_token = ") :].split("job_originating")[0].splitlines()
     events = "step 6, frame 25; step 11, frame 67; step 12, frame 72"
     assert block == [
-        "job_token = afbd67f9-6196-49cf-a198-8ad9f06c144a  (token, handed out by the peer)",
+        "job_token = afbd67f9-6196-49cf-a198-8ad9f06c144a  (token, made by the server)",
         "    born  CreatePostScanJobResponse (step 5, frame 19): body JobToken",
         f"    used  PostScanJobStatusEvent ({events}): body JobStatus/JobToken",
         "    used  SendImageRequest (step 7, frame 38; step 8, frame 50; step 9, frame 61): body JobToken",
@@ -487,10 +482,10 @@ def test_doubt_and_missing_births_are_said() -> None:
     talk.ask("Other", "", "<v:Session>A7fK2q</v:Session>")
     talk.ask("Other", "<v:Session>A7fK2q</v:Session>", "")
     messages = talk.messages()
-    text = explain(find_values(messages, by(CLIENT)), messages)
-    assert "session = A7fK2q  (vendor, handed out by the peer, doubtful)" in text
+    text = explain(find_values(messages, party), messages)
+    assert "session = A7fK2q  (vendor, made by the device, doubtful)" in text
     assert any(line.endswith("A second recording would settle it.") for line in text)
     assert "    born  not in the capture" in text
-    numbered = explain(find_values(messages, by(CLIENT)), messages, steps={0: 40, 1: 40, 2: 41, 3: 41})
+    numbered = explain(find_values(messages, party), messages, steps={0: 40, 1: 40, 2: 41, 3: 41})
     assert any("(step 41, frame" in line for line in numbered)
     assert steps_of(messages) == {0: 1, 1: 1, 2: 2, 3: 2}

@@ -10,7 +10,7 @@ from dissector.messages import Message
 from replay.scenario.correlate import find_values
 from replay.scenario.places import Spotter, spans, text_at
 from replay.scenario.values import Place, rebind, snake
-from tests.support.talk import Talk, by, read
+from tests.support.talk import Talk, party, read
 
 
 def cut(message: Message, place: Place, recorded: str) -> list[bytes]:
@@ -36,7 +36,7 @@ def test_every_place_of_every_value_is_found_in_the_bytes(samples: Path, capture
     messages = read(samples / capture)
     spotters = [Spotter(message) for message in messages]
     count = 0
-    for value in find_values(messages, by(address)):
+    for value in find_values(messages, party):
         for place in value.places:
             message = messages[place.message]
             ranges = spotters[place.message].spans(place, value.recorded)

@@ -8,7 +8,7 @@ from replay.scenario.correlate import find_values
 from replay.scenario.two import align, settle
 from replay.scenario.values import Place, Value
 from tests.support.stories import Story, post_scan
-from tests.support.talk import CLIENT, Talk, by, decoded, read
+from tests.support.talk import Talk, decoded, party, read
 from tests.support.wsd import FILESHARE, FilterSpec
 
 
@@ -27,8 +27,8 @@ def talk(session: str, extra: str = "", asked: str = "") -> Talk:
 
 def settled(first: Talk, second: Talk) -> dict[str, Value]:
     messages = first.messages()
-    values = find_values(messages, by(CLIENT))
-    found = settle(messages, second.messages(), values)
+    values = find_values(messages, party)
+    found = settle(messages, second.messages(), values, party)
     return {one.name: one for one in found if one.kind == "vendor"}
 
 
@@ -52,8 +52,8 @@ def test_a_doubtful_value_without_its_like_stays_doubtful() -> None:
 
 def test_the_values_that_were_given_are_not_changed() -> None:
     messages = talk("A7fK2q").messages()
-    values = find_values(messages, by(CLIENT))
-    settle(messages, talk("Zk19pQ").messages(), values)
+    values = find_values(messages, party)
+    settle(messages, talk("Zk19pQ").messages(), values, party)
     assert [one.sure for one in values if one.name == "session"] == [False]
 
 
@@ -67,7 +67,7 @@ def test_what_differs_elsewhere_is_a_value() -> None:
     values = settled(first, second)
     assert values.keys() == {"lot"}
     lot = values["lot"]
-    assert (lot.recorded, lot.role, lot.sure) == ("blue", "answered", True)
+    assert (lot.recorded, lot.maker, lot.sure) == ("blue", "device", True)
     assert lot.why == "Lot of OtherResponse differs between the two recordings."
     assert lot.born == Place(1, "body", "Lot")
     assert lot.uses == [Place(2, "body", "Lot")]
@@ -75,7 +75,7 @@ def test_what_differs_elsewhere_is_a_value() -> None:
 
 def test_what_the_playing_side_sends_differently_is_a_parameter() -> None:
     values = settled(talk("same", asked="<v:Title>one</v:Title>"), talk("same", asked="<v:Title>two</v:Title>"))
-    assert {name: one.role for name, one in values.items()} == {"title": "site"}
+    assert {name: one.maker for name, one in values.items()} == {"title": ""}
 
 
 def test_equal_changes_of_short_texts_are_one_value_only_in_one_element() -> None:
@@ -93,23 +93,23 @@ def test_a_name_that_is_taken_gets_a_number() -> None:
 def test_two_recordings_of_a_job_leave_nothing_to_find() -> None:
     first, second = decoded(job(1)), decoded(job(2))
     assert first[6].message_id != second[6].message_id
-    values = find_values(first, by("192.0.2.10"))
-    assert settle(first, second, values) == values
+    values = find_values(first, party)
+    assert settle(first, second, values, party) == values
 
 
 def test_every_text_that_differs_is_a_value() -> None:
     """Without one of the finders, a second recording finds what it left out."""
     first, second = decoded(job(1)), decoded(job(2))
-    values = [one for one in find_values(first, by("192.0.2.10")) if one.name != "job_token"]
-    found = [one for one in settle(first, second, values) if one.kind == "vendor"]
-    assert [(one.name, one.role, len(one.uses)) for one in found] == [("job_token", "answered", 5)]
+    values = [one for one in find_values(first, party) if one.name != "job_token"]
+    found = [one for one in settle(first, second, values, party) if one.kind == "vendor"]
+    assert [(one.name, one.maker, len(one.uses)) for one in found] == [("job_token", "server", 5)]
 
 
 def test_states_and_numbers_differ_by_what_happened(samples: Path) -> None:
     first = read(samples / "emulated" / "device-completed.pcap")
     second = read(samples / "emulated" / "device-misbehaves.pcap")
-    values = find_values(first, by("192.0.2.10"))
-    assert settle(first, second, values) == values
+    values = find_values(first, party)
+    assert settle(first, second, values, party) == values
 
 
 def test_messages_are_aligned_by_operation_and_order() -> None:
