@@ -31,6 +31,7 @@ from replay.devices.scanner.device import Device
 from replay.devices.scanner.jobs import FINAL, ScanJob
 from replay.devices.scanner.pages import Page
 from replay.devices.scanner.render import media_type, render
+from replay.devices.scanner.retold import plain_ticket
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanner.ticket import judge_ticket, settings_for
 from replay.devices.scanserver.processes import ScanProcess
@@ -407,7 +408,7 @@ class DsmDevice(Scanner):
         images = 0 if source != judged.final["input_source"] else judged.final["images_to_transfer"]
         settings = settings_for(judged.final, "front")
         return self.engine.create(
-            ticket.to_json(), judged.final, source, images, settings.format, service="WS-DSD", peer="panel"
+            plain_ticket(ticket), judged.final, source, images, settings.format, service="WS-DSD", peer="panel"
         )
 
 

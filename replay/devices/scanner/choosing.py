@@ -79,14 +79,15 @@ class TicketReader:
     Args:
         ticket: decoded ScanTicket.
         device: what it is judged for.
+        relaxed: nothing is insisted on, whatever the ticket says.
 
     Attributes:
         problems: what was replaced, in words.
     """
 
-    def __init__(self, ticket: Field, device: Device) -> None:
-        self.ticket = ticket
+    def __init__(self, ticket: Field, device: Device, *, relaxed: bool = False) -> None:
         self.device = device
+        self.relaxed = relaxed
         self.problems: list[str] = []
         self._parameters = ticket.find("DocumentParameters")
         self._default = device.default_ticket.get("document_parameters")
@@ -99,13 +100,15 @@ class TicketReader:
 
     def insists(self, path: str) -> bool:
         """Whether an element, or one that it stands in, has MustHonor."""
+        if self.relaxed:
+            return False
         names = path.split("/")
         places = (self.given("/".join(names[:depth])) for depth in range(1, len(names) + 1))
         return any(one is not None and _must(one) for one in places)
 
     def insists_within(self, path: str) -> str | None:
         """The first element with MustHonor among an element and those in it."""
-        found = self.given(path)
+        found = None if self.relaxed else self.given(path)
         waiting = [(path, found)] if found is not None else []
         while waiting:
             at, one = waiting.pop()

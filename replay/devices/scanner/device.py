@@ -137,10 +137,20 @@ class Device:
         return value if isinstance(value, bool) else default
 
     @property
+    def says_duplex(self) -> bool | None:
+        """ADFSupportsDuplex; None where it is not told."""
+        value = _plain(_part(self.configuration, "adf").get("adf_supports_duplex"))
+        return value if isinstance(value, bool) else None
+
+    @property
+    def describes_back(self) -> bool:
+        """There is an ADFBack."""
+        return "adf_back" in _part(self.configuration, "adf")
+
+    @property
     def duplex(self) -> bool:
         """The feeder scans both sides: it says so, or describes its back (rules C03, C04)."""
-        adf = _part(self.configuration, "adf")
-        return _plain(adf.get("adf_supports_duplex")) is True or "adf_back" in adf
+        return self.says_duplex is True or self.describes_back
 
     @property
     def sources(self) -> tuple[str, ...]:

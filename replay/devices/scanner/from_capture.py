@@ -17,18 +17,48 @@ from dissector.catalog import Field
 from dissector.messages import Message
 from replay.devices.scanner.device import Device, stable_address
 from replay.devices.scanner.device_file import default_ticket
+from replay.devices.scanner.retold import retold
 
-__all__ = ["device_from_capture"]
+__all__ = ["Told", "device_from_capture"]
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What one host said."""
+class Told:
+    """What one host said of itself.
+
+    Attributes:
+        model: attributes of :class:`Device` out of ThisModel and ThisDevice.
+        address: its endpoint address.
+        sections: plain forms of the sections of its elements, such as can be built again; by their key.
+        quirks: those that were seen.
+    """
 
     model: dict[str, str] = field(default_factory=dict)
     address: str = ""
     sections: dict[str, Any] = field(default_factory=dict)
     quirks: dict[str, Any] = field(default_factory=dict)
+
+    def device(self, name: str) -> Device:
+        """The device that it is; ``name`` is what errors call the capture.
+
+        Raises:
+            UnreadableInput: its configuration names no input source.
+        """
+        model: dict[str, Any] = {"model_name": "Scanner", **self.model}
+        model.setdefault("friendly_name", model["model_name"])
+        names = (model.get("manufacturer", ""), model["model_name"], model.get("serial_number", ""))
+        made = Device(
+            **model,
+            address=self.address or stable_address(*names),
+            configuration=self.sections["scanner_configuration"],
+            description=self.sections.get("scanner_description")
+            or {"scanner_name": [{"#text": model["friendly_name"]}]},
+            default_ticket=self.sections.get("default_scan_ticket") or {},
+        )
+        if not made.sources:
+            raise UnreadableInput(f"{name}: the scanner told a configuration without an input source")
+        made = replace(made, quirks={**self.quirks, **_quirks(made)})
+        return made if made.default_ticket else replace(made, default_ticket=default_ticket(made))
 
 
 _TEXTS = {
@@ -57,20 +87,20 @@ def device_from_capture(path: str | Path, *, address: str | None = None) -> Devi
         UnreadableInput: the capture cannot be read, or no scanner in it told its configuration.
         UsageError: there are several scanners, and none was chosen.
     """
-    hosts: dict[str, _Seen] = {}
+    hosts: dict[str, Told] = {}
     with dissector.open(str(path)) as capture:
         for message in capture.messages:
             if message.body is not None and message.kind in ("response", "discovery"):
-                _look(message, hosts.setdefault(message.source.address, _Seen()))
+                _look(message, hosts.setdefault(message.source.address, Told()))
             elif message.fault is not None and message.status == 200:
-                hosts.setdefault(message.source.address, _Seen()).quirks["fault-status-200"] = True
+                hosts.setdefault(message.source.address, Told()).quirks["fault-status-200"] = True
     scanners = {host: seen for host, seen in hosts.items() if "scanner_configuration" in seen.sections}
     if address is not None:
         if address not in scanners:
             raise UsageError(
                 f"{path}: {address} told no scanner configuration; there is {', '.join(scanners) or 'none'}"
             )
-        return _device(scanners[address])
+        return scanners[address].device(str(path))
     if not scanners:
         raise UnreadableInput(
             f"{path}: no scanner in it told its configuration (GetScannerElementsResponse with ScannerConfiguration)"
@@ -79,10 +109,10 @@ def device_from_capture(path: str | Path, *, address: str | None = None) -> Devi
         raise UsageError(
             f"{path}: several scanners told their configuration: {', '.join(scanners)}; choose one by --host"
         )
-    return _device(next(iter(scanners.values())))
+    return next(iter(scanners.values())).device(str(path))
 
 
-def _look(message: Message, seen: _Seen) -> None:
+def _look(message: Message, seen: Told) -> None:
     body = message.body
     assert body is not None
     if any(one.rule == "mime.no-crlf" for one in message.findings):
@@ -99,8 +129,8 @@ def _look(message: Message, seen: _Seen) -> None:
         for data in body.find_all("ScannerElements/ElementData"):
             for section, key in _SECTIONS.items():
                 inner = data.find(section)
-                if inner is not None:
-                    seen.sections[key] = inner.to_json()
+                if inner is not None and inner.decl is not None:
+                    seen.sections[key] = retold(inner)
 
 
 def _texts(section: Field, wanted: Mapping[str, str], out: dict[str, str]) -> None:
@@ -110,28 +140,14 @@ def _texts(section: Field, wanted: Mapping[str, str], out: dict[str, str]) -> No
             out.setdefault(key, one.text.strip())
 
 
-def _device(seen: _Seen) -> Device:
-    quirks = dict(seen.quirks)
-    configuration = seen.sections["scanner_configuration"]
-    largest = configuration.get("platen", {}).get("platen_maximum_size", {})
-    if largest.get("width", 0) > largest.get("height", 1 << 30):
-        quirks["swapped-size"] = True
-    adf = configuration.get("adf", {})
-    if "adf_back" in adf and adf.get("adf_supports_duplex") is False:
-        quirks["duplex-flag-false"] = True
-    if adf.get("adf_supports_duplex") and "adf_back" not in adf:
-        quirks["duplex-without-back"] = True
-    model: dict[str, Any] = {"model_name": "Scanner", **seen.model}
-    model.setdefault("friendly_name", model["model_name"])
-    names = (model.get("manufacturer", ""), model["model_name"], model.get("serial_number", ""))
-    made = Device(
-        **model,
-        address=seen.address or stable_address(*names),
-        configuration=configuration,
-        description=seen.sections.get("scanner_description") or {"scanner_name": [{"#text": model["friendly_name"]}]},
-        default_ticket=seen.sections.get("default_scan_ticket") or {},
-        quirks=quirks,
-    )
-    if made.default_ticket:
-        return made
-    return replace(made, default_ticket=default_ticket(made))
+def _quirks(device: Device) -> dict[str, Any]:
+    """What its configuration shows."""
+    found: dict[str, Any] = {}
+    bed = device.source("Platen")
+    if bed is not None and bed.maximum[0] > bed.maximum[1]:
+        found["swapped-size"] = True
+    if device.says_duplex is False and device.describes_back:
+        found["duplex-flag-false"] = True
+    if device.says_duplex and not device.describes_back:
+        found["duplex-without-back"] = True
+    return found

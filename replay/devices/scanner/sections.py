@@ -6,11 +6,10 @@ scannerelementschangeevent.md, scannerstatusconditionclearedevent.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from dissector.catalog import Field, build, decode, field_json
+from dissector.catalog import build
 from dissector.soap.model import QName
 from dissector.soap.namespaces import DSD, WSCN
 from replay.devices.host import Call
@@ -19,7 +18,7 @@ from replay.devices.scanner.jobs import ScanJob
 from replay.devices.scanner.ticket import judge_ticket
 from replay.soap.faults import service_fault
 
-__all__ = ["changes", "cleared", "job_of", "plain_ticket", "requested_sections", "scanner_sections", "validation"]
+__all__ = ["changes", "cleared", "job_of", "requested_sections", "scanner_sections", "validation"]
 
 
 def requested_sections(call: Call, service: str) -> list[tuple[str, str]]:
@@ -74,21 +73,6 @@ def job_of(call: Call, engine: ScannerEngine, service: str) -> ScanJob:
     return job
 
 
-def plain_ticket(field: Field) -> dict[str, Any]:
-    """The plain form of a client's ticket, or a part of it, as it is told again: without what the catalogue does not
-    know, and without MustHonor, which stands only in requests (rule S13)."""
-    made: dict[str, Any] = {}
-    for child in field.children:
-        if child.decl is None or child.key in made:
-            continue
-        if child.children or child.decl.content != "simple":
-            made[child.key] = plain_ticket(child)
-        else:
-            value = field_json(child)
-            made[child.key] = value.get("#text") if isinstance(value, Mapping) else value
-    return made
-
-
 def validation(call: Call, engine: ScannerEngine, service: str) -> dict[str, Any]:
     """The plain form of ValidationInfo; a ticket that insists on what cannot be done is not valid, and the nearest one
     is told.
@@ -102,24 +86,9 @@ def validation(call: Call, engine: ScannerEngine, service: str) -> dict[str, Any
     fault = judged.fault
     if fault is not None and fault.subcode == "ClientErrorConflictingRequiredParameters":
         raise service_fault(service, fault.subcode, fault.reason, fault.path)
-    told = plain_ticket(ticket)
-    if fault is not None:
-        relaxed = judge_ticket(decode(build("wscn:ScanTicket", told)), engine.device)
-        judged = replace(relaxed, valid=False)
     data: dict[str, Any] = {"valid_ticket": judged.valid, "image_information": judged.image_information}
-    if not judged.valid:
-        parameters = (judged.corrected or {}).get("document_parameters", judged.final)
-        data["valid_scan_ticket"] = {
-            "job_description": told.get("job_description", {}),
-            "document_parameters": _without_marks(parameters),
-        }
-    return data
-
-
-def _without_marks(data: Any) -> Any:
-    """Override and UsedDefault stand only in DocumentFinalParameters (rule S14)."""
-    if isinstance(data, Mapping):
-        return {key: _without_marks(value) for key, value in data.items() if "@" not in key}
+    if judged.corrected is not None:
+        data["valid_scan_ticket"] = judged.corrected
     return data
 
 

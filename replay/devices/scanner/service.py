@@ -22,11 +22,11 @@ from replay.devices.scanner.feeder import FEEDER
 from replay.devices.scanner.imaging import image_information, scan_picture
 from replay.devices.scanner.jobs import ScanJob
 from replay.devices.scanner.pages import Page
+from replay.devices.scanner.retold import plain_ticket
 from replay.devices.scanner.sections import (
     changes,
     cleared,
     job_of,
-    plain_ticket,
     requested_sections,
     scanner_sections,
     validation,

@@ -30,6 +30,7 @@ from replay.devices.scanner.device import Device, Source, is_number
 from replay.devices.scanner.formats import COLORS, FORMATS, fits, lossless
 from replay.devices.scanner.pages import Region
 from replay.devices.scanner.render import Settings, bytes_per_line, pixel_size
+from replay.devices.scanner.retold import plain_ticket
 
 __all__ = ["TicketFault", "TicketResult", "judge_ticket", "settings_for"]
 
@@ -51,9 +52,9 @@ class TicketResult:
 
     Attributes:
         valid: it can be done as it is.
-        final: plain form of DocumentFinalParameters.
-        corrected: plain form of ValidScanTicket, None where the ticket is valid.
-        image_information: plain form of ImageInformation.
+        final: plain form of DocumentFinalParameters; empty where it is refused.
+        corrected: plain form of ValidScanTicket, the nearest that can be done; None where the ticket is valid.
+        image_information: plain form of ImageInformation, for what would be scanned by the corrected ticket.
         fault: why CreateScanJob is refused, None where it is not.
         problems: what was changed, in words.
     """
@@ -74,20 +75,15 @@ def judge_ticket(ticket: Field, device: Device) -> TicketResult:
         device: what it is judged for.
     """
     reader = TicketReader(ticket, device)
+    fault = None
     try:
-        final = _final(reader)
+        final = nearest = _final(reader)
     except Refusal as refusal:
-        nothing = {"pixels_per_line": 0, "number_of_lines": 0, "bytes_per_line": 0}
-        default = reader.fallback()
-        return TicketResult(
-            False, {}, _corrected(ticket, dict(default or {})), {"media_front_image_info": nothing}, refusal.fault,
-            [*reader.problems, refusal.fault.reason],
-        )  # fmt: skip
-    sides = [side for side, name in SIDES if f"media_{side}" in final["media_sides"]]
-    information = {f"media_{side}_image_info": _information(settings_for(final, side)) for side in sides}
-    valid = not reader.problems
-    corrected = None if valid else _corrected(ticket, _without_marks(final))
-    return TicketResult(valid, final, corrected, information, None, reader.problems)
+        fault = refusal.fault
+        final, nearest = {}, _nearest_to(ticket, device)
+    problems = [*reader.problems, *([fault.reason] if fault is not None else [])]
+    corrected = _corrected(ticket, nearest or _default_parameters(device)) if problems else None
+    return TicketResult(not problems, final, corrected, _all_information(nearest), fault, problems)
 
 
 def settings_for(final: Mapping[str, Any], side: str) -> Settings:
@@ -132,8 +128,8 @@ def _final(reader: TicketReader) -> dict[str, Any]:
     _quality(reader, final, form)
     _images(reader, final, name)
     _film(reader, final, name)
-    types = device.content_types
-    usual = "Auto" if "Auto" in types or not types else types[0]
+    types = device.content_types or ("Auto",)
+    usual = "Auto" if "Auto" in types else types[0]
     reader.choose(
         "ContentType", "content_type", final, reader.fallback("content_type"), one_of(types), always(usual)
     )  # fmt: skip
@@ -160,12 +156,12 @@ def _format(reader: TicketReader, final: dict[str, Any]) -> str:
     formats = tuple(one for one in reader.device.formats if one in FORMATS)
     found = reader.given("Format")
     asked = str(found.value) if found is not None and found.text.strip() else None
-    if not formats or (asked is not None and asked not in formats):
+    if not formats or (asked is not None and asked not in formats and not reader.relaxed):
         why = f"Format {asked} cannot be done" if asked else "None of the formats can be done"
         raise reader.refuse("Format", why, "ClientErrorFormatNotSupported")
-    made: str = reader.choose(
-        "Format", "format", final, reader.fallback("format"), one_of(formats), always(formats[0])
-    )  # fmt: skip
+    default = reader.fallback("format")
+    usual = default if default in formats else formats[0]
+    made: str = reader.choose("Format", "format", final, default, one_of(formats), always(usual))
     return made
 
 
@@ -314,12 +310,14 @@ def _side(reader: TicketReader, name: str, side: str, source: Source, final: Map
     made: dict[str, Any] = {"scan_region": _region(reader, base, source, final)}
     default = reader.fallback("media_sides", f"media_{side}") or reader.fallback("media_sides", "media_front")
     usual = default if isinstance(default, Mapping) else {}
-    colors = source.colors
-    color = reader.choose(
-        f"{base}/ColorProcessing", "color_processing", made, usual.get("color_processing"), one_of(colors),
+    # What the format cannot hold gives way; a color that is insisted on chose the format already. A device out of a
+    # capture can offer formats that hold none of its colors, and colors that are not made here.
+    form = str(final["format"])
+    colors = [one for one in source.colors if fits(form, one)] or [one for one in sorted(COLORS) if fits(form, one)]
+    reader.choose(
+        f"{base}/ColorProcessing", "color_processing", made, usual.get("color_processing"), one_of(tuple(colors)),
         lambda one: _nearest_color(str(one), colors) if one else colors[-1],
     )  # fmt: skip
-    _fit_format(reader, made, str(final["format"]), str(color), colors)
     pixels = usual.get("resolution")
     resolution: dict[str, Any] = {}
     width = reader.choose(
@@ -333,18 +331,6 @@ def _side(reader: TicketReader, name: str, side: str, source: Source, final: Map
     )  # fmt: skip
     made["resolution"] = resolution
     return made
-
-
-def _fit_format(reader: TicketReader, made: dict[str, Any], form: str, color: str, colors: Sequence[str]) -> None:
-    """A color that the file format cannot hold gives way; one that is insisted on chose the format already."""
-    if fits(form, color):
-        return
-    known = [one for one in [*colors, *sorted(COLORS)] if fits(form, one)]
-    other = _nearest_color(color, [one for one in known if one in colors] or known)
-    if "color_processing@used_default" not in made:
-        reader.problems.append(f"ColorProcessing {color} replaced by {other}, which {form} can hold")
-        made["color_processing@override"] = True
-    made["color_processing"] = other
 
 
 def _region(reader: TicketReader, base: str, source: Source, final: Mapping[str, Any]) -> dict[str, Any]:
@@ -383,16 +369,40 @@ def _nearest_color(wanted: str, known: Sequence[str]) -> str:
 # -- what is told ------------------------------------------------------------------------------------------------
 
 
+def _all_information(final: Mapping[str, Any]) -> dict[str, Any]:
+    """ImageInformation; of nothing where nothing can be scanned."""
+    if not final:
+        return {"media_front_image_info": {"pixels_per_line": 0, "number_of_lines": 0, "bytes_per_line": 0}}
+    sides = [side for side, _ in SIDES if f"media_{side}" in final["media_sides"]]
+    return {f"media_{side}_image_info": _information(settings_for(final, side)) for side in sides}
+
+
 def _information(settings: Settings) -> dict[str, int]:
     """MediaFrontImageInfo or MediaBackImageInfo: what the picture will be (bytesperline.md: 0 for compressed)."""
     wide, high = pixel_size(settings)
     return {"pixels_per_line": wide, "number_of_lines": high, "bytes_per_line": bytes_per_line(settings)}
 
 
-def _corrected(ticket: Field, parameters: dict[str, Any]) -> dict[str, Any]:
+def _nearest_to(ticket: Field, device: Device) -> dict[str, Any]:
+    """DocumentFinalParameters for a refused ticket, as if it insisted on nothing; empty where nothing can be done."""
+    try:
+        return _final(TicketReader(ticket, device, relaxed=True))
+    except Refusal:
+        return {}
+
+
+def _default_parameters(device: Device) -> Mapping[str, Any]:
+    found = device.default_ticket.get("document_parameters")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _corrected(ticket: Field, parameters: Mapping[str, Any]) -> dict[str, Any]:
     job = ticket.find("JobDescription")
-    description = job.to_json() if job is not None else {"job_name": "", "job_originating_user_name": ""}
-    return {"job_description": description, "document_parameters": parameters}
+    description = plain_ticket(job) if job is not None and job.decl is not None else {}
+    return {
+        "job_description": {"job_name": "", "job_originating_user_name": "", **description},
+        "document_parameters": _without_marks(parameters),
+    }
 
 
 def _without_marks(data: Any) -> Any:

@@ -10,7 +10,7 @@ from dissector.base.errors import UnreadableInput, UsageError
 from dissector.catalog import build, check, decode, findings_of
 from replay.base.yamlfile import parse_yaml
 from replay.devices.scanner.device_file import device_of, device_to_yaml, load_device, profiles
-from replay.devices.scanner.from_capture import device_from_capture
+from replay.devices.scanner.from_capture import Told, device_from_capture
 from replay.devices.scanner.quirks import QUIRKS
 from replay.devices.scanner.scanner import Scanner
 
@@ -80,6 +80,30 @@ def test_swapped_sizes_are_told_wrong_and_meant_right() -> None:
         ("jobs:\n  active: 0", 2, "a whole number from 1"),
         ("scanner:\n  configuration: {platten: {}}", 2, "plain form of wscn:ScannerConfiguration"),
         ("- x", 1, "a mapping with device"),
+        ("device:\n  serial_number: 0012", 2, "stands in quotes"),
+        ("device:\n  model_name: 1.10", 2, "stands in quotes"),
+        ("device:\n  model_name: [a]", 2, "a text"),
+        ('device:\n  model_name: "\\x01"', 2, "printable characters"),
+        ("device:\n  uuid: no uuid", 2, "a UUID, such as"),
+        ("device:\n  types: [nobody:Computer]", 2, "prefix:Name, such as pub:Computer"),
+        ("device:\n  scopes: [two words]", 2, "URIs without blanks"),
+        ("device: x", 1, "a mapping with manufacturer"),
+        ("scanner:\n  size_auto_detect: sometimes", 2, "true or false"),
+        ("scanner:\n  formats: [xps, jbig]", 2, "none of these can be made here"),
+        ("scanner:\n  formats: []", 2, "a list of Format values"),
+        ("scanner:\n  rotations: ['90']", 2, "0 among them"),
+        ("scanner:\n  scaling: {width: [120, 200]}", 2, "with 100 inside"),
+        ("scanner:\n  platen: {minimum: [9000, 1]}", 2, "no more than maximum"),
+        ("scanner:\n  platen: {maximum: [true, 1]}", 2, "1/1000 inch"),
+        ("scanner:\n  platen: {optical: 100000}", 2, "a whole number from 1"),
+        ("scanner:\n  film: {modes: [SlideFilm]}", 2, "expected ColorSlideFilm"),
+        ("scanner:\n  adf: {front: {resolutions: {width: [1]}}}", 2, "expected widths"),
+        ("scanner:\n  configuration:\n    platen:\n      platen_color:\n        color_entry: [Colour]", 5, "Colour"),
+        ("scanner:\n  configuration: {device_settings: {}}", 2, "platen, adf or film"),
+        ("quirks:\n  - bare-boundary\n  - busy-after-job: 1000000", 3, "at most 86400"),
+        ("quirks:\n  - bare-boundary: 3", 2, "its name alone"),
+        ("jobs:\n  first_image_timeout: 0", 2, "above 0"),
+        ("jobs:\n  next_image_timeout: .inf", 2, "above 0"),
     ],
 )
 def test_wrong_edits_are_told_with_their_line(tmp_path: Path, text: str, line: int, told: str) -> None:
@@ -89,6 +113,36 @@ def test_wrong_edits_are_told_with_their_line(tmp_path: Path, text: str, line: i
         load_device(path)
     assert str(error.value).startswith(f"{path}:{line}: ")
     assert told in str(error.value)
+
+
+def test_values_that_are_left_empty_have_their_defaults() -> None:
+    text = "device: {model_name: }\nscanner: {formats: , platen: {resolutions: }, default_ticket: }\njobs: \nquirks: \n"
+    assert device_of(parse_yaml(text)) == device_of({"scanner": {"platen": {}}})
+
+
+def test_numbers_may_be_texts_where_no_sign_of_them_is_lost() -> None:
+    device = device_of(parse_yaml("device: {serial_number: 12, firmware_version: '0012'}"))
+    assert (device.serial_number, device.firmware_version) == ("12", "0012")
+
+
+def test_vendors_values_are_kept() -> None:
+    device = device_of(
+        {"scanner": {"formats": ["jfif", "application/x-own"], "platen": {"colors": ["v:Own", "RGB24"]}}}
+    )
+    assert device.formats == ("jfif", "application/x-own")
+    side = device.source("Platen")
+    assert side is not None
+    assert side.colors == ("v:Own", "RGB24")
+
+
+def test_film_and_feeder_alone() -> None:
+    device = device_of({"scanner": {"film": {"modes": ["ColorNegativeFilm"]}, "adf": {"back": {"colors": ["RGB24"]}}}})
+    assert device.sources == ("ADF", "Film", "ADFDuplex")
+    assert device.film_modes == ("ColorNegativeFilm",)
+    assert device.default_ticket["document_parameters"]["input_source"] == "ADF"
+    back = device.source("ADFDuplex", "back")
+    assert back is not None
+    assert back.colors == ("RGB24",)
 
 
 def test_an_unknown_profile_is_told_with_its_neighbours() -> None:
@@ -115,3 +169,22 @@ def test_a_capture_without_a_scanner(samples: Path) -> None:
         device_from_capture(samples / "dsm-completed.pcapng")
     with pytest.raises(UsageError, match="told no scanner configuration; there is"):
         device_from_capture(samples / "others" / "scan-debian-adf.pcap", address="192.0.2.77")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "quirks"),
+    [
+        ({"adf": {"adf_supports_duplex": False, "adf_front": {}, "adf_back": {}}}, {"duplex-flag-false"}),
+        ({"adf": {"adf_supports_duplex": True, "adf_front": {}}}, {"duplex-without-back"}),
+        ({"adf": {"adf_supports_duplex": True, "adf_front": {}, "adf_back": {}}}, set()),
+        ({"adf": {"adf_front": {}}}, set()),
+        ({"platen": {"platen_maximum_size": {"width": 11700, "height": 8500}}}, {"swapped-size"}),
+        ({"platen": {"platen_maximum_size": {"width": 8500, "height": 11700}}}, set()),
+        ({"platen": {}}, set()),
+    ],
+)
+def test_quirks_are_seen_in_a_configuration(configuration: dict[str, object], quirks: set[str]) -> None:
+    device = Told({}, sections={"scanner_configuration": configuration}).device("a.pcap")
+    assert set(device.quirks) == quirks
+    assert device.model_name == device.friendly_name == "Scanner"
+    assert device.default_ticket["document_parameters"]["format"] == "jfif"

@@ -157,6 +157,17 @@ def test_what_must_be_honoured_is_refused(given: dict[str, Any], subcode: str, p
     assert fault.path.endswith(path)
 
 
+@pytest.mark.parametrize("insists", [True, False])
+def test_a_refused_format_keeps_the_rest_of_the_ticket(insists: bool) -> None:
+    side = front(color_processing="Grayscale8", resolution={"width": 100})
+    result = judge(**{"format": "xps", "format@must_honor": insists}, **side)
+    assert result.fault is not None
+    assert result.corrected is not None
+    told = result.corrected["document_parameters"]
+    assert (told["format"], told["media_sides"]["media_front"]["color_processing"]) == ("jfif", "Grayscale8")
+    assert result.image_information["media_front_image_info"]["pixels_per_line"] == 827
+
+
 def test_a_colour_that_the_format_cannot_hold_gives_way() -> None:
     result = judge(format="tiff-single-g4", **front(color_processing="RGB24"))
     assert settings_for(result.final, "front").color == "BlackAndWhite1"
