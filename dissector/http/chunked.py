@@ -27,6 +27,9 @@ JOIN = 256 << 10
 JOIN_COUNT = 4096
 """Chunks that are joined."""
 
+MAX_RUNS = 10_000
+"""Runs of equal chunk sizes that are kept of one body."""
+
 CHUNK_LINE = rule("http.chunk-line", "error", "the chunk size line cannot be read", "RFC 9112 7.1")
 CHUNK_LIMIT = rule("http.chunk-limit", "error", "the chunk size line is longer than is read")
 CHUNK_END = rule("http.chunk-end", "warn", "the line end behind a chunk is missing", "RFC 9112 7.1")
@@ -58,6 +61,7 @@ class ChunkedReader:
         write: takes the data of chunks, and the stream ranges (start, length) it came from.
         limits: ``chunk_line`` and ``head`` (of the trailers).
         report: takes the deviations.
+        record: keep the size lines, for who wants to send the body again as it was sent.
 
     Attributes:
         state: one of :class:`State`.
@@ -65,12 +69,22 @@ class ChunkedReader:
         trailers: the raw trailer lines with the empty line, once done.
         trailer_start: stream offset of them.
         back: bytes of earlier calls that the reader took and that belong to what follows the body.
+        runs: size lines as sent, without CRLF, and how many equal ones stood in a row; the last chunk's included. Empty
+            where they are not recorded, or were too many.
     """
 
-    __slots__ = ("_limits", "_line", "_report", "_write", "back", "left", "state", "trailer_start", "trailers")
+    __slots__ = (
+        "_limits", "_line", "_record", "_report", "_write", "back", "left", "runs", "state", "trailer_start",
+        "trailers",
+    )  # fmt: skip
 
     def __init__(
-        self, write: Callable[[bytes | memoryview, list[tuple[int, int]]], None], limits: Limits, report: Report
+        self,
+        write: Callable[[bytes | memoryview, list[tuple[int, int]]], None],
+        limits: Limits,
+        report: Report,
+        *,
+        record: bool = False,
     ) -> None:
         self._write = write
         self._limits = limits
@@ -81,6 +95,8 @@ class ChunkedReader:
         self.trailers = bytearray()
         self.trailer_start = 0
         self.back = b""
+        self.runs: list[tuple[bytes, int]] = []
+        self._record = record
 
     def feed(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
         """Take bytes from ``data[pos:size]`` until the body is done or broken; gives where it stopped.
@@ -114,7 +130,7 @@ class ChunkedReader:
                 found = (_NEXT if state == State.AFTER_DATA else _FIRST).match(data, pos, size)
                 if found:
                     pos = found.end()
-                    self._begin(int(found[1], 16), base + pos)
+                    self._begin(int(found[1], 16), base + pos, found[1])
                     continue
             if pos < size:
                 pos = self._framing(data, base, pos, size)
@@ -131,7 +147,16 @@ class ChunkedReader:
     def _flush(self, slices: list[memoryview], ranges: list[tuple[int, int]]) -> None:
         self._write(slices[0] if len(slices) == 1 else b"".join(slices), ranges)
 
-    def _begin(self, length: int, offset: int) -> None:
+    def _begin(self, length: int, offset: int, line: bytes) -> None:
+        if self._record:
+            runs = self.runs
+            if runs and runs[-1][0] == line:
+                runs[-1] = (line, runs[-1][1] + 1)
+            elif len(runs) < MAX_RUNS:
+                runs.append((line, 1))
+            else:
+                self._record = False
+                runs.clear()
         if length:
             self.left = length
             self.state = State.DATA
@@ -173,7 +198,7 @@ class ChunkedReader:
             self.state = State.BROKEN
             self.back = whole[:before]
             return pos
-        self._begin(length, base + end)
+        self._begin(length, base + end, whole.removesuffix(b"\r\n"))
         return end
 
     def _trailer(self, whole: bytes, before: int, pos: int, end: int, base: int) -> int:

@@ -100,7 +100,7 @@ class Draft:
         self._ranges = RangeMap()
         self.body = BodyReader(self._media or parse_media_type(""), codings, policy, self.limits, self.report)
         if plan.chunked:
-            self.chunked = ChunkedReader(self._chunks, self.limits, self.report)
+            self.chunked = ChunkedReader(self._chunks, self.limits, self.report, record=policy.keep)
 
     def data(self, data: bytes | memoryview, base: int, pos: int, end: int) -> None:
         """Body bytes ``data[pos:end]``; ``base + pos`` is the stream offset of the first."""
@@ -190,8 +190,10 @@ class Draft:
             message.media_type, message.parameters = media.value, dict(media.parameters)
             if media.problems:
                 self.report(PARAMETER, f"Content-Type has {', '.join(media.problems)}", offset=self.start)
-        if self.chunked is not None and self.chunked.trailers:
-            self._trailers(message, self.chunked)
+        if self.chunked is not None:
+            message.chunk_runs = self.chunked.runs
+            if self.chunked.trailers:
+                self._trailers(message, self.chunked)
         if self.answer is not None:
             self.answer.message = message
         request = self.request
@@ -202,7 +204,8 @@ class Draft:
         return message
 
     def _trailers(self, message: HttpMessage, chunked: ChunkedReader) -> None:
-        text = bytes(chunked.trailers).decode("latin-1")
+        message.trailer_bytes = bytes(chunked.trailers)
+        text = message.trailer_bytes.decode("latin-1")
         message.trailers = parse_headers(text, 0, self.report, chunked.trailer_start)
         if len(message.trailers) > self.limits.headers:
             self.report(HEADERS_LIMIT, f"the trailer has {len(message.trailers)} lines", offset=chunked.trailer_start)

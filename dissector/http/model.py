@@ -59,6 +59,7 @@ class Part:
         findings: deviations in this part.
         head: the raw bytes of its headers, up to and with the empty line; the places of ``headers`` are in it.
         head_origin: of ``head``.
+        bounds: where its headers begin, its content begins and its content ends, as offsets in the body's data.
     """
 
     headers: list[Header]
@@ -70,6 +71,7 @@ class Part:
     findings: list[Finding] = field(default_factory=list)
     head: bytes = b""
     head_origin: Origin | None = None
+    bounds: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -99,6 +101,9 @@ class HttpMessage:
         answers: for a response: stream offset in the other direction of the request it was framed for, or None.
         findings: deviations from HTTP and MIME.
         trailers: header lines behind the last chunk; their places count from the first of them.
+        trailer_bytes: these lines as sent, without the empty line.
+        chunk_runs: of a chunked body that is kept: size lines as sent (without CRLF), and how many equal ones stood in
+            a row.
     """
 
     is_request: bool
@@ -127,6 +132,8 @@ class HttpMessage:
     answers: int | None = None
     findings: list[Finding] = field(default_factory=list)
     trailers: list[Header] = field(default_factory=list)
+    trailer_bytes: bytes = b""
+    chunk_runs: list[tuple[bytes, int]] = field(default_factory=list)
 
     def header(self, name: str) -> str | None:
         """Value of the first header of that name (case does not matter), None where there is none."""

@@ -444,6 +444,7 @@ class MultipartReader:
             findings=part.report.findings(default=place.frame_numbers()[:1]) if part.report.any else [],
             head=part.head,
             head_origin=_part_of(origin, part.head_start, part.start),
+            bounds=(part.head_start, part.start, part.end),
         )
 
 

@@ -101,6 +101,11 @@ def test_table(name: str, chunk: int | None) -> None:
     assert all(p.content.complete for p in message.parts)
     assert message.body.data() == content
     assert message.transferred == len(content)
+    for part in message.parts:
+        low, start, end = part.bounds
+        assert content[low:start] == part.head
+        if not any(h.name == "Content-Transfer-Encoding" for h in part.headers):
+            assert content[start:end] == part.content.data()
 
 
 @pytest.mark.parametrize("chunk", [None, 1, 100])
@@ -140,6 +145,7 @@ def test_a_gzipped_package_has_no_exact_places() -> None:
     assert [p.content.data() for p in message.parts] == [ROOT, IMAGE]
     assert all(p.content.origin is not None and not p.content.origin.exact for p in message.parts)
     assert message.transferred == len(content)
+    assert [message.body.data()[part.bounds[1] : part.bounds[2]] for part in message.parts] == [ROOT, IMAGE]
 
 
 def test_large_parts_are_kept_on_disk() -> None:

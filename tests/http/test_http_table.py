@@ -8,6 +8,8 @@ import zlib
 
 import pytest
 
+from dissector.http.chunked import MAX_RUNS
+from dissector.http.model import BodyPolicy
 from dissector.transport.model import StreamEnd
 from tests.support.http_feed import bytewise, outcome, read
 
@@ -119,6 +121,31 @@ def test_trailers_and_headers_keep_their_places() -> None:
     assert [(h.name, h.value) for h in message.trailers] == [("X-Sum", "9")]
     head = message.head.decode()
     assert [head[h.start : h.end] for h in message.headers] == ["Transfer-Encoding: chunked"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "runs", "trailer"),
+    [
+        (b"4\r\n<a/>\r\n0\r\n\r\n", [(b"4", 1), (b"0", 1)], b""),
+        (b"2\r\n<a\r\n2\r\n/>\r\n02\r\n\r\n\r\n0\r\n\r\n", [(b"2", 2), (b"02", 1), (b"0", 1)], b""),
+        (b"00A;n=1\r\n<a>..</a>x\r\n000\r\nA: 1\r\nb:2\r\n\r\n", [(b"00A;n=1", 1), (b"000", 1)], b"A: 1\r\nb:2\r\n"),
+        (b"4\n<a/>\n0\n\n", [(b"4\n", 1), (b"0\n", 1)], b""),
+    ],
+)
+def test_the_chunks_of_a_kept_body_are_known(sent: bytes, runs: list[tuple[bytes, int]], trailer: bytes) -> None:
+    for cuts in ((), bytewise(chunked(sent))):
+        message = read(chunked(sent), cuts).messages[0]
+        assert (message.chunk_runs, message.trailer_bytes) == (runs, trailer)
+    assert read(chunked(sent), policy=BodyPolicy()).messages[0].chunk_runs == []
+
+
+def test_runs_of_chunks_are_bounded() -> None:
+    sizes = [b"1\r\nx\r\n", b"01\r\nx\r\n"]
+    for count, kept in ((MAX_RUNS - 1, MAX_RUNS), (MAX_RUNS, 0)):
+        sent = b"".join(sizes[at % 2] for at in range(count)) + b"0\r\n\r\n"
+        message = read(chunked(sent)).messages[0]
+        assert len(message.chunk_runs) == kept
+        assert message.body.size == count
 
 
 def test_conflicting_lengths_are_reported_and_the_next_message_is_found() -> None:

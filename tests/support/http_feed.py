@@ -114,11 +114,13 @@ def facts(message: HttpMessage) -> tuple[object, ...]:
                 p.content.sha256,
                 p.content.complete,
                 p.content.origin.stream_ranges() if p.content.origin else None,
+                p.bounds,
                 [f.rule for f in p.findings],
             )
             for p in message.parts
         ],
         [(h.name, h.value) for h in message.trailers],
+        (message.trailer_bytes, message.chunk_runs),
         message.complete,
         sorted((f.rule, f.offset) for f in message.findings),
     )
