@@ -30,12 +30,12 @@ def run_extract(arguments: argparse.Namespace) -> int:
             shown = "(not shown)" if value.name.startswith("authorization") else value.recorded
             born = f"step {value.step}, {value.path}" if value.step else "before the capture, or by a person"
             print(printable(f"{value.name}  = {shown}"))
-            print(printable(f"    {value.origin} {value.kind}; from {born}"))
+            print(printable(f"    {value.kind} of {value.maker or 'the site'}; from {born}"))
             print(printable(f"    {value.why}"))
     if arguments.output:
         path = save_scenario(scenario, contents, arguments.output)
         events = sum(step.event for step in scenario.steps)
-        site = [value.name for value in scenario.values.values() if value.origin == "site"]
+        site = [value.name for value in scenario.values.values() if not value.maker]
         print(f"{path}: {len(scenario.steps)} steps ({events} events), {len(scenario.values)} values")
         print(f"  plays     {scenario.parties[scenario.plays].role} against a {_other(scenario)}")
         print(printable(f"  of a site {', '.join(site) or 'nothing'} (--set NAME=VALUE)"))

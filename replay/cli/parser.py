@@ -315,22 +315,49 @@ def _run(commands: Any) -> None:
         + EXIT_CODES,
     )  # fmt: skip
     parser.add_argument("scenario", metavar="SCENARIO", help="folder, or its scenario.yaml")
-    parser.add_argument("--target", required=True, metavar="URL", help="the peer")
-    parser.add_argument("--as", dest="plays", default="", metavar="PARTY", help="the party that is played")
+    _playing(parser)
+    parser.add_argument(
+        "--speed", type=_factor, default=0.0, metavar="FACTOR", help="1: as recorded; default: as fast as possible"
+    )
+    parser.add_argument(
+        "--slack", type=_span, default=10.0, metavar="SECONDS", help="that a message may be late (default 10)"
+    )
+    parser.add_argument(
+        "--wait", type=_span, default=120.0, metavar="SECONDS", help="that another party has to begin (default 120)"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="go on after a difference")
+    parser.add_argument("--from-step", type=int, default=1, metavar="N", help="begin with this step")
+    parser.add_argument("--only", default="", metavar="N,N-N", help="play these steps only")
+    parser.add_argument("--step-by-step", action="store_true", help="ask at the keyboard before each step")
+    parser.add_argument(
+        "--connections", choices=("recorded", "one"), default="recorded",
+        help="as many as recorded, or one that is kept open (default recorded)",
+    )  # fmt: skip
+    parser.add_argument("--normalise", action="store_true", help="send clean messages, not the recorded bytes")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
+    parser.set_defaults(run=_later("run_scenario", "replay.cli.run"))
+
+
+def _playing(parser: argparse.ArgumentParser) -> None:
+    """The options of all commands that play a scenario."""
+    parser.add_argument(
+        "--target", action="append", required=True, metavar="URL",
+        help="the peer; of further parties NAME=URL, may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--as", dest="plays", default="", metavar="PARTY", help="the party that is played, or several with commas"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="another value; may be repeated"
     )
     parser.add_argument(
-        "--speed", type=float, default=0.0, metavar="FACTOR", help="1: as recorded; default: as fast as possible"
-    )
+        "--listen", default="", metavar="HOST:PORT",
+        help="of the event sink and services (default: any port of the address that the target is reached from)",
+    )  # fmt: skip
     parser.add_argument(
-        "--slack", type=float, default=10.0, metavar="SECONDS", help="that an event may be late (default 10)"
-    )
-    parser.add_argument("--keep-going", action="store_true", help="go on after a difference")
-    parser.add_argument("--from-step", type=int, default=1, metavar="N", help="begin with this step")
-    parser.add_argument("--only", default="", metavar="N,N", help="play these steps only")
-    parser.add_argument(
-        "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="of the event sink (default 127.0.0.1:0)"
+        "--certificate", nargs=2, metavar=("CERT", "KEY"), help="PEM files: listen with TLS, as this server"
     )
     parser.add_argument(
         "--trust", default="system", metavar="HOW", help="system, none, a PEM file, or sha256:FINGERPRINT"
@@ -338,12 +365,28 @@ def _run(commands: Any) -> None:
     parser.add_argument("--client-certificate", nargs=2, metavar=("CERT", "KEY"), help="PEM files to show")
     parser.add_argument("--seed", type=int, metavar="N", help="makes identifiers the same at each run")
     parser.add_argument("--yes", action="store_true", help="another machine may be sent to")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
+    parser.add_argument("--timeout", type=_span, default=30.0, metavar="SECONDS", help="of silence (default 30)")
     parser.add_argument("--pcap", metavar="FILE", help="write the traffic of the replay as pcapng")
     parser.add_argument("-v", "--verbose", action="store_true", help="print each step's log")
-    parser.set_defaults(run=_later("run_scenario", "replay.cli.run"))
+
+
+def _factor(text: str) -> float:
+    """A number of 0 or more."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
+    return value
+
+
+def _span(text: str) -> float:
+    """Seconds above 0."""
+    value = _factor(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: seconds above 0 are expected")
+    return value
 
 
 def _control(commands: Any) -> None:

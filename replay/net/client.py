@@ -85,6 +85,10 @@ class AnswerCut(TargetUnreachable):
         self.http = http
 
 
+_Key = tuple[str, str, str, int]
+"""Lane, scheme, host and port: what a kept connection is good for."""
+
+
 @dataclass(slots=True, eq=False)
 class _Open:
     """A connection. It is read all the time: so the end of one that is kept is noticed before it is used again, and an
@@ -145,7 +149,7 @@ class HttpClient:
         self._timeout = timeout
         self._keep = keep
         self._limits = limits
-        self._open: dict[tuple[str, str, int], list[_Open]] = {}
+        self._open: dict[_Key, list[_Open]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     async def exchange(
@@ -156,6 +160,7 @@ class HttpClient:
         method: str = "POST",
         end: str = "keep",
         rate: float | None = None,
+        lane: str = "",
     ) -> HttpMessage:
         """Send a request as raw bytes and wait for its final answer.
 
@@ -167,13 +172,14 @@ class HttpClient:
             method: of the request, which tells how the answer ends.
             end: ``close`` or ``reset`` the connection after the pieces instead of waiting; gives TargetUnreachable.
             rate: bytes a second of the last piece, None for no limit.
+            lane: requests of different lanes never share a connection.
 
         Raises:
             TargetUnreachable: no connection, or no answer.
             AnswerCut: the answer is not whole.
             UsageError: https, and the client has no context for it.
         """
-        key = (target.scheme, target.host, target.port)
+        key = (lane, target.scheme, target.host, target.port)
         idle = self._open.get(key, [])
         if idle:
             # Twice through the loop: what came from the sockets by now is read.
@@ -193,7 +199,7 @@ class HttpClient:
         self._open.clear()
         await asyncio.gather(*(one.close() for one in kept), *self._closing, return_exceptions=True)
 
-    def _keep_open(self, key: tuple[str, str, int], opened: _Open) -> None:
+    def _keep_open(self, key: _Key, opened: _Open) -> None:
         """Keep a connection until its end."""
         idle = self._open.setdefault(key, [])
         idle.append(opened)
@@ -259,7 +265,7 @@ class HttpClient:
     async def _on(
         self,
         opened: _Open,
-        key: tuple[str, str, int],
+        key: _Key,
         target: Target,
         pieces: Sequence[bytes],
         method: str,

@@ -1,40 +1,47 @@
-"""Playing one party of a scenario against a real or emulated peer, over real sockets, and judging what comes back.
+"""Playing one party of a scenario, or several on one clock, against real or emulated peers, and judging what comes.
 
-Requests go out in order; what they need and do not have yet is awaited, never slept for. Events come to an own sink
-while the story goes on; each is held against the recorded one of its turn. Only the target's host is ever contacted,
-also where an answer names another one.
+What a played party sent is sent again, what it received is awaited and held against the recording. Requests go out in
+the recorded order: one waits for all that was over before it began in the recording, so what was under way at once is
+so again. What a request needs and what has to come first is awaited with a deadline, never slept for. Only the targets'
+hosts are ever contacted, also where an answer or the recording names others.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dissector.base.errors import DsmsharkError, TargetUnreachable
-from dissector.base.origin import Endpoint
+from dissector.base.errors import DsmsharkError, TargetUnreachable, UsageError
 from dissector.http.model import HttpMessage
 from dissector.messages import Message
 from replay.base.clock import Clock
 from replay.base.ids import Ids
 from replay.base.log import Log
-from replay.net.client import HttpClient, Target, target_of
-from replay.net.receiver import HttpReceiver
+from replay.net.client import AnswerCut, HttpClient, Target, target_of
 from replay.net.server import Answer, HttpRequest, HttpServer, Tap
+from replay.player.awaited import Arrival, Awaited, Deadlines
+from replay.player.clean import cleaned, refusal
 from replay.player.judge import Difference, Judge, ValueRule
+from replay.player.recorded import Recorded
 from replay.player.result import Result, StepResult
-from replay.player.values import Values
+from replay.player.values import Values, receives
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step, Wire
-from replay.scenario.template import fill, names_in
 from replay.scenario.wires import bytes_of
 from replay.soap.caller import read_message
 from replay.soap.compose import USUAL, http_response
 
-__all__ = ["Options", "Player"]
+__all__ = ["Options", "Player", "Result", "StepResult"]
 
 SLACK = 10.0
-"""Seconds that an event may come later than recorded."""
+"""Seconds that an awaited message may come later than recorded."""
+
+FIRST = 120.0
+"""Seconds that another party is given to begin a story."""
+
+FINE = ("same", "skipped")
 
 
 @dataclass(slots=True)
@@ -42,12 +49,19 @@ class Options:
     """How a scenario is played.
 
     Attributes:
-        plays: party, "" for the scenario's own choice.
+        plays: party, or several with commas; "" for the scenario's own choice.
         speed: 1.0 as recorded, 2.0 twice as fast; 0: as fast as possible.
         keep_going: go on after a difference.
-        slack: seconds that an event may come later than recorded.
+        slack: seconds that an awaited message may come later than recorded.
+        wait: seconds that another party is given to begin the story, where it does.
         given: values by the user.
-        listen: address for the event sink.
+        targets: URLs of further parties by name.
+        listen: address for what is received (event sink, services); of several played parties the first has this port,
+            the others any free one.
+        context: TLS of the played parties' own servers, None for plain HTTP.
+        connections: ``recorded`` (as many as recorded) or ``one`` (kept open).
+        normalise: send clean messages in place of the recorded bytes.
+        gate: asked before each own step; gives ``go``, ``skip`` or ``stop``.
         first, only: steps to begin with, or to play alone (numbers; empty: all).
     """
 
@@ -55,8 +69,14 @@ class Options:
     speed: float = 0.0
     keep_going: bool = False
     slack: float = SLACK
+    wait: float = FIRST
     given: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
     listen: tuple[str, int] = ("127.0.0.1", 0)
+    context: ssl.SSLContext | None = None
+    connections: str = "recorded"
+    normalise: bool = False
+    gate: Callable[[Step, Sequence[bytes]], Awaitable[str]] | None = None
     first: int = 1
     only: frozenset[int] = frozenset()
 
@@ -66,12 +86,15 @@ class Player:
 
     Args:
         scenario, folder: as loaded.
-        target: URL of the peer, the address that the first request goes to.
+        target: URL of the peer that the played parties speak with, the address that the first request to it goes to.
         options: how.
         clock, log, ids: of the run.
         client: carries requests.
         tap: the capture, None for none.
         progress: called with each result as it comes.
+
+    Raises:
+        UsageError: a party is not of the scenario, or nothing is left to play.
     """
 
     def __init__(
@@ -90,128 +113,234 @@ class Player:
     ) -> None:
         self._scenario = scenario
         self._folder = folder
-        self._target = target_of(target)
         self._options = options
         self._clock = clock
         self._ids = ids
-        self._client = client
-        self._progress = progress
-        self._plays = options.plays or scenario.plays
-        self._mine = [step for step in scenario.steps if step.sender == self._plays and self._wanted(step)]
-        # Only notifications come by themselves; what the other side asks is its own affair.
-        self._theirs = [
-            step for step in scenario.steps if step.sender != self._plays and step.event and self._wanted(step)
-        ]
-        self._sink = HttpServer(self._deliver, clock=clock, log=log, tap=tap)
-        self._came: dict[int, StepResult] = {}
-        self._given_up: set[int] = set()
-        self._news = asyncio.Event()
-        self._values: Values | None = None
         self._log = log
-        self.result = Result(scenario.name, str(self._target))
+        self._client = client
+        self._tap = tap
+        self._progress = progress
+        self._played = played_of(scenario, options.plays)
+        self._targets = targets_of(scenario, self._played, target, options.targets)
+        wanted = [step for step in scenario.steps if self._wanted(step)]
+        self._mine = [one for one in wanted if one.sender in self._played and one.receiver not in self._played]
+        theirs = [one for one in wanted if receives(one, "message", self._played)]
+        if not self._mine and not theirs:
+            raise UsageError(f"{scenario.name}: {', '.join(sorted(self._played))} has nothing to do in these steps")
+        names = {name: value.recorded for name, value in scenario.values.items()}
+        self._recorded = Recorded(folder, names)
+        self._awaited = Awaited(theirs, self._repeats(theirs))
+        self._deadlines = Deadlines(clock.monotonic(), options.slack, options.wait)
+        self._servers: dict[str, HttpServer] = {}
+        self._news = asyncio.Event()
+        self._stopped = False
+        self._reached = False
+        """A peer answered, so that a silent one is a difference and no unreachable target."""
+        self._values: Values | None = None
+        self.result = Result(scenario.name, ", ".join(str(one) for one in self._targets.values()))
 
     def _wanted(self, step: Step) -> bool:
         options = self._options
         return step.number >= options.first and (not options.only or step.number in options.only)
 
+    def _repeats(self, steps: Sequence[Step]) -> dict[int, int]:
+        """Steps that say an earlier one's message once more, as the recording has it."""
+        ids = {value.name for value in self._scenario.values.values() if value.kind == "message_id"}
+        first: dict[tuple[str, ...], int] = {}
+        found = {}
+        for step in steps:
+            own = tuple(one for one in self._recorded.names(step.message) if one in ids)
+            if own and own in first:
+                found[step.number] = first[own]
+            elif own:
+                first[own] = step.number
+        return found
+
+    @property
+    def values(self) -> Values:
+        """The values of the run."""
+        assert self._values is not None
+        return self._values
+
+    # -- the run -------------------------------------------------------------------------------------------------
+
     async def run(self) -> Result:
         """Play; differences and failures are in the result."""
-        sink = ""
+        flying: dict[asyncio.Task[None], Step] = {}
         try:
-            if self._theirs:
-                at = await self._sink.listen(*self._options.listen)
-                sink = f"http://{at}"
-            base = next(
-                (one.base for one in self._scenario.parties.values() if one.name != self._plays and one.base), ""
-            )
-            self._values = Values(
-                self._scenario, self._target, sink=sink, ids=self._ids, given=self._options.given, base=base,
-                first=self._first_path(), played=frozenset(one.number for one in [*self._mine, *self._theirs]),
-            )  # fmt: skip
+            await self._prepare()
             start = self._clock.monotonic()
             for step in self._mine:
-                if self._options.speed > 0:
-                    due = start + step.time / self._options.speed
-                    await self._clock.sleep(due - self._clock.monotonic())
+                await self._landed(flying, before=step.time)
                 await self._await_before(step)
-                result = await self._play(step)
-                self._say(result)
-                if result.outcome not in ("same", "skipped") and not self._options.keep_going:
+                if self._stopped:
                     break
-            else:
-                await self._await_events(start)
+                if self._options.speed > 0:
+                    await self._clock.sleep(start + step.time / self._options.speed - self._clock.monotonic())
+                flying[asyncio.create_task(self._own_step(step))] = step
+            await self._landed(flying)
+            await self._await_rest()
         except TargetUnreachable as error:
             self.result.unreachable = str(error)
         finally:
-            await self._sink.stop()
+            for task in flying:
+                task.cancel()
+            await asyncio.gather(*flying, return_exceptions=True)
+            for server in self._servers.values():
+                await server.stop()
             await self._client.close()
         return self.result
 
-    def _first_path(self) -> str:
-        """The path that the first own request went to, as recorded."""
-        if not self._mine:
-            return ""
-        recorded = {name: value.recorded for name, value in self._scenario.values.items()}
-        line = fill(self._folder.text(self._mine[0].message.head), recorded).partition("\r\n")[0].split()
-        return line[1] if len(line) > 1 else ""
+    async def _prepare(self) -> None:
+        """Listen for what is due, and say what is known of the values by then."""
+        host, port = self._options.listen
+        scheme = "https" if self._options.context is not None else "http"
+        own = {}
+        for party in dict.fromkeys(step.receiver for step in self._awaited.steps):
+            server = HttpServer(
+                self._deliver, clock=self._clock, log=self._log, context=self._options.context, tap=self._tap
+            )
+            at = await server.listen(host, port if not self._servers else 0)
+            self._servers[party] = server
+            own[party] = f"{scheme}://{at}"
+            role = self._scenario.parties[party].role
+            self._log.say("listening", f"the {role} listens on {own[party]}", party=party, address=str(at))
+        steps = {one.number for one in [*self._mine, *self._awaited.steps]}
+        self._values = Values(
+            self._scenario, played=self._played, targets=self._targets, own=own, first=self._first_paths(),
+            steps=steps, ids=self._ids, given=self._options.given,
+        )  # fmt: skip
+        self._deadlines = Deadlines(self._clock.monotonic(), self._options.slack, self._options.wait)
+
+    def _first_paths(self) -> dict[str, str]:
+        """Party → recorded path that the first request to it went to."""
+        found: dict[str, str] = {}
+        for step in self._mine:
+            if step.receiver not in found:
+                found[step.receiver] = self._recorded.path(step.message)
+        return found
+
+    async def _landed(self, flying: dict[asyncio.Task[None], Step], before: float | None = None) -> None:
+        """Wait for the own steps under way: those that were over by a recorded time, or all."""
+        due = [task for task, one in flying.items() if before is None or one.time + one.took <= before]
+        if due:
+            await asyncio.wait(due)
+        for task in [one for one in flying if one.done()]:
+            del flying[task]
+            task.result()
+
+    async def _own_step(self, step: Step) -> None:
+        result = await self._play(step)
+        self._deadlines.done(step, self._clock.monotonic())
+        self._say(result)
+        if result.outcome not in FINE and not self._options.keep_going:
+            self._stopped = True
+            self._news.set()
 
     # -- own steps -----------------------------------------------------------------------------------------------
 
     async def _play(self, step: Step) -> StepResult:
-        assert self._values is not None
         begun = self._clock.monotonic()
-        lacking = await self._await_values(step)
+        lacking = await self._await_values(step.message)
         if lacking:
             text = f"not sent: {', '.join(lacking)} is not known, since what hands it out did not come"
             return StepResult(step.number, step.name, "failed", text, origin=step.origin)
-        pieces = bytes_of(step.message, self._folder, self._values.now)
-        http = await self._client.exchange(self._where(pieces[0]), pieces)
+        pieces = self._bytes(step.message, request=True)
+        if self._options.gate is not None:
+            said = await self._options.gate(step, pieces)
+            if said != "go":
+                self._stopped = self._stopped or said == "stop"
+                return StepResult(step.number, step.name, "skipped", "not sent: skipped by hand", origin=step.origin)
+        lane = step.connection if self._options.connections == "recorded" else ""
+        method = pieces[0].partition(b" ")[0].decode("latin-1")
+        cut = ""
+        try:
+            http = await self._client.exchange(self._where(step, pieces[0]), pieces, method=method, lane=lane)
+        except AnswerCut as error:
+            http, cut = error.http, str(error)
+        except TargetUnreachable as error:
+            if not self._reached:
+                raise
+            return self._unanswered(step, str(error), self._clock.monotonic() - begun)
+        self._reached = True
         received = read_message(http)
-        result = self._judged(step, step.answer, http, received)
+        result = self._judged(step, "answer", step.answer, http, received)
+        if cut and result.outcome == "same" and self._whole(step.answer):
+            result.outcome, result.text = "different", cut
+            result.differences.append(Difference("status", "", "a whole answer", "a cut one", cut))
         if received is not None:
-            self._values.born(step.number, received)
+            self.values.born(step.number, "answer", received)
         result.seconds = self._clock.monotonic() - begun
         return result
 
-    def _where(self, head: bytes) -> Target:
-        """Whom a request goes to: the Host that it names, if that is the target's host; else the target itself."""
-        host = next((line[5:].strip() for line in head.split(b"\r\n") if line[:5].lower() == b"host:"), b"").decode(
-            "latin-1"
-        )
+    def _unanswered(self, step: Step, words: str, seconds: float) -> StepResult:
+        """The peer was there before, and gives no answer now."""
+        if step.answer is None:
+            words = f"no answer, as recorded ({words})"
+            return StepResult(step.number, step.name, "same", words, seconds, step.origin)
+        found = Difference("status", "", "an answer", None, f"no answer came: {words}")
+        return StepResult(step.number, step.name, "different", found.text, seconds, step.origin, [found])
+
+    def _whole(self, wire: Wire | None) -> bool:
+        """The recording has a whole answer."""
+        recorded = self._recorded.message(wire, request=False) if wire is not None else None
+        return recorded is not None and recorded[0].complete
+
+    def _bytes(self, wire: Wire, *, request: bool) -> list[bytes]:
+        """A message as it is sent now."""
+        pieces = bytes_of(wire, self._folder, self.values.now)
+        return cleaned(pieces, self._ids, request=request) if self._options.normalise else pieces
+
+    def _where(self, step: Step, head: bytes) -> Target:
+        """Whom a request goes to: the host of the receiver's target, at the port that the Host header names.
+
+        Devices name addresses of their own in their answers; none but the target's host is contacted.
+        """
+        target = self._targets.get(step.receiver)
+        if target is None:
+            raise UsageError(f"step {step.number}, {step.name}: no target for {step.receiver}: --target NAME=URL")
+        lines = head.split(b"\r\n") if b"\r\n" in head else head.split(b"\n")
+        host = next((line[5:].strip() for line in lines if line[:5].lower() == b"host:"), b"").decode("latin-1")
+        if not host or host.lower() == target.authority.lower():
+            return target
+        scheme = self.values.scheme_of(host) or target.scheme
         try:
-            named = target_of(f"{self._target.scheme}://{host}/") if host else self._target
+            named = target_of(f"{scheme}://{host}/")
         except DsmsharkError:
-            return self._target
-        return named if named.host.lower() == self._target.host.lower() else self._target
+            return target
+        if named.host.lower() != target.host.lower():
+            words = f"{step.name} names {host}; only {target.host} is contacted, at port {named.port}"
+            self._log.say("note", words, step=step.number)
+        return Target(named.scheme, target.host, named.port, named.path, named.authority)
 
-    async def _await_values(self, step: Step) -> list[str]:
-        """Wait for the events that hand out what a step needs; gives the names that are still missing."""
-        assert self._values is not None
-        needed = self._names(step.message)
-        events = {one.number: one for one in self._theirs}
-        waiting = [name for name in needed if name not in self._values.now]
-        awaited = [
-            events[self._scenario.values[name].step] for name in waiting if self._scenario.values[name].step in events
-        ]
+    async def _await_values(self, wire: Wire) -> list[str]:
+        """Wait for what hands out the values of a message; gives the names that are still missing."""
+        needed = self._recorded.names(wire)
+
+        def missing() -> list[str]:
+            return [name for name in needed if name not in self.values.now]
+
+        steps = {self.values.birth(name) for name in missing()} - {0}
+        awaited = [one for one in self._awaited.left() if one.number in steps]
         if awaited:
-            await self._until(lambda: self._have(awaited), self._options.slack)
-        return [name for name in needed if name not in self._values.now]
+            until = max(self._deadlines.of(one) for one in awaited)
+            await self._until(lambda: not missing(), until)
+        return missing()
 
-    def _names(self, wire: Wire) -> list[str]:
-        names = names_in(self._folder.text(wire.head))
-        if wire.xml:
-            names += names_in(self._folder.read(wire.xml).decode("latin-1"))
-        return list(dict.fromkeys(names))
+    # -- what comes ----------------------------------------------------------------------------------------------
 
-    # -- what comes back -----------------------------------------------------------------------------------------
+    def _compared(self, step: Step, part: str, recorded: Message, received: Message) -> list[Difference]:
+        rules = [ValueRule(path, how) for path, how in [*step.rules, *self._scenario.rules]]
+        return Judge(rules, translate=self.values.translation(step.number, part)).compare(recorded, received)
 
-    def _judged(self, step: Step, wire: Wire | None, http: HttpMessage, received: Message | None) -> StepResult:
-        assert self._values is not None
+    def _judged(
+        self, step: Step, part: str, wire: Wire | None, http: HttpMessage, received: Message | None
+    ) -> StepResult:
         result = StepResult(step.number, step.name, "same", origin=step.origin)
         if wire is None:
             result.outcome, result.text = "skipped", "the recording holds nothing to compare with"
             return result
-        expected = self._recorded(wire, step.event and wire is step.message)
+        expected = self._recorded.message(wire, request=part == "message")
         if expected is None:
             result.outcome, result.text = "skipped", "the recording cannot be read"
             return result
@@ -221,69 +350,116 @@ class Player:
                 return result
             result.differences.append(_bare(wanted, recorded, http, received))
         else:
-            rules = [ValueRule(path, how) for path, how in step.rules]
-            judge = Judge(rules, translate=self._values.translation(step.number))
-            result.differences = judge.compare(recorded, received)
+            result.differences = self._compared(step, part, recorded, received)
         if result.differences:
             result.outcome = "different"
             result.text = "; ".join(one.text for one in result.differences[:3])
         return result
 
-    def _recorded(self, wire: Wire, request: bool) -> tuple[HttpMessage, Message | None] | None:
-        """A recorded message, read again from its files with the recorded values."""
-        assert self._values is not None
-        here, there = Endpoint("192.0.2.1", 1), Endpoint("192.0.2.2", 2)
-        receiver = HttpReceiver(here, there, responses=not request)
-        if not request:
-            receiver.asked()
-        read = receiver.feed(b"".join(bytes_of(wire, self._folder, self._values.recorded())), 1)
-        read += receiver.end()
-        return (read[0], read_message(read[0])) if read else None
-
     async def _deliver(self, request: HttpRequest) -> Answer:
-        """An event came to the sink."""
+        """A message came to a played party."""
         message = read_message(request.http)
-        name = message.name if message is not None else request.http.method
-        step = next((one for one in self._theirs if one.name == name and one.number not in self._came), None)
-        if step is None or message is None:
-            self._say(StepResult(0, name, "unexpected", "the recording has no such event, or not so many"))
-            return Answer(http_response(202, None, USUAL).pieces)
-        assert self._values is not None
-        result = self._judged(step, step.message, request.http, message)
-        self._values.born(step.number, message)
-        self._came[step.number] = result
+        name = message.name if message is not None else f"{request.http.method} {request.http.target}"
+        arrival = self._awaited.arrive(
+            name, message.message_id if message is not None else None, lambda step: self._distance(step, message)
+        )
+        step = arrival.step
+        if arrival.how in ("doubled", "unexpected") or step is None:
+            return self._extra(arrival, name, message)
+        result = self._judged(step, "message", step.message, request.http, message)
+        if arrival.how == "late":
+            result.outcome = "late"
+            result.text = "came after it had been given up" + (f"; {result.text}" if result.text else "")
+            self.result.steps = [one for one in self.result.steps if one.number != step.number]
+        if message is not None:
+            self.values.born(step.number, "message", message)
+        answer = await self._answered(step, message)
+        self._deadlines.done(step, self._clock.monotonic())
         self._say(result)
+        if result.outcome not in FINE and not self._options.keep_going:
+            self._stopped = True
         self._news.set()
+        return answer
+
+    def _distance(self, step: Step, message: Message | None) -> int:
+        expected = self._recorded.message(step.message, request=True)
+        if expected is None or expected[1] is None or message is None:
+            return 0
+        return len(self._compared(step, "message", expected[1], message))
+
+    def _extra(self, arrival: Arrival, name: str, message: Message | None) -> Answer:
+        """A message too many: said, and answered as far as the recording has an answer."""
+        step = arrival.step
+        if arrival.how == "doubled":
+            text = f"came twice (step {step.number if step is not None else 0})"
+        else:
+            text = "the recording has no such message" if step is None else "the recording has not so many of it"
+        self._say(StepResult(0, name, arrival.how, text))
+        if not self._options.keep_going:
+            self._stopped = True
+            self._news.set()
+        if step is not None and step.answer is not None:
+            if message is not None:
+                self.values.born(step.number, "message", message)
+            self.values.renew(step.number, "answer")
+            return self._recorded_answer(step, message)
+        if message is not None and message.kind == "event":
+            return Answer(http_response(202, None, USUAL).pieces)
+        return Answer(refusal(message, self._ids, "The recording has no such request"))
+
+    async def _answered(self, step: Step, message: Message | None) -> Answer:
+        """The recorded answer, when what it holds is known, and at its recorded pace."""
+        begun = self._clock.monotonic()
         if step.answer is not None:
-            return Answer(bytes_of(step.answer, self._folder, self._values.now))
-        return Answer(http_response(202, None, USUAL).pieces)
+            await self._await_values(step.answer)
+        if self._options.speed > 0:
+            await self._clock.sleep(begun + step.took / self._options.speed - self._clock.monotonic())
+        return self._recorded_answer(step, message)
+
+    def _recorded_answer(self, step: Step, message: Message | None) -> Answer:
+        if step.answer is None:
+            if step.event:
+                return Answer(http_response(202, None, USUAL).pieces)
+            return Answer(refusal(message, self._ids, "The recording holds no answer to this request"))
+        try:
+            return Answer(self._bytes(step.answer, request=False))
+        except KeyError as lacking:
+            self._log.say("warning", f"{step.name}: no answer, {lacking} is not known", step=step.number)
+            return Answer(refusal(message, self._ids, f"The value {lacking} is not known"))
+
+    # -- waiting -------------------------------------------------------------------------------------------------
 
     async def _await_before(self, step: Step) -> None:
-        """Wait for the events that were recorded before a step: a device unsubscribes when it was told the end."""
-        due = [one for one in self._theirs if one.number < step.number and not one.optional]
-        due = [one for one in due if one.number not in self._came and one.number not in self._given_up]
-        if due and not await self._until(lambda: self._have(due), self._options.slack):
-            self._give_up(due)
+        """Wait for what was recorded before a step: a device unsubscribes when it was told the end."""
+        for one in self._awaited.due_before(step.number):
+            if self._stopped:
+                return
+            if one.number not in self._awaited.came and not await self._come(one):
+                self._give_up(one)
 
-    def _give_up(self, due: Sequence[Step]) -> None:
-        for step in due:
-            if step.number not in self._came and step.number not in self._given_up:
-                self._given_up.add(step.number)
-                text = f"did not come within {self._options.slack:g} s of its time"
-                self._say(StepResult(step.number, step.name, "missing", text, origin=step.origin))
+    async def _await_rest(self) -> None:
+        """What is still due, each with its own deadline."""
+        for one in self._awaited.left():
+            if self._stopped:
+                return
+            if one.number not in self._awaited.came and not await self._come(one):
+                self._give_up(one)
 
-    async def _await_events(self, start: float) -> None:
-        """The events that are still due, each with its own deadline."""
-        due = [step for step in self._theirs if not step.optional and step.number not in self._given_up]
-        if due:
-            late = max(step.time for step in due) - max((step.time for step in self._mine), default=0.0)
-            await self._until(lambda: self._have(due), max(late, 0.0) + self._options.slack)
-        self._give_up(due)
+    async def _come(self, step: Step) -> bool:
+        # The deadline moves on while the steps before this one are being done.
+        while (until := self._deadlines.of(step)) > self._clock.monotonic():
+            if await self._until(lambda: self._stopped or step.number in self._awaited.came, until):
+                return True
+        return step.number in self._awaited.came
 
-    def _have(self, steps: Sequence[Step]) -> bool:
-        return all(step.number in self._came for step in steps)
+    def _give_up(self, step: Step) -> None:
+        self._awaited.given_up.add(step.number)
+        text = f"did not come within {self._options.slack:g} s of its time"
+        self._say(StepResult(step.number, step.name, "missing", text, origin=step.origin))
+        if not self._options.keep_going:
+            self._stopped = True
 
-    async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+    async def _until(self, condition: Callable[[], bool], until: float) -> bool:
         """Wait for a condition that news can make true; False where the time was over first."""
         over = asyncio.Event()
 
@@ -291,7 +467,7 @@ class Player:
             over.set()
             self._news.set()
 
-        timer = self._clock.call_later(seconds, end)
+        timer = self._clock.call_later(until - self._clock.monotonic(), end)
         try:
             while not condition() and not over.is_set():
                 self._news.clear()
@@ -306,6 +482,41 @@ class Player:
         why = f": {result.text}" if result.text else ""
         self._log.say("step", f"{result.number or '-'} {result.name}: {result.outcome}{why}", **facts)
         self._progress(result)
+
+
+def played_of(scenario: Scenario, names: str) -> frozenset[str]:
+    """The parties that are played.
+
+    Raises:
+        UsageError: one is none of the scenario's, or nobody is left to play against.
+    """
+    played = frozenset(one.strip() for one in names.split(",") if one.strip()) or frozenset({scenario.plays})
+    for one in sorted(played):
+        if one not in scenario.parties:
+            raise UsageError(f"--as {one}: the parties are {', '.join(scenario.parties)}")
+    if played == frozenset(scenario.parties):
+        raise UsageError("--as: all parties are played, nobody is left to play against")
+    return played
+
+
+def targets_of(scenario: Scenario, played: frozenset[str], main: str, others: Mapping[str, str]) -> dict[str, Target]:
+    """Party → where it is. ``main`` is that of the party which the played ones speak with first, unless ``others``
+    names that one too.
+
+    Raises:
+        UsageError: a URL or a name is wrong.
+    """
+    for name in others:
+        if name not in scenario.parties or name in played:
+            left = ", ".join(one for one in scenario.parties if one not in played)
+            raise UsageError(f"--target {name}=…: {name} is not played against; {left} is")
+    found = {name: target_of(url) for name, url in others.items()}
+    asked = [one.receiver for one in scenario.steps if one.sender in played and one.receiver not in played]
+    heard = [one.sender for one in scenario.steps if receives(one, "message", played)]
+    first = next((one for one in [*asked, *heard] if one not in found), "")
+    if main and first:
+        found[first] = target_of(main)
+    return found
 
 
 def _bare(wanted: HttpMessage, recorded: Message | None, http: HttpMessage, received: Message | None) -> Difference:

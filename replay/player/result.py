@@ -12,7 +12,8 @@ __all__ = ["Result", "StepResult"]
 
 @dataclass(slots=True)
 class StepResult:
-    """What became of a step: ``same``, ``different``, ``failed``, ``missing``, ``unexpected`` or ``skipped``."""
+    """What became of a step: ``same``, ``different``, ``failed``, ``missing``, ``unexpected``,
+    ``doubled``, ``late`` or ``skipped``."""
 
     number: int
     name: str

@@ -1,23 +1,30 @@
 """The values of a run: what is put for each ``${name}`` while a scenario is played.
 
-What a person gives holds; what the playing side makes is made anew; what belongs to the peer is the target's, until an
-answer tells better; what an answer or an event hands out is read out of it.
+What a person gives holds. What a played party makes is made anew. What another party makes is read out of what a played
+party receives; until then its addresses are the target's. What is handed out where nobody who is played receives it is
+as recorded.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from dissector.base.errors import UsageError
 from dissector.messages import Message
 from replay.base.ids import Ids
 from replay.net.client import Target
-from replay.scenario.model import Bound, Scenario
+from replay.scenario.model import Bound, Scenario, Step
 from replay.scenario.places import text_at
 from replay.scenario.values import GUID, authority_of, base_of, is_url, path_of, rebind
 
-__all__ = ["Values"]
+__all__ = ["Values", "receives"]
+
+
+def receives(step: Step, part: str, played: Collection[str]) -> bool:
+    """Whether a played party receives a part of a step from one that is not played."""
+    sender, receiver = (step.sender, step.receiver) if part == "message" else (step.receiver, step.sender)
+    return receiver in played and sender not in played
 
 
 class Values:
@@ -25,13 +32,13 @@ class Values:
 
     Args:
         scenario: with its values.
-        target: who is played against.
-        sink: base URL of the own event sink, "" for none.
+        played: names of the parties that are played.
+        targets: party that is not played → where it is.
+        own: played party → base URL that it listens on now; parties that serve nothing are left out.
+        first: party → recorded path that the first request to it went to; a target's path stands for it.
+        steps: numbers of the steps that are sent or awaited: what is handed out in others is not awaited.
         ids: makes identifiers.
         given: by the user, name → text.
-        base: recorded base URL of the peer.
-        first: path that the first request went to, as recorded; the target's path stands for it.
-        played: numbers of the steps that are sent or awaited: what is handed out in others is not awaited.
 
     Raises:
         UsageError: a given name is no value of the scenario, or a secret is not in the environment.
@@ -40,78 +47,107 @@ class Values:
     def __init__(
         self,
         scenario: Scenario,
-        target: Target,
         *,
-        sink: str,
+        played: frozenset[str],
+        targets: Mapping[str, Target],
+        own: Mapping[str, str],
+        first: Mapping[str, str],
+        steps: Collection[int],
         ids: Ids,
         given: Mapping[str, str],
-        base: str,
-        first: str,
-        played: frozenset[int],
     ) -> None:
+        self._scenario = scenario
         self._values = scenario.values
-        self._target = target
-        self._base = base
-        self._first = first
         self._played = played
+        self._targets = targets
+        self._own = own
+        self._first = first
+        self._ids = ids
+        self._given = given
         self.now: dict[str, str] = {}
+        self._born: dict[tuple[int, str], list[Bound]] = {}
+        """Step and part → values that are read there."""
+        self._made: dict[tuple[int, str], list[Bound]] = {}
+        """Step and part → values that a played party hands out there."""
         for name in given:
             if name not in self._values:
                 raise UsageError(f"--set {name}: the scenario has no such value; it has {', '.join(self._values)}")
-        for name, value in self._values.items():
-            text = given.get(name) or self._begin(value, sink, ids)
+        for value in self._values.values():
+            place = (value.step, value.part)
+            if value.maker in played:
+                self._made.setdefault(place, []).append(value)
+            elif value.maker and value.step in steps and receives(self._step(value.step), value.part, played):
+                self._born.setdefault(place, []).append(value)
+            text = self._begin(value)
             if text is not None:
-                self.now[name] = text
+                self.now[value.name] = text
 
-    def _begin(self, value: Bound, sink: str, ids: Ids) -> str | None:
+    def _step(self, number: int) -> Step:
+        return self._scenario.steps[number - 1]
+
+    # -- to begin with -------------------------------------------------------------------------------------------
+
+    def _begin(self, value: Bound) -> str | None:
+        if value.name in self._given:
+            return self._given[value.name]
         if value.secret:
             if value.secret not in os.environ:
                 raise UsageError(f"the value {value.name} comes from the environment: set {value.secret}")
             return os.environ[value.secret]
-        if value.origin == "site":
+        if not value.maker:
             text = value.default or value.recorded
-            # A target with a path of its own: that is where the first request goes.
             return self._retargeted(text) if value.kind == "address" else text
-        if value.origin == "ours":
-            return self._own(value, sink, ids)
-        if value.origin == "peer" or value.step not in self._played:
-            # Until an answer tells better: the peer's addresses are the target's. Its identity is sent as recorded,
-            # since a device that is asked for its metadata tells it only then.
-            return self._retargeted(value.recorded) if value.kind == "address" else value.recorded
-        return None
-
-    def _own(self, value: Bound, sink: str, ids: Ids) -> str:
-        recorded = value.recorded
+        if value.maker in self._played:
+            return self._make(value)
         if value.kind == "address":
-            whole = value.within or recorded
-            if sink and is_url(whole):
-                made = f"{sink}{path_of(whole)}"
-                return rebind(recorded, whole, made) or made
+            return self._retargeted(value.recorded)
+        if value.kind != "uuid" and value in self._born.get((value.step, value.part), ()):
+            return None
+        # An identity is sent as recorded: a device that is asked for its metadata tells its own only then.
+        return value.recorded
+
+    def _make(self, value: Bound) -> str:
+        recorded = value.recorded
+        base = self._own.get(value.maker, "")
+        if value.kind == "address":
+            if not base:
+                return recorded
+            if is_url(recorded):
+                return base if recorded == base_of(recorded) else base + path_of(recorded)
+            whole = next((one for one in value.within.split() if is_url(one) and recorded in one), "")
+            bases = self._scenario.parties[value.maker].bases
+            if recorded in map(authority_of, bases) or (whole and recorded == authority_of(whole)):
+                return authority_of(base)
             return recorded
         if GUID.search(recorded):
-            return GUID.sub(lambda match: ids.guid(), recorded)
-        return recorded
+            return GUID.sub(lambda match: self._ids.guid(), recorded)
+        return self._ids.urn() if value.kind == "message_id" else recorded
 
     def _retargeted(self, recorded: str) -> str:
-        """An address of the recorded peer as one of the target."""
-        here = f"{self._target.scheme}://{self._target.authority}"
-        moved = self._target.path != "/"
-        if is_url(recorded) and base_of(recorded) == self._base:
-            path = path_of(recorded)
-            return here + (
-                "" if recorded == self._base else self._target.path if moved and path == self._first else path
-            )
-        if moved and recorded == self._first:
-            return self._target.path
-        if recorded == authority_of(self._base):
-            return self._target.authority
+        """An address of a recorded party as one of its target."""
+        for name, target in self._targets.items():
+            first = self._first.get(name, "")
+            moved = target.path != "/"
+            if moved and recorded == first:
+                return target.path
+            here = f"{target.scheme}://{target.authority}"
+            for base in self._scenario.parties[name].bases:
+                if is_url(recorded) and base_of(recorded).lower() == base.lower():
+                    path = path_of(recorded)
+                    if recorded == base_of(recorded):
+                        return here
+                    return here + (target.path if moved and path == first else path)
+                if recorded.lower() == authority_of(base).lower():
+                    return target.authority
         return recorded
 
-    def born(self, step: int, message: Message) -> list[str]:
-        """Read what a step's answer (or event) hands out; gives the names of values that it lacks."""
+    # -- while the story goes on ---------------------------------------------------------------------------------
+
+    def born(self, step: int, part: str, message: Message) -> list[str]:
+        """Read what a part of a step hands out; gives the names of values that it lacks."""
         lacking = []
-        for value in self._values.values():
-            if value.step != step or value.origin == "ours" or not value.where:
+        for value in self._born.get((step, part), ()):
+            if value.name in self._given:
                 continue
             text = text_at(message, value.where, value.path)
             new = rebind(value.recorded, value.within or value.recorded, text) if text is not None else None
@@ -121,27 +157,41 @@ class Values:
                 self.now[value.name] = new
         return lacking
 
-    def renew(self, step: int, ids: Ids) -> None:
-        """Make anew what the played side hands out in this step, so that two runs of a story have two tokens."""
-        for name, value in self._values.items():
-            if value.origin == "ours" and value.step == step and value.kind in ("token", "identifier"):
-                self.now[name] = self._own(value, "", ids)
+    def born_in(self, step: int, part: str) -> list[str]:
+        """Names of the values that a part of a step hands out to a played party."""
+        return [value.name for value in self._born.get((step, part), ())]
 
-    def known(self) -> dict[str, str]:
-        """Name → text for a side that answers: message ids that are only related to are what was asked."""
-        return dict(self.now)
+    def birth(self, name: str) -> int:
+        """Number of the step that hands a value out, 0 where none does that a played party sees."""
+        value = self._values[name]
+        return value.step if value in self._born.get((value.step, value.part), ()) else 0
+
+    def renew(self, step: int, part: str) -> None:
+        """Make anew what a played party hands out in a part of a step: said again, it is another one."""
+        for value in self._made.get((step, part), ()):
+            if value.name not in self._given and value.kind != "address":
+                self.now[value.name] = self._make(value)
 
     def recorded(self) -> dict[str, str]:
         """Name → recorded text."""
         return {name: value.recorded for name, value in self._values.items()}
 
-    def translation(self, step: int) -> dict[str, str | None]:
-        """For the judge: recorded text → text that is expected now; None for what is born in this step."""
+    def scheme_of(self, authority: str) -> str:
+        """``http`` or ``https``, as an address that is known now says of a host and port; "" where none does."""
+        wanted = authority.lower()
+        for text in self.now.values():
+            for url in text.split() if "://" in text[:12] else ():
+                if is_url(url) and authority_of(url).lower() == wanted:
+                    return url.partition(":")[0].lower()
+        return ""
+
+    def translation(self, step: int, part: str) -> dict[str, str | None]:
+        """For the judge of a part of a step: recorded text → text that is expected now; None for what is born in it."""
         found: dict[str, str | None] = {}
+        for value in self._born.get((step, part), ()):
+            found[value.within or value.recorded] = None
+            found[value.recorded] = None
         for name, value in self._values.items():
-            if value.step == step and value.origin != "ours":
-                found[value.within or value.recorded] = None
-                found[value.recorded] = None
-            elif name in self.now:
+            if name in self.now:
                 found.setdefault(value.recorded, self.now[name])
         return found

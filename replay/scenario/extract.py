@@ -110,8 +110,7 @@ def extract(path: str | Path, choice: Choice | None = None, *, plays: str = "") 
     Args:
         path: of the capture.
         choice: which story.
-        plays: name of the party that is to be played, default the side that asks. It decides which values are made
-            anew and which are read from answers.
+        plays: name of the party that is played unless told otherwise, default the side that asks.
 
     Returns:
         The scenario, and file name → bytes.
@@ -178,9 +177,16 @@ class _Extraction:
             raise UsageError(f"--as {plays}: the parties are {asking} and {answering}")
         self.plays = plays or asking
         self.answers = {request: known.get(answer) for request, answer in pairs.items() if answer is not None}
-        taken = {answer.number for answer in self.answers.values() if answer is not None}
+        self.asked: dict[int, Message] = {}
+        """Number of an answer → its request."""
+        for one in story.messages:
+            answer = self.answers.get(one.number)
+            if answer is not None:
+                self.asked[answer.number] = one
         self.requests = [
-            one for one in story.messages if one.http is not None and one.http.is_request and one.number not in taken
+            one
+            for one in story.messages
+            if one.http is not None and one.http.is_request and one.number not in self.asked
         ]
         self.messages: list[Message] = []
         """All messages, each request with its answer behind it."""
@@ -190,6 +196,8 @@ class _Extraction:
             if answer is not None:
                 self.messages.append(answer)
         self.index = {one.number: place for place, one in enumerate(self.messages)}
+        streams = dict.fromkeys(one.stream.number for one in self.requests)
+        self.connections = {stream: place for place, stream in enumerate(streams, start=1)}
         self.contents: dict[str, bytes] = {}
         self.missing: list[str] = []
 
@@ -202,16 +210,11 @@ class _Extraction:
         steps = [self._step(number, request, by_message) for number, request in enumerate(self.requests, start=1)]
         step_of = {self.index[one.number]: number for number, one in enumerate(self.requests, start=1)}
         bound = {value.name: self._bound(value, step_of) for value in values}
-        first = next((one for one in self.requests if not self._notice(one)), None)
-        if first is not None and first.http is not None:
-            host = first.http.header("Host") or str(first.destination)
-            self.answering.base = base_of(f"http://{host}{first.http.target}")
-        sink = next((one for one in self.requests if self._notice(one)), None)
-        if sink is not None and sink.http is not None:
-            self.asking.base = base_of(f"http://{sink.http.header('Host') or sink.destination}/")
+        for party in (self.asking, self.answering):
+            party.bases = self._bases(party.name)
         parties = {one.name: one for one in (self.asking, self.answering)}
         name = f"{self.asking.role} and {self.answering.role}"
-        made = Scenario(name, self.capture, parties, self.plays, bound, steps, self.missing)
+        made = Scenario(name, self.capture, parties, self.plays, bound, steps, missing=self.missing)
         return made, self.contents
 
     def _notice(self, message: Message) -> bool:
@@ -219,16 +222,23 @@ class _Extraction:
 
     def _sender(self, message: Message) -> str:
         """Name of the party that said it."""
-        if message.http is not None and message.http.is_request:
-            by_asking = not self._notice(message)
-        else:
-            asked = next((one for one in self.requests if self.answers.get(one.number) is message), None)
-            by_asking = asked is not None and self._notice(asked)
-        return self.asking.name if by_asking else self.answering.name
+        if message.number in self.asked:
+            request = self.asked[message.number]
+            return self.asking.name if self._notice(request) else self.answering.name
+        return self.answering.name if self._notice(message) else self.asking.name
 
     def _receiver(self, message: Message) -> str:
         """Name of the other one."""
         return self.answering.name if self._sender(message) == self.asking.name else self.asking.name
+
+    def _bases(self, party: str) -> tuple[str, ...]:
+        """Where requests to a party went."""
+        found = []
+        for request in self.requests:
+            if request.http is not None and self._sender(request) != party:
+                host = request.http.header("Host") or str(request.destination)
+                found.append(base_of(f"http://{host}/"))
+        return tuple(dict.fromkeys(found))
 
     def _step(self, number: int, request: Message, by_message: dict[int, list[tuple[Value, Place]]]) -> Step:
         notice = self._notice(request)
@@ -248,6 +258,7 @@ class _Extraction:
             (request.first_time - start) / 1e9, (answer.time - request.time) / 1e9 if answer is not None else 0.0,
             self._wire(request, stem, by_message), self._wire(answer, f"{stem}-answer", by_message) if answer else None,
             f"frames {frames} of {self.capture}, after {(request.first_time - start) / 1e9:.3f} s",
+            f"c{self.connections[request.stream.number]}",
         )  # fmt: skip
 
     def _wire(self, message: Message, stem: str, by_message: dict[int, list[tuple[Value, Place]]]) -> Wire:
@@ -262,13 +273,8 @@ class _Extraction:
         return wire
 
     def _bound(self, value: Value, step_of: dict[int, int]) -> Bound:
-        if value.maker in ("", self.plays):
-            origin = "ours" if value.maker else "site"
-        else:
-            told = value.born is not None and value.kind not in ("address", "uuid")
-            origin = "answered" if told else "peer"
-        bound = Bound(value.name, value.recorded, origin, value.kind, why=value.why)
-        if origin == "site":
+        bound = Bound(value.name, value.recorded, value.maker, value.kind, why=value.why, sure=value.sure)
+        if not value.maker:
             bound.default = value.recorded
         born = value.born
         if born is not None:
@@ -276,6 +282,7 @@ class _Extraction:
             # An answer stands behind its request; both are one step.
             step = step_of.get(place) or step_of.get(place - 1, 0)
             bound.step, bound.where, bound.path = step, born.where, born.path
+            bound.part = "message" if place in step_of else "answer"
             whole = text_at(self.messages[place], born.where, born.path) or ""
             bound.within = whole if whole.strip() != value.recorded else ""
         return bound

@@ -6,7 +6,7 @@ Every wrong edit is told with file, line and what was expected. Names of files n
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,40 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from dissector.base.errors import UnreadableInput, UsageError
 from replay.base.yamlfile import load_yaml, wrong
-from replay.scenario.model import FORMAT, ORIGINS, Bound, Part, Party, Scenario, Step, Wire
+from replay.scenario.model import FORMAT, KINDS, PARTS, Bound, Part, Party, Scenario, Step, Wire
 from replay.scenario.template import names_in
+from replay.scenario.values import is_url
 
 __all__ = ["MAIN", "Folder", "load_scenario", "save_scenario"]
 
 MAIN = "scenario.yaml"
+RuleCheck = Callable[[str, str], object]
+
+SITE = "site"
+"""Maker of what a person gives, in the file."""
+
 MAX_FILE = 512 << 20
 """Bytes of one file beside a scenario."""
 
-_TOP = ("format", "name", "capture", "missing", "parties", "plays", "values", "steps")
-_VALUE = ("origin", "kind", "recorded", "default", "secret", "step", "where", "path", "within", "why")
-_STEP = ("step", "event", "seen", "service", "from", "to", "at", "took", "optional", "send", "answer", "rules")
+_TOP = ("format", "name", "capture", "missing", "parties", "plays", "rules", "values", "steps")
+_PARTY = ("role", "bases")
+_VALUE = (
+    "maker",
+    "kind",
+    "recorded",
+    "default",
+    "secret",
+    "step",
+    "part",
+    "where",
+    "path",
+    "within",
+    "doubtful",
+    "why",
+)
+_STEP = (
+    "step", "event", "seen", "service", "from", "to", "connection", "at", "took", "optional", "send", "answer", "rules",
+)  # fmt: skip
 _WIRE = ("head", "xml", "root_head", "parts", "final", "chunk")
 
 
@@ -92,8 +114,13 @@ def save_scenario(scenario: Scenario, contents: Mapping[str, bytes], folder: str
     return place / MAIN
 
 
-def load_scenario(folder: str | Path) -> tuple[Scenario, Folder]:
+def load_scenario(folder: str | Path, check_rule: RuleCheck = lambda path, how: None) -> tuple[Scenario, Folder]:
     """Read a scenario: a folder, or its ``scenario.yaml``.
+
+    Args:
+        folder: where it is.
+        check_rule: called with path and judgement of each rule; raises UsageError for a wrong one. The player knows
+            what rules there are (:class:`replay.player.rules.ValueRule`).
 
     Raises:
         UnreadableInput: it is not there.
@@ -106,24 +133,26 @@ def load_scenario(folder: str | Path) -> tuple[Scenario, Folder]:
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
         raise wrong(name, data, "format" if isinstance(data, Mapping) else None, "no scenario", f"format: {FORMAT}")
     _known(name, data, _TOP)
-    parties = {
-        str(key): Party(str(key), str(_need(name, one, "role")), str(one.get("base", "")))
-        for key, one in _mappings(name, data, "parties")
-    }
+    parties = {str(key): _party(name, str(key), one) for key, one in _mappings(name, data, "parties")}
     if len(parties) < 2:
         raise wrong(name, data, "parties", f"{len(parties)} parties", "two at least")
     plays = str(_need(name, data, "plays"))
     if plays not in parties:
         raise wrong(name, data, "plays", f"{plays} is no party", ", ".join(parties))
-    values = {str(key): _value(name, str(key), one) for key, one in _mappings(name, data, "values")}
+    values = {str(key): _value(name, str(key), one, parties) for key, one in _mappings(name, data, "values")}
     steps = data.get("steps")
     if not isinstance(steps, list) or not steps:
         raise wrong(name, data, "steps", "no steps", "a list of steps")
     made = Scenario(
         str(data.get("name", path.parent.name)), str(data.get("capture", "")), parties, plays, values,
-        [_step(name, steps, number, parties) for number in range(len(steps))],
-        [str(one) for one in data.get("missing", [])],
+        [_step(name, steps, number, parties, check_rule) for number in range(len(steps))],
+        _rules(name, data, check_rule), [str(one) for one in _list(name, data, "missing")],
     )  # fmt: skip
+    for value in made.values.values():
+        if value.step > len(made.steps):
+            raise wrong(
+                name, data["values"][value.name], "step", f"there is no step {value.step}", f"1 to {len(made.steps)}"
+            )
     opened = Folder(path.parent)
     _check_names(made, opened, name)
     return made, opened
@@ -140,13 +169,15 @@ def _written(scenario: Scenario) -> str:
     if scenario.missing:
         top["missing"] = list(scenario.missing)
     top["parties"] = {
-        one.name: {"role": one.role} | ({"base": one.base} if one.base else {}) for one in scenario.parties.values()
+        one.name: {"role": one.role} | ({"bases": list(one.bases)} if one.bases else {})
+        for one in scenario.parties.values()
     }
     top["plays"] = scenario.plays
+    if scenario.rules:
+        top["rules"] = [{path: how} for path, how in scenario.rules]
     values = top["values"] = CommentedMap()
     for value in scenario.values.values():
         values[value.name] = _value_map(value)
-        values.yaml_set_comment_before_after_key(value.name, before=value.why, indent=2)
     steps = top["steps"] = CommentedSeq()
     for place, step in enumerate(scenario.steps):
         steps.append(_step_map(step))
@@ -169,21 +200,28 @@ def _written(scenario: Scenario) -> str:
 
 
 def _value_map(value: Bound) -> dict[str, Any]:
-    data: dict[str, Any] = {"origin": value.origin, "kind": value.kind, "recorded": value.recorded}
-    if value.origin == "site":
+    data: dict[str, Any] = {"maker": value.maker or SITE, "kind": value.kind, "recorded": value.recorded}
+    if not value.maker:
         data["default"] = value.default
     if value.secret:
         data["secret"] = value.secret
     if value.step:
-        data |= {"step": value.step, "where": value.where, "path": value.path}
+        data |= {"step": value.step, "part": value.part, "where": value.where, "path": value.path}
         if value.within:
             data["within"] = value.within
+    if not value.sure:
+        data["doubtful"] = True
+    if value.why:
+        data["why"] = value.why
     return data
 
 
 def _step_map(step: Step) -> dict[str, Any]:
     data: dict[str, Any] = {"event" if step.event else "step": step.name, "seen": step.origin, "service": step.service}
-    data |= {"from": step.sender, "to": step.receiver, "at": round(step.time, 6), "took": round(step.took, 6)}
+    data |= {"from": step.sender, "to": step.receiver}
+    if step.connection:
+        data["connection"] = step.connection
+    data |= {"at": round(step.time, 6), "took": round(step.took, 6)}
     if step.optional:
         data["optional"] = True
     data["send"] = _wire_map(step.message)
@@ -236,22 +274,60 @@ def _mappings(name: str, data: Mapping[str, Any], key: str) -> list[tuple[Any, A
     return list(found.items())
 
 
-def _value(name: str, key: str, data: Mapping[str, Any]) -> Bound:
+def _party(name: str, key: str, data: Mapping[str, Any]) -> Party:
+    _known(name, data, _PARTY)
+    bases = _list(name, data, "bases")
+    for place, one in enumerate(bases):
+        if not is_url(str(one)):
+            raise wrong(name, bases, place, f"{one!r} is no URL", "such as http://192.0.2.20:5362")
+    return Party(key, str(_need(name, data, "role")), tuple(str(one) for one in bases))
+
+
+def _value(name: str, key: str, data: Mapping[str, Any], parties: Mapping[str, Party]) -> Bound:
     _known(name, data, _VALUE)
-    origin = str(_need(name, data, "origin"))
-    if origin not in ORIGINS:
-        raise wrong(name, data, "origin", f"origin is {origin!r}", ", ".join(ORIGINS))
+    maker = str(_need(name, data, "maker"))
+    if maker != SITE and maker not in parties:
+        raise wrong(name, data, "maker", f"{maker} is no party", ", ".join([*parties, SITE]))
+    kind, part = str(data.get("kind", "parameter")), str(data.get("part", "answer"))
+    if kind not in KINDS:
+        raise wrong(name, data, "kind", f"kind is {kind!r}", ", ".join(KINDS))
+    if part not in PARTS:
+        raise wrong(name, data, "part", f"part is {part!r}", ", ".join(PARTS))
     step = data.get("step", 0)
     if isinstance(step, bool) or not isinstance(step, int) or step < 0:
         raise wrong(name, data, "step", f"step is {step!r}", "the number of a step")
     return Bound(
-        key, str(data.get("recorded", "")), origin, str(data.get("kind", "parameter")), step,
+        key, str(data.get("recorded", "")), "" if maker == SITE else maker, kind, step, part,
         str(data.get("where", "")), str(data.get("path", "")), str(data.get("within", "")), str(data.get("why", "")),
-        str(data.get("default", "")), str(data.get("secret", "")),
+        str(data.get("default", "")), str(data.get("secret", "")), data.get("doubtful") is not True,
     )  # fmt: skip
 
 
-def _step(name: str, steps: Sequence[Any], place: int, parties: Mapping[str, Party]) -> Step:
+def _rules(name: str, data: Mapping[str, Any], check: RuleCheck) -> list[tuple[str, str]]:
+    rules = []
+    given = _list(name, data, "rules")
+    for number, rule in enumerate(given):
+        if not isinstance(rule, Mapping) or len(rule) != 1:
+            raise wrong(name, given, number, f"{rule!r} is no rule", "PATH: how")
+        for path, how in rule.items():
+            try:
+                check(str(path), str(how))
+            except UsageError as error:
+                raise wrong(name, given, number, str(error), "PATH: how, such as JobCompletedTime: ignore") from error
+            rules.append((str(path), str(how)))
+    return rules
+
+
+def _list(name: str, data: Mapping[str, Any], key: str) -> list[Any]:
+    found = data.get(key)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise wrong(name, data, key, f"{key} is {found!r}", "a list")
+    return found
+
+
+def _step(name: str, steps: Sequence[Any], place: int, parties: Mapping[str, Party], check_rule: RuleCheck) -> Step:
     data = steps[place]
     if not isinstance(data, Mapping):
         raise wrong(name, steps, place, f"step {place + 1} is {data!r}", "a mapping")
@@ -261,17 +337,13 @@ def _step(name: str, steps: Sequence[Any], place: int, parties: Mapping[str, Par
     for key in ("from", "to"):
         if _need(name, data, key) not in parties:
             raise wrong(name, data, key, f"{data[key]} is no party", ", ".join(parties))
-    rules = []
-    for number, rule in enumerate(data.get("rules") or []):
-        if not isinstance(rule, Mapping) or len(rule) != 1:
-            raise wrong(name, data["rules"], number, f"{rule!r} is no rule", "PATH: how")
-        rules += [(str(path), str(how)) for path, how in rule.items()]
     answer = data.get("answer")
     return Step(
         place + 1, str(data.get("step", data.get("event"))), str(data.get("service", "")), "event" in data,
         str(data["from"]), str(data["to"]), _seconds(name, data, "at"), _seconds(name, data, "took"),
         _wire(name, _need(name, data, "send")), _wire(name, answer) if answer is not None else None,
-        origin=str(data.get("seen", "")), optional=data.get("optional") is True, rules=rules,
+        origin=str(data.get("seen", "")), connection=str(data.get("connection", "")),
+        optional=data.get("optional") is True, rules=_rules(name, data, check_rule),
     )  # fmt: skip
 
 
@@ -290,7 +362,7 @@ def _wire(name: str, data: Any) -> Wire:
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 0:
         raise wrong(name, data, "chunk", f"chunk is {chunk!r}", "bytes of a chunk")
     parts = []
-    for one in data.get("parts") or []:
+    for one in _list(name, data, "parts"):
         parts.append(Part(str(one.get("head", "")) if isinstance(one, Mapping) else "", str(_need(name, one, "file"))))
     return Wire(
         str(_need(name, data, "head")), str(data.get("xml", "")), str(data.get("root_head", "")), parts,

@@ -1,8 +1,8 @@
 """A scenario: a recorded sequence as a text that a person edits, and a program plays.
 
-Ordered steps say who sends what to whom and what comes back. What a peer hands out at run time, what the playing
-side makes anew, and what belongs to a site are *values* with names; where they stand in a message there is ``${name}``.
-Bodies, heads and images are files beside the scenario, as recorded but for that.
+Ordered steps say who sends what to whom and what comes back. What a party hands out at run time, and what belongs to a
+site, are *values* with names; where they stand in a message there is ``${name}``. Bodies, heads and images are files
+beside the scenario, as recorded but for that. Nothing in it depends on which party is played.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["FORMAT", "Bound", "Part", "Party", "Scenario", "Step", "Wire"]
+__all__ = ["FORMAT", "KINDS", "PARTS", "Bound", "Part", "Party", "Scenario", "Step", "Wire"]
 
 FORMAT = "dsmreplay.scenario/1"
 """What the first line of ``scenario.yaml`` says."""
 
-ROLES = ("DSM device", "scan server", "scanner", "client", "control point", "event sink", "peer")
+KINDS = ("token", "identifier", "address", "message_id", "parameter", "uuid", "cookie", "vendor")
+"""What a value can be."""
 
-ORIGINS = ("answered", "ours", "peer", "site")
-"""Who makes a value: an answer of the peer, the playing side, the peer's own address or identity, or a person."""
+PARTS = ("message", "answer")
+"""Where in a step a value is handed out."""
 
 
 @dataclass(slots=True)
@@ -28,42 +29,50 @@ class Party:
     Attributes:
         name: such as ``device``.
         role: in words of the field.
-        base: the recorded base URL of what it serves, "" for a side that serves nothing.
+        bases: recorded base URLs that it listens on, such as ``http://192.0.2.20:5362``; that of its event sink is one
+            of them. Empty for a side that serves nothing.
     """
 
     name: str
     role: str
-    base: str = ""
+    bases: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Bound:
     """A value with a name.
 
+    A scenario does not depend on who is played: what a played party made is made anew, what another one made is read
+    where a played party receives it.
+
     Attributes:
         name: as in ``${name}``.
         recorded: the text it had.
-        origin: one of :data:`ORIGINS`.
-        kind: ``token``, ``identifier``, ``address``, ``message_id``, ``parameter``, ``uuid``, ``cookie``, ``vendor``.
-        step: step whose answer (or event) it is born in, 0 for none.
+        maker: the party that makes it; "" for a value of the site, which a person gives.
+        kind: one of :data:`KINDS`.
+        step: step in which its maker hands it out, 0 where the capture does not have that.
+        part: ``message`` or ``answer`` of that step.
         where, path: where in it, as in :class:`replay.scenario.values.Place`.
         within: the whole recorded text of that place, where the value is a part of it; else "".
         why: why it was taken for a value.
         default: for values of a site: what is sent unless another one is given; else "".
         secret: name of the environment variable that gives it, "" for none.
+        sure: False where it only looks like one.
     """
 
     name: str
     recorded: str
-    origin: str
+    maker: str
     kind: str = "parameter"
     step: int = 0
+    part: str = "answer"
     where: str = ""
     path: str = ""
     within: str = ""
     why: str = ""
     default: str = ""
     secret: str = ""
+    sure: bool = True
 
 
 @dataclass(slots=True)
@@ -110,8 +119,9 @@ class Step:
         message: what is sent.
         answer: what came back, None where nothing was seen.
         origin: where it was recorded, for people.
+        connection: label of the recorded TCP connection, such as ``c1``; "" where that is not known.
         optional: it need not happen.
-        rules: (path, how) that judge the answer, or the event.
+        rules: (path, how) that judge what a played party receives in this step.
     """
 
     number: int
@@ -125,6 +135,7 @@ class Step:
     message: Wire
     answer: Wire | None = None
     origin: str = ""
+    connection: str = ""
     optional: bool = False
     rules: list[tuple[str, str]] = field(default_factory=list)
 
@@ -140,6 +151,7 @@ class Scenario:
         plays: the party that is played unless told otherwise.
         values: by name.
         steps: in order.
+        rules: (path, how) that hold for all steps, behind a step's own.
         missing: what the capture did not hold, in words.
     """
 
@@ -149,6 +161,7 @@ class Scenario:
     plays: str
     values: dict[str, Bound]
     steps: list[Step]
+    rules: list[tuple[str, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
     def of(self, party: str) -> Sequence[Step]:

@@ -1,0 +1,220 @@
+"""What the commands that play a scenario have in common: the scenario, its target, permission, TLS, the capture."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+from dissector import __version__
+from dissector.base.errors import UnreadableInput, UsageError
+from dissector.output.text import printable
+from replay.base.clock import Clock, RealClock
+from replay.base.ids import Ids
+from replay.base.log import Log, TextSink
+from replay.cli.addresses import endpoints_of
+from replay.net.certificates import load_identity, own_certificate
+from replay.net.client import HttpClient, Target
+from replay.net.tap import PacketTap
+from replay.net.tls import client_context, server_context
+from replay.player.play import Options, Player, played_of, targets_of
+from replay.player.result import StepResult
+from replay.scenario.files import Folder
+from replay.scenario.model import Scenario, Step
+
+__all__ = [
+    "Bench", "ask_leave", "bench", "keyboard", "listen_of", "options_of", "own_context", "pair", "player_of",
+    "targets_named",
+]  # fmt: skip
+
+
+@dataclass(slots=True)
+class Bench:
+    """What a run stands on."""
+
+    clock: Clock
+    log: Log
+    ids: Ids
+    client: HttpClient
+    tap: PacketTap | None
+
+
+@contextlib.asynccontextmanager
+async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
+    """Clock, log, client and capture, as the command line has them.
+
+    Raises:
+        UsageError, UnreadableInput: an option is wrong, or a file of it cannot be used.
+    """
+    clock = RealClock()
+    log = Log(clock)
+    if arguments.verbose:
+        log.add(TextSink(sys.stderr, bodies=True))
+    keylog = Path(arguments.pcap + ".keys") if arguments.pcap else None
+    shown = arguments.client_certificate
+    identity = load_identity(Path(shown[0]), Path(shown[1])) if shown else None
+    trust: str | Path = arguments.trust
+    pinned = None
+    if arguments.trust.startswith("sha256:"):
+        trust = pinned = arguments.trust.removeprefix("sha256:")
+    elif arguments.trust not in ("system", "none"):
+        trust = Path(arguments.trust)
+    with contextlib.ExitStack() as stack:
+        tap = None
+        if arguments.pcap:
+            try:
+                file = stack.enter_context(open(arguments.pcap, "wb"))
+            except OSError as error:
+                raise UnreadableInput(f"{arguments.pcap}: {error.strerror or error}") from error
+            tap = PacketTap(file, application=f"dsmreplay {__version__}", clock=clock, keylog=keylog)
+            stack.callback(tap.close)
+        client = HttpClient(
+            clock=clock, tls=lambda: client_context(trust, identity, keylog), pinned=pinned, tap=tap,
+            timeout=arguments.timeout,
+        )  # fmt: skip
+        yield Bench(clock, log, Ids(arguments.seed), client, tap)
+
+
+def player_of(
+    scenario: Scenario, folder: Folder, options: Options, target: str, on: Bench, progress: Callable[[StepResult], None]
+) -> Player:
+    """A player on a bench."""
+    return Player(
+        scenario, folder, target, options=options, clock=on.clock, log=on.log, ids=on.ids, client=on.client,
+        tap=on.tap, progress=progress,
+    )  # fmt: skip
+
+
+def options_of(arguments: argparse.Namespace, scenario: Scenario) -> tuple[Options, str]:
+    """How a scenario is played, and the main target.
+
+    Raises:
+        UsageError: an option is wrong.
+    """
+    main, others = targets_named(arguments.target)
+    played = played_of(scenario, arguments.plays)
+    targets = targets_of(scenario, played, main, others)
+    options = Options(
+        plays=arguments.plays, speed=arguments.speed, keep_going=arguments.keep_going, slack=arguments.slack,
+        wait=arguments.wait, given=dict(pair(text, "--set") for text in arguments.set), targets=others,
+        listen=listen_of(arguments.listen, list(targets.values())), context=own_context(arguments, scenario, played),
+        connections=arguments.connections, normalise=arguments.normalise, first=arguments.from_step,
+        only=_numbers(arguments.only), gate=keyboard if arguments.step_by_step else None,
+    )  # fmt: skip
+    return options, main
+
+
+def targets_named(texts: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """``URL`` and ``NAME=URL`` texts → the main target ("" for none), and those of named parties."""
+    main, others = "", {}
+    for text in texts:
+        name, mark, url = text.partition("=")
+        if mark and name.isidentifier():
+            others[name] = url
+        elif main:
+            raise UsageError(f"--target {text}: a second one needs the name of its party: --target NAME={text}")
+        else:
+            main = text
+    return main, others
+
+
+def listen_of(text: str, targets: Sequence[Target]) -> tuple[str, int]:
+    """The address to listen on: as given, else the one of this machine from which the target is reached.
+
+    A peer on another machine has to be told an address that it can reach; loopback is none.
+    """
+    if text:
+        return endpoints_of([text])[0]
+    for target in targets:
+        with contextlib.suppress(OSError):
+            found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
+            for family, kind, protocol, _, address in found:
+                # Connecting a datagram socket sends nothing: it only asks for the route.
+                with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as probe:
+                    probe.connect(address)
+                    return str(probe.getsockname()[0]), 0
+    return "127.0.0.1", 0
+
+
+def own_context(arguments: argparse.Namespace, scenario: Scenario, played: frozenset[str]) -> ssl.SSLContext | None:
+    """TLS for what the played parties listen on, where they did so in the recording, or ``--certificate`` says so."""
+    recorded = any(base.startswith("https:") for name in played for base in scenario.parties[name].bases)
+    keylog = Path(arguments.pcap + ".keys") if arguments.pcap else None
+    if arguments.certificate:
+        return server_context(
+            load_identity(Path(arguments.certificate[0]), Path(arguments.certificate[1])), keylog=keylog
+        )
+    if not recorded:
+        return None
+    folder = Path.home() / ".local/share/dsmshark"
+    try:
+        identity = own_certificate(folder, ["localhost", "127.0.0.1", "::1"], datetime.now(UTC))
+    except OSError as error:
+        raise UsageError(f"the certificate cannot be kept in {folder}: {error.strerror or error}") from error
+    return server_context(identity, keylog=keylog)
+
+
+def ask_leave(targets: Sequence[Target], *, yes: bool) -> None:
+    """Only loopback is sent to without a word; for anything else somebody has to say yes.
+
+    Raises:
+        UsageError: nobody did.
+    """
+    for target in targets:
+        try:
+            loopback = ip_address(target.host.partition("%")[0]).is_loopback
+        except ValueError:
+            loopback = target.host.lower() == "localhost"
+        if loopback or yes:
+            continue
+        if not sys.stdin.isatty():
+            raise UsageError(f"{target} is another machine: --yes says that it may be sent to")
+        answer = input(f"The scenario will be sent to {target}. Go on? [y/N] ")
+        if answer.strip().lower() not in ("y", "yes"):
+            raise UsageError("nothing was sent")
+
+
+async def keyboard(step: Step, pieces: Sequence[bytes]) -> str:
+    """Ask before a step: Enter sends it, s leaves it out, q ends the run, v shows the request first."""
+    loop = asyncio.get_running_loop()
+    while True:
+        print(
+            printable(f"{step.number:3}  next: {step.name} to {step.receiver}  [Enter, s skip, v view, q quit] "),
+            end="",
+        )
+        sys.stdout.flush()
+        line = await loop.run_in_executor(None, sys.stdin.readline)
+        word = line.strip().lower()[:1]
+        if word == "v":
+            for one in b"".join(pieces)[:4096].decode("utf-8", "replace").splitlines():
+                print(printable(f"     | {one}"))
+        elif word in ("", "s", "q"):
+            # The end of the input is no Enter: nobody is there to say yes.
+            return {"": "go" if line else "stop", "s": "skip", "q": "stop"}[word]
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    """``NAME=VALUE``."""
+    name, mark, value = text.partition("=")
+    if not mark or not name:
+        raise UsageError(f"{option} {text!r}: NAME=VALUE is expected")
+    return name, value
+
+
+def _numbers(text: str) -> frozenset[int]:
+    """``3,4`` and ``3-7``."""
+    found: set[int] = set()
+    for piece in text.split(",") if text else ():
+        low, mark, high = (one.strip() for one in piece.partition("-"))
+        if not low.isdecimal() or (mark and not high.isdecimal()) or len(low + high) > 12:
+            raise UsageError(f"--only {text!r}: numbers of steps are expected, such as 3,4,7-9")
+        found |= set(range(int(low), min(int(high), int(low) + 100_000) + 1)) if mark else {int(low)}
+    return frozenset(found)
