@@ -327,7 +327,7 @@ def _run(commands: Any) -> None:
     )
     parser.add_argument("--keep-going", action="store_true", help="go on after a difference")
     parser.add_argument("--from-step", type=int, default=1, metavar="N", help="begin with this step")
-    parser.add_argument("--only", default="", metavar="N,N-N", help="play these steps only")
+    parser.add_argument("--only", default="", metavar="N,N-N", help="play these steps only; “events”: the events alone")
     parser.add_argument("--step-by-step", action="store_true", help="ask at the keyboard before each step")
     parser.add_argument(
         "--connections", choices=("recorded", "one"), default="recorded",

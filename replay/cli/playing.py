@@ -107,7 +107,7 @@ def options_of(arguments: argparse.Namespace, scenario: Scenario) -> tuple[Optio
         wait=arguments.wait, given=dict(pair(text, "--set") for text in arguments.set), targets=others,
         listen=listen_of(arguments.listen, list(targets.values())), context=own_context(arguments, scenario, played),
         connections=arguments.connections, normalise=arguments.normalise, first=arguments.from_step,
-        only=_numbers(arguments.only), gate=keyboard if arguments.step_by_step else None,
+        only=_chosen(arguments.only, scenario), gate=keyboard if arguments.step_by_step else None,
     )  # fmt: skip
     return options, main
 
@@ -209,12 +209,14 @@ def pair(text: str, option: str) -> tuple[str, str]:
     return name, value
 
 
-def _numbers(text: str) -> frozenset[int]:
-    """``3,4`` and ``3-7``."""
+def _chosen(text: str, scenario: Scenario) -> frozenset[int]:
+    """``3,4`` and ``3-7``; ``events`` for all of them."""
+    if text == "events":
+        return frozenset(step.number for step in scenario.steps if step.event)
     found: set[int] = set()
     for piece in text.split(",") if text else ():
         low, mark, high = (one.strip() for one in piece.partition("-"))
         if not low.isdecimal() or (mark and not high.isdecimal()) or len(low + high) > 12:
-            raise UsageError(f"--only {text!r}: numbers of steps are expected, such as 3,4,7-9")
+            raise UsageError(f"--only {text!r}: numbers of steps are expected, such as 3,4,7-9, or “events”")
         found |= set(range(int(low), min(int(high), int(low) + 100_000) + 1)) if mark else {int(low)}
     return frozenset(found)

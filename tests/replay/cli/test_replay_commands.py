@@ -43,7 +43,7 @@ def test_every_value_is_explained(samples: Path, capsys: pytest.CaptureFixture[s
     assert main(["extract", str(samples / "dsm-completed.pcapng"), "--explain"]) == 0
     told = capsys.readouterr().out
     assert "job_token  = " in told
-    assert "answered token; from step" in told
+    assert "token of server; from step" in told
 
 
 def test_nowhere_to_write(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +108,11 @@ def test_a_dry_run_sends_nothing(scenario: str, capsys: pytest.CaptureFixture[st
         (["--set", "x"], "NAME=VALUE is expected"),
         (["--set", "x=1"], "the scenario has no such value"),
         (["--only", "a"], "numbers of steps"),
-        (["--target", "ftp://x"], "is no URL"),
+        (["--target", "server=ftp://x"], "is no URL"),
+        (["--target", "http://127.0.0.1:8/"], "needs the name of its party"),
+        (["--target", "device=http://127.0.0.1:8/"], "device is not played against; server is"),
+        (["--as", "device,server"], "nobody is left to play against"),
+        (["--only", "99"], "has nothing to do"),
     ],
 )
 def test_wrong_options(scenario: str, capsys: pytest.CaptureFixture[str], wrong: list[str], told: str) -> None:

@@ -62,9 +62,7 @@ def test_messages_are_kept_to_the_byte(samples: Path, tmp_path: Path, name: str)
 def test_what_is_handed_out_stands_nowhere_any_more(samples: Path, tmp_path: Path, name: str) -> None:
     scenario, _ = saved(samples, name, tmp_path)
     texts = [one.read_bytes() for kind in ("bodies", "heads") for one in (tmp_path / kind).iterdir()]
-    handed = [
-        v.recorded for v in scenario.values.values() if v.origin == "answered" and v.kind in ("token", "identifier")
-    ]
+    handed = [v.recorded for v in scenario.values.values() if v.maker and v.kind in ("token", "identifier")]
     assert handed
     for value in handed:
         if len(value) > 6:
@@ -80,16 +78,34 @@ def test_who_says_what(samples: Path) -> None:
     assert scenario.steps[-2].name == "PostScanJobEndStateEvent"
     assert scenario.steps[-1].name == "Unsubscribe"
     assert scenario.values["job_token"].step == 3
-    assert scenario.values["user_identifier"].origin == "site"
+    assert scenario.values["user_identifier"].maker == ""
+    assert scenario.parties["server"].bases == ("http://192.0.2.30:5362",)
+    assert len(scenario.parties["device"].bases) == 1
     assert scenario.missing == []
 
 
-def test_the_other_side_makes_what_this_side_is_handed(samples: Path) -> None:
-    scenario, _ = extract(samples / "emulated" / "device-completed.pcap", plays="server")
-    assert scenario.plays == "server"
-    assert scenario.values["job_token"].origin == "ours"
+def test_a_scenario_is_the_same_whoever_is_played(samples: Path) -> None:
+    scenario, contents = extract(samples / "emulated" / "device-completed.pcap")
+    other, same = extract(samples / "emulated" / "device-completed.pcap", plays="server")
+    assert other.plays == "server"
+    other.plays = scenario.plays
+    assert (other, same) == (scenario, contents)
+    token, sink = scenario.values["job_token"], scenario.values["sink_address"]
+    assert (token.maker, token.step, token.part) == ("server", 3, "answer")
+    assert (sink.maker, sink.step, sink.part) == ("device", 2, "message")
     with pytest.raises(UsageError, match="the parties are device and server"):
         extract(samples / "emulated" / "device-completed.pcap", plays="scanner")
+
+
+def test_a_scenario_that_is_saved_and_loaded_is_the_same(samples: Path, tmp_path: Path) -> None:
+    scenario, contents = extract(samples / "dsm-two-jobs.pcapng")
+    scenario.rules = [("JobCompletedTime", "ignore")]
+    scenario.steps[0].rules = [("Expires", "any")]
+    save_scenario(scenario, contents, tmp_path)
+    loaded, _ = load_scenario(tmp_path)
+    for step in scenario.steps:
+        step.time, step.took = round(step.time, 6), round(step.took, 6)
+    assert loaded == scenario
 
 
 def test_one_job_of_two(samples: Path) -> None:
@@ -127,7 +143,9 @@ def test_stories_are_named_by_their_sides(samples: Path) -> None:
         ("format: dsmreplay.scenario/1", "format: 2", "expected format: dsmreplay.scenario/1"),
         ("plays: device", "plays: printer", "printer is no party; expected device, server"),
         ("plays: device", "play: device", "expected plays"),
-        ("origin: site", "origin: thin air", "expected answered, ours, peer, site"),
+        ("maker: site", "maker: thin air", "thin air is no party; expected device, server, site"),
+        ("kind: token", "kind: tokn", "expected token"),
+        ("part: answer", "part: question", "expected message, answer"),
         ("took: ", "tok: ", "expected took"),
         ("from: device", "from: nobody", "nobody is no party"),
         ("at: 0.0", "at: soon", "expected seconds"),
