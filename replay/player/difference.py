@@ -12,9 +12,9 @@ from typing import Any
 
 __all__ = ["KINDS", "LONG", "Difference", "shown", "title"]
 
-KINDS = ("status", "action", "fault", "body", "header", "attachment", "missing", "unexpected", "order")
-"""What can differ: the HTTP status, the action, the fault, a value (or the body as a whole), the header, an attachment;
-an element or attribute that is missing, new, or in another place."""
+KINDS = ("status", "envelope", "action", "fault", "body", "attachment", "missing", "unexpected", "order")
+"""What can differ: the HTTP status; the envelope (its version, or it is damaged); the action; the fault; a value, or
+the body as a whole; an attachment; an element or attribute that is missing, new, or in another place."""
 
 LONG = 80
 """Characters of a value that a sentence repeats."""
@@ -39,6 +39,7 @@ class Difference:
             none of an element.
         recorded, received: the two values as sent, None where there is none.
         text: one sentence for people.
+        expected: what stands for the recorded value in this run (another token), None where that is the recorded one.
     """
 
     what: str
@@ -46,12 +47,13 @@ class Difference:
     recorded: str | None
     received: str | None
     text: str
+    expected: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The difference as plain data; an empty path is None."""
         return {
             "what": self.what, "path": self.path or None, "recorded": self.recorded, "received": self.received,
-            "text": self.text,
+            "expected": self.expected, "text": self.text,
         }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "base_of",
     "default_how",
     "default_rows",
+    "header_matters",
     "translatable",
 ]
 
@@ -206,6 +207,11 @@ def attribute_default(decl: ElementDecl | None, name: str, value: Value) -> Defa
     if found is not None and (decl is not None or found.how == "ignore"):
         return found
     return _DATE if isinstance(value.value, DateTime) else _EQUAL
+
+
+def header_matters(block: Field) -> bool:
+    """Whether a header block says anything; what is ignored by default may be missing, or new."""
+    return block.decl is None or default_how(block, block.name).how != "ignore"
 
 
 def translatable(one: Field) -> bool:

@@ -1,0 +1,73 @@
+"""Recorded text → the text that is expected of this run: tokens, identifiers and addresses are others by now.
+
+What the scenario calls a value stands for itself where it is the whole text, and inside a longer one (a URL that ends
+in an identifier, a vendor's link). A value that is handed out right here has no text yet: anything will do for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+__all__ = ["Expected", "Translation"]
+
+SHORT = 6
+"""Characters that a value needs to be looked for inside longer texts: ``3`` is in too many of them."""
+
+OPEN = "…"
+"""Shown for a part that is not known yet."""
+
+
+class Expected(NamedTuple):
+    """What is expected where something was recorded.
+
+    Attributes:
+        text: the whole text, for people where ``known`` is False.
+        known: False where the text holds something that is handed out right here.
+        moved: it is not what was recorded.
+        pattern: fits the texts that will do, None where only ``text`` does.
+    """
+
+    text: str
+    known: bool = True
+    moved: bool = False
+    pattern: re.Pattern[str] | None = None
+
+
+class Translation:
+    """What is known of this run.
+
+    Args:
+        texts: recorded text → text that is expected now, None for what is handed out here.
+    """
+
+    __slots__ = ("_parts", "_texts")
+
+    def __init__(self, texts: Mapping[str, str | None]) -> None:
+        self._texts = dict(texts)
+        parts = sorted((one for one in self._texts if len(one) >= SHORT), key=len, reverse=True)
+        # The longest first: the address of a subscription holds the address of its host.
+        self._parts = re.compile("|".join(map(re.escape, parts))) if parts else None
+
+    def expect(self, recorded: str) -> Expected:
+        """What is expected for a recorded text (trimmed)."""
+        if recorded in self._texts:
+            now = self._texts[recorded]
+            if now is None:
+                return Expected(OPEN, False, True, _ANYTHING)
+            return Expected(now, True, now != recorded)
+        if self._parts is None or self._parts.search(recorded) is None:
+            return Expected(recorded)
+        shown = self._parts.sub(lambda match: self._texts[match[0]] or OPEN, recorded)
+        if all(self._texts[one] is not None for one in self._parts.findall(recorded)):
+            return Expected(shown, True, shown != recorded)
+        pattern, at = "", 0
+        for match in self._parts.finditer(recorded):
+            now = self._texts[match[0]]
+            pattern += re.escape(recorded[at : match.start()]) + ("(?s:.+)" if now is None else re.escape(now))
+            at = match.end()
+        return Expected(shown, False, True, re.compile(pattern + re.escape(recorded[at:])))
+
+
+_ANYTHING = re.compile(r"(?s).+")
