@@ -6,8 +6,9 @@ Delays, lost events and the like are carried out by those who send; what can be 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from xml.sax.saxutils import escape
 
 __all__ = [
     "Effects",
@@ -21,6 +22,7 @@ __all__ = [
     "format_of",
     "malform",
     "other_image",
+    "relate_otherwise",
 ]
 
 
@@ -145,6 +147,23 @@ class Effects:
         """The same without the delay, which was waited for already."""
         return replace(self, delay=0.0) if self.delay else self
 
+    @property
+    def for_answers(self) -> tuple[str, ...]:
+        """The orders that only who answers can carry out."""
+        given = (("fault", self.fault), ("status", self.status), ("ignore", self.ignore or None))
+        return tuple(name for name, value in given if value is not None)
+
+    def related(self, mine: str | None, other: Callable[[], str]) -> str | None:
+        """What a message relates to.
+
+        Args:
+            mine: what it should relate to, None for nothing.
+            other: makes the id of a message that nobody sent.
+        """
+        if self.relates_to is None or self.relates_to == "none":
+            return mine if self.relates_to is None else None
+        return other() if self.relates_to == "wrong" else self.relates_to
+
 
 @dataclass(frozen=True, slots=True)
 class WirePlan:
@@ -237,6 +256,21 @@ def malform(xml: bytes) -> bytes:
     """The document without its last end tag: not well-formed, yet to be recognised."""
     cut = xml.rstrip().rfind(b"</")
     return xml[:cut] if cut > 0 else xml + b"<"
+
+
+_RELATES_TO = re.compile(rb"(<((?:[\w.-]+:)?RelatesTo)\b[^<>]*>)[^<]*(</\2>)")
+
+
+def relate_otherwise(xml: bytes, effects: Effects, other: Callable[[], str]) -> bytes:
+    """A message that is bytes already, with another RelatesTo where that is ordered."""
+    if effects.relates_to is None:
+        return xml
+
+    def put(match: re.Match[bytes]) -> bytes:
+        to = effects.related(None, other)
+        return b"" if to is None else match[1] + escape(to).encode() + match[3]
+
+    return _RELATES_TO.sub(put, xml, count=1)
 
 
 def cut_image(data: bytes, size: int) -> bytes:

@@ -32,7 +32,6 @@ MAX_COUNT = 1_000_000_000
 """Of ``times`` and ``after``."""
 
 _CONTROL = ("on", "times", "after", "probability", "where")
-_GROUPS = ("*", "operations", "events")
 _PIECE = re.compile(r'(?:[^,"]|"[^"]*"|")+')
 
 Wrong = Callable[[str | None, str], UsageError]
@@ -40,14 +39,17 @@ Wrong = Callable[[str | None, str], UsageError]
 
 
 @cache
-def _names() -> dict[str, None]:
-    """Operations and events that a rule can name."""
-    names: dict[str, None] = {}
+def _names() -> dict[str, dict[tuple[str, str], None]]:
+    """What a rule can name → the occasions that it is about, as (kind, name)."""
+    names: dict[str, dict[tuple[str, str], None]] = {}
     for service in SERVICES.values():
         for row in service.messages:
             if row.kind in ("request", "event", "discovery"):
-                names[row.operation] = None
-                names[f"{service.name}.{row.operation}"] = None
+                # Nobody asks for it: the end of a subscription is told.
+                kind = "event" if row.operation == "SubscriptionEnd" else row.kind
+                groups = ("*",) if kind == "discovery" else ("*", "operations" if kind == "request" else "events")
+                for name in (row.operation, f"{service.name}.{row.operation}", *groups):
+                    names.setdefault(name, {})[kind, row.operation] = None
     return names
 
 
@@ -66,8 +68,8 @@ def _rule(data: Any, error: Wrong) -> Rule:
     if "on" not in data:
         raise error(None, "a rule needs on: the operation or event that it is about")
     on = data["on"]
-    if not isinstance(on, str) or (on not in _GROUPS and on not in _names()):
-        known = near(on, [*_names(), *_GROUPS]) if isinstance(on, str) else ""
+    if not isinstance(on, str) or on not in _names():
+        known = near(on, _names()) if isinstance(on, str) else ""
         raise error("on", f"{shown(on)} is no operation and no event{known}")
     values: dict[str, Any] = {}
     for key, value in data.items():
@@ -81,6 +83,8 @@ def _rule(data: Any, error: Wrong) -> Rule:
             values[str(key)] = order.read(value)
         except UsageError as problem:
             raise error(str(key), f"{problem}; {key} takes {order.argument}") from None
+        if not any(order.fits(*occasion) for occasion in _names()[on]):
+            raise error(str(key), f"{on} has no use for this: {order.meaning}")
     if not values:
         raise error(None, f"nothing is ordered for {on}; there is {', '.join(ORDERS)}")
     return Rule(

@@ -39,12 +39,53 @@ _OWN = re.compile(r"\{([^{}|\s]+)\}(.+)", re.DOTALL)
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+Fits = Callable[[str, str], bool]
+"""Whether an order makes sense for an occasion: kind (``request``, ``event``, ``discovery``) and name."""
+
+_SUBSCRIPTIONS = frozenset({"Renew", "GetStatus", "Unsubscribe"})
+_IMAGES = frozenset({"SendImage", "RetrieveImage"})
+_ENDS = frozenset({"EndPostScanJob", "PostScanJobEndStateEvent", "JobEndStateEvent"})
+_TOKENS = frozenset({
+    "CreatePostScanJob", "SendImage", "EndPostScanJob", "CancelPostScanJob", "GetPostScanJobElements", "CreateScanJob",
+    "Subscribe", "PostScanJobStatusEvent", "PostScanJobEndStateEvent", "ScanAvailableEvent",
+})  # fmt: skip
+
+
+def _always(kind: str, name: str) -> bool:
+    return True
+
+
+def _waiting(kind: str, name: str) -> bool:
+    return name != "Bye"  # a device that ends waits for nothing
+
+
+def _answered(kind: str, name: str) -> bool:
+    return name not in ("Hello", "Bye")
+
+
+def _told(kind: str, name: str) -> bool:
+    return kind in ("event", "discovery")
+
+
+def _event(kind: str, name: str) -> bool:
+    return kind == "event"
+
+
+def _of_subscription(kind: str, name: str) -> bool:
+    return kind == "event" or name in _SUBSCRIPTIONS
+
+
+def _among(names: frozenset[str]) -> Fits:
+    return lambda kind, name: name in names
+
+
 class Order(NamedTuple):
-    """One thing that can be ordered: what its argument is, what it does, and how a value of it is read."""
+    """One thing that can be ordered: what its argument is, what it does, how a value of it is read, and what for."""
 
     argument: str
     meaning: str
     read: Callable[[Any], Any]
+    fits: Fits = _answered
 
 
 def shown(value: Any) -> str:
@@ -197,7 +238,7 @@ def _boundary(value: Any) -> bool:
 _bytes = whole(0, MAX_BYTES)
 
 ORDERS: Mapping[str, Order] = {
-    "delay": Order("SECONDS", "wait before it is answered or sent", number(0.001, MAX_DELAY)),
+    "delay": Order("SECONDS", "wait before it is answered or sent", number(0.001, MAX_DELAY), _waiting),
     "fault": Order("SUBCODE", "answer with this SOAP fault; a vendor's own: {NAMESPACE}NAME|CODE|REASON", _fault),
     "status": Order("CODE", "answer with this HTTP status and no SOAP", whole(200, 599)),
     "ignore": Order("true", "give no answer at all and close", _flag),
@@ -206,18 +247,36 @@ ORDERS: Mapping[str, Order] = {
     "truncate": Order("BYTES", "send only so many bytes of the body, then close", _bytes),
     "slow": Order("RATE", "send the body with so many bytes a second", number(1, 1e9)),
     "content_length": Order("+N|-N|N", "say a wrong Content-Length", _length),
-    "malformed": Order("true", "send XML that is not well-formed", _flag),
-    "relates_to": Order("wrong|none|TEXT", "relate the answer to another message, or to none", _some),
+    "malformed": Order("true", "send XML that is not well-formed", _flag, _always),
+    "relates_to": Order("wrong|none|TEXT", "relate the message to another one than it belongs to, or to none", _some),
     "token": Order(
-        "unknown|stale|TEXT", "hand out (or send) a token that is not known, one of before, or this text", _some
+        "unknown|stale|TEXT",
+        "hand out (or send) a token that is not known, one of before, or this text",
+        _some,
+        _among(_TOKENS),
     ),
-    "lost": Order("true", "do not send the event", _flag),
-    "doubled": Order("true", "send the event twice", _flag),
-    "reordered": Order("true", "send the event after the next one", _flag),
-    "expire": Order("true", "drop the subscription without a word", _flag),
-    "end_state": Order("STATE[|REASON...]", "another end state of the job, such as vendor:Parked", _end_state),
-    "image": Order("cut-N|as-FORMAT", "cut the image, or send another format than declared", _image),
-    "boundary": Order("bare", "no line end before MIME boundaries", _boundary),
+    "lost": Order("true", "do not send the event", _flag, _told),
+    "doubled": Order("true", "send the event twice", _flag, _told),
+    "reordered": Order("true", "send the event after the next one", _flag, _event),
+    "expire": Order(
+        "true",
+        "let the subscription expire without a word: at an event, or at Renew, GetStatus, Unsubscribe",
+        _flag,
+        _of_subscription,
+    ),
+    "end_state": Order(
+        "STATE[|REASON...]",
+        "another end state of the job, such as vendor:Parked",
+        _end_state,
+        _among(_ENDS),
+    ),
+    "image": Order(
+        "cut-N|as-FORMAT",
+        "cut the image, or send another format than declared",
+        _image,
+        _among(_IMAGES),
+    ),
+    "boundary": Order("bare", "no line end before MIME boundaries", _boundary, _among(_IMAGES)),
     "reason": Order("TEXT", "another reason phrase in the status line", _line),
     "split_head": Order("true", "send head and body in two segments", _flag),
 }

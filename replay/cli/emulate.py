@@ -76,7 +76,7 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
     if arguments.client_certificates == "required" and not arguments.authorities:
         raise UsageError("--client-certificates required needs --authorities FILE, to know whose certificates are good")
     places = Places(
-        shares={unc: Path(folder) for unc, folder in map(_named("--share", "UNC=DIR"), arguments.share)},
+        shares={unc: _folder(folder) for unc, folder in map(_named("--share", "UNC=DIR"), arguments.share)},
         smtp=_host_port(arguments.smtp, "--smtp") if arguments.smtp else None,
         sender=arguments.mail_from,
         my_site=arguments.my_site,
@@ -125,6 +125,7 @@ def run_dsm_device(arguments: argparse.Namespace) -> int:
     order = Order(
         arguments.server, process, finish=finish, cancel_after=arguments.cancel_after or 0,
         subscribe=not arguments.no_events, wait=arguments.wait, pause=arguments.pause, direct=arguments.direct,
+        expires=arguments.expires,
     )  # fmt: skip
     if arguments.user_identifier:
         order.user_identifier = arguments.user_identifier
@@ -390,6 +391,16 @@ def _opened(path: str) -> BinaryIO:
         return open(path, "wb")
     except OSError as error:
         raise UnreadableInput(f"{path}: {error.strerror or error}") from error
+
+
+def _folder(path: str) -> Path:
+    """A folder of the user's, made where it is missing."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--share {path}: {error.strerror or error}; expected a folder") from error
+    return folder
 
 
 def _named(option: str, form: str) -> Callable[[str], tuple[str, str]]:

@@ -30,6 +30,9 @@ LIMITS = {
 WIDTH = 110
 """Columns of the help."""
 
+MAX_SECONDS = 366 * 86400
+"""Of a time that is given."""
+
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
@@ -48,6 +51,24 @@ class _Lazy(argparse.Action):
     ) -> None:
         print(self._text())
         parser.exit(0)
+
+
+def _seconds(text: str) -> float:
+    """A time of the command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r}: seconds from 0 to {MAX_SECONDS} are expected")
+    return value
+
+
+def _count(text: str) -> int:
+    """A number of things, none included."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number from 0 on is expected")
+    return int(text)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -143,7 +164,7 @@ def _scan_server(kinds: Any) -> None:
     )  # fmt: skip
     group.add_argument("--user", action="append", default=[], metavar="SID=NAME", help="who a SID is; may be repeated")
     group.add_argument(
-        "--ending", type=float, default=600.0, metavar="SECONDS",
+        "--ending", type=_seconds, default=600.0, metavar="SECONDS",
         help="time without EndPostScanJob after which a job is aborted (default 600, as specified)",
     )  # fmt: skip
     filters = parser.add_argument_group("filters")
@@ -152,7 +173,7 @@ def _scan_server(kinds: Any) -> None:
         action="append",
         default=[],
         metavar="UNC=DIR",
-        help="the file share filter writes this UNC path there",
+        help="the file share filter writes this UNC path to this folder, made where it is missing",
     )
     filters.add_argument("--smtp", metavar="HOST:PORT", help="the mail server that the e-mail filter sends to")
     filters.add_argument("--mail-from", default="scan-server@localhost", metavar="ADDRESS", help="sender of mails")
@@ -200,13 +221,17 @@ def _dsm_device(kinds: Any) -> None:
     )
     group.add_argument("--process-id", metavar="GUID", help="PSP_Identifier (default: the file's name, if it is one)")
     group.add_argument("--user-identifier", metavar="SID", help="of the scanning user")
-    group.add_argument("--cancel-after", type=int, metavar="N", help="cancel the job after N images")
+    group.add_argument("--cancel-after", type=_count, metavar="N", help="cancel the job after N images")
     group.add_argument("--leave", action="store_true", help="do not end the job: wait for the server's time-out")
     group.add_argument("--no-events", action="store_true", help="do not subscribe; ask for the job's state instead")
     group.add_argument(
-        "--wait", type=float, default=120.0, metavar="SECONDS", help="for the end of the job (default 120)"
+        "--wait", type=_seconds, default=120.0, metavar="SECONDS", help="for the end of the job (default 120)"
     )
-    group.add_argument("--pause", type=float, default=0.0, metavar="SECONDS", help="between two images")
+    group.add_argument(
+        "--expires", type=_seconds, default=3600.0, metavar="SECONDS",
+        help="of the subscription; it is renewed in good time (default 3600)",
+    )  # fmt: skip
+    group.add_argument("--pause", type=_seconds, default=0.0, metavar="SECONDS", help="between two images")
     group.add_argument(
         "--expect", metavar="STATE",
         help="end state of exit code 0 (default: Completed without errors; Canceled with --cancel-after)",
@@ -274,7 +299,7 @@ def _around(parser: argparse.ArgumentParser, listen: str, *, trust: bool = False
     out.add_argument("-v", "--verbose", action="store_true", help="print the XML of each message")
     out.add_argument("-q", "--quiet", action="store_true", help="print addresses, jobs and troubles only")
     out.add_argument("--json", action="store_true", help="print one JSON object a line")
-    out.add_argument("--for", dest="duration", type=float, metavar="SECONDS", help="end after so long")
+    out.add_argument("--for", dest="duration", type=_seconds, metavar="SECONDS", help="end after so long")
 
 
 # -- sending again -----------------------------------------------------------------------------------------------

@@ -18,11 +18,12 @@ from lxml.etree import _Element as Element
 
 from dissector.base.errors import TargetUnreachable, UsageError
 from dissector.base.origin import Endpoint
-from dissector.catalog import Field, build
+from dissector.catalog import DateTime, Duration, Field, build
 from dissector.messages import Message
 from dissector.soap.model import QName
 from dissector.soap.namespaces import DSP, WSE
-from replay.behaviour.effects import Effects, cut_image, other_image
+from replay.base.repeats import DPWS_2006
+from replay.behaviour.effects import Effects, cut_image, malform, other_image
 from replay.devices.discovery import build_probe, read_matches
 from replay.devices.emulator import Around, events_of
 from replay.devices.eventing import ACTION_DIALECT, PUSH
@@ -39,6 +40,7 @@ from replay.net.client import target_of
 from replay.net.probing import probe_unicast
 from replay.soap.caller import Refused, action_of
 from replay.soap.compose import Picture
+from replay.soap.faults import SoapFault
 
 __all__ = ["DsmDevice", "Order", "Story"]
 
@@ -48,6 +50,15 @@ PROBE_PORTS = (5362, 3702)
 
 POLL = 2.0
 """Seconds between two GetPostScanJobElements of a device that does not subscribe."""
+
+RENEW = 0.5
+"""Part of the granted time after which a subscription is renewed."""
+
+MAX_EVENTS = 10_000
+"""Events of one job that are kept."""
+
+MAX_JOBS = 100
+"""Jobs whose events are kept; anybody may send some, of jobs that nobody here knows."""
 
 ACTIONS = tuple(events_of("WS-DSP"))
 
@@ -79,6 +90,15 @@ class Order:
     expires: float = 3600.0
     pause: float = 0.0
     direct: bool = False
+
+
+@dataclass(slots=True)
+class _Subscription:
+    """What the server granted: the manager's address, the identifier, seconds."""
+
+    manager: str
+    identifier: str
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -152,7 +172,8 @@ class DsmDevice(Scanner):
         sink.offer("WS-Eventing", {"SubscriptionEnd": self._subscription_end})
         self._told: dict[str, list[Message]] = {}
         self._news = asyncio.Event()
-        self._ended: dict[str, str] = {}
+        self._stale = ""
+        """JobToken of the job before."""
 
     # -- the sequence --------------------------------------------------------------------------------------------
 
@@ -166,12 +187,18 @@ class DsmDevice(Scanner):
         try:
             service = await self._find(order, story)
             subscription = await self._subscribe(order, service, story) if order.subscribe else None
+            keeping = asyncio.create_task(self._keep(subscription, order)) if subscription is not None else None
             try:
                 await self._job(order, service, story)
             finally:
+                if keeping is not None:
+                    keeping.cancel()
+                    await asyncio.gather(keeping, return_exceptions=True)
                 if subscription is not None:
                     with contextlib.suppress(TargetUnreachable, Refused):
                         await self._unsubscribe(subscription, story)
+                self._told.pop(story.job_token.lower(), None)
+                self._stale = story.job_token or self._stale
         except Refused as refusal:
             story.failure = str(refusal)
             story.steps.append(f"refused: {refusal}")
@@ -185,13 +212,10 @@ class DsmDevice(Scanner):
         to = ""
         if "://" not in address:
             address, to = await self._probe_for(address, story)
-        reply = await self.caller.call(address, None, action_of("Get", "WS-Transfer"), name="Get", to=to or address)
-        message = reply.accepted()
+        message = await self._say(address, "Get", None, service="WS-Transfer", to=to or address)
         found = _hosted(message, DSP) if message is not None else ""
         if not found:
-            raise Refused(
-                "no WS-DSP", f"the metadata of {address} names no service of {DSP}", reply.http.status, message
-            )
+            raise Refused("no WS-DSP", f"the metadata of {address} names no service of {DSP}", 200, message)
         # Metadata may name a host that the user did not; only the one that was named is spoken to.
         there, here = target_of(found), target_of(address)
         if there.host.lower() != here.host.lower():
@@ -203,7 +227,16 @@ class DsmDevice(Scanner):
     async def _probe_for(self, host: str, story: Story) -> tuple[str, str]:
         message_id, data = build_probe((), (), self.ids)
         for port in PROBE_PORTS:
-            answers = await probe_unicast(Endpoint(host, port), data, self.clock, timeout=2.0, tap=self.tap)
+            effects = self.behaviour.choose("WS-Discovery", "Probe", "request", {})
+            if effects:
+                self.log.say("behaviour", f"Probe: {effects.describe()}", operation="Probe")
+            if effects.lost:
+                continue
+            await self.clock.sleep(effects.delay)
+            said = malform(data) if effects.malformed else data
+            times = DPWS_2006.unicast * (2 if effects.doubled else 1)
+            self.log.say("sent", f"Probe to {host} by UDP port {port}", message="Probe", target=host)
+            answers = await probe_unicast(Endpoint(host, port), said, self.clock, 2.0, times, tap=self.tap)
             for answer, _ in answers:
                 for match in read_matches(answer, message_id):
                     urls = [one for one in match.xaddrs if one.startswith(("https://", "http://"))]
@@ -212,8 +245,8 @@ class DsmDevice(Scanner):
                         return urls[0], match.address
         raise TargetUnreachable(f"{host} does not answer a Probe on UDP port {' or '.join(map(str, PROBE_PORTS))}")
 
-    async def _subscribe(self, order: Order, service: str, story: Story) -> tuple[str, str]:
-        """Subscribe to both events; gives the manager's address and the identifier."""
+    async def _subscribe(self, order: Order, service: str, story: Story) -> _Subscription:
+        """Subscribe to both events."""
         local = self.sink_url()
         body = build(
             "wse:Subscribe",
@@ -225,31 +258,53 @@ class DsmDevice(Scanner):
                 "filter@dialect": ACTION_DIALECT,
             },
         )
-        reply = await self.caller.call(service, body, action_of("Subscribe", "WS-Eventing"), name="Subscribe")
-        message = reply.accepted()
+        message = await self._say(service, "Subscribe", body, service="WS-Eventing")
         manager = str(message.get("SubscriptionManager/Address") or "") if message is not None else ""
         identifier = ""
         if message is not None and message.body is not None:
             inner = message.body.find("SubscriptionManager/ReferenceParameters/Identifier")
             identifier = inner.text.strip() if inner is not None else ""
         story.steps.append(f"subscribed, events come to {local}")
-        return manager or service, identifier
+        return _Subscription(manager or service, identifier, self._granted(message, order))
 
-    async def _unsubscribe(self, subscription: tuple[str, str], story: Story) -> None:
-        manager, identifier = subscription
-        parameters = [(QName(WSE, "Identifier", "wse"), identifier)] if identifier else []
-        await self.caller.call(
-            manager, build("wse:Unsubscribe", {}), action_of("Unsubscribe", "WS-Eventing"), name="Unsubscribe",
-            parameters=parameters,
-        )  # fmt: skip
+    async def _keep(self, subscription: _Subscription, order: Order) -> None:
+        """Renew the subscription in good time, as long as the job lasts."""
+        while True:
+            await self.clock.sleep(max(subscription.seconds * RENEW, 1.0))
+            body = build("wse:Renew", {"expires": f"PT{round(order.expires)}S"})
+            try:
+                message = await self._manage(subscription, "Renew", body)
+            except (TargetUnreachable, Refused) as error:
+                self.log.say("warning", f"the subscription cannot be renewed: {error}")
+                return
+            subscription.seconds = self._granted(message, order)
+
+    async def _unsubscribe(self, subscription: _Subscription, story: Story) -> None:
+        await self._manage(subscription, "Unsubscribe", build("wse:Unsubscribe", {}))
         story.steps.append("unsubscribed")
 
-    async def _job(self, order: Order, service: str, story: Story) -> None:
-        reply = await self._say(
-            service, "CreatePostScanJob",
-            order.process.request(order.user_identifier),
+    async def _manage(self, subscription: _Subscription, operation: str, body: Element) -> Message | None:
+        identifier = subscription.identifier
+        parameters = [(QName(WSE, "Identifier", "wse"), identifier)] if identifier else []
+        return await self._say(
+            subscription.manager, operation, body, service="WS-Eventing", parameters=parameters
         )  # fmt: skip
-        token = story.job_token = str(reply.get("JobToken") or "") if reply is not None else ""
+
+    def _granted(self, message: Message | None, order: Order) -> float:
+        """Seconds that a subscription was granted."""
+        field = message.body.find("Expires") if message is not None and message.body is not None else None
+        value = field.value if field is not None else None
+        if isinstance(value, Duration):
+            return value.seconds
+        if isinstance(value, DateTime) and value.datetime is not None and value.datetime.tzinfo is not None:
+            return value.datetime.timestamp() - self.clock.time_ns() / 1e9
+        return order.expires
+
+    async def _job(self, order: Order, service: str, story: Story) -> None:
+        reply = await self._say(service, "CreatePostScanJob", order.process.request(order.user_identifier))
+        token = story.job_token = str(reply.get("JobToken") or "").strip() if reply is not None else ""
+        if not token:
+            raise Refused("no JobToken", "the answer to CreatePostScanJob names no job", 200, reply)
         story.steps.append(f"job {token} created")
         scan = self._scan_job(order)
         try:
@@ -274,8 +329,13 @@ class DsmDevice(Scanner):
         settings = settings_for(scan.final, "front")
         number = 0
         while scan.pages and not (order.finish == "cancel" and number >= order.cancel_after):
+            if scan.timer is not None:
+                # The 60 s are for clients that do not fetch; this one is the device itself.
+                scan.timer.cancel()
             if number and order.pause:
                 await self.clock.sleep(order.pause)
+            if scan.over:
+                break
             number += 1
             pages = self.engine.begin_image(scan)
             sent = False
@@ -287,7 +347,9 @@ class DsmDevice(Scanner):
                 self.engine.image_sent(scan, len(pages), f"image {number}", sent)
             story.images = number
             story.steps.append(f"image {number} sent, {settings.format}, {len(data)} bytes")
-        return order.finish == "cancel"
+        if scan.state == "Canceled":
+            story.steps.append("the scan was cancelled at the device")
+        return order.finish == "cancel" or scan.state == "Canceled"
 
     async def _send_image(self, service: str, token: str, number: int, format_name: str, data: bytes) -> None:
         effects = self.behaviour.choose(
@@ -302,25 +364,37 @@ class DsmDevice(Scanner):
         body = build(
             "dsp:SendImageRequest",
             {
-                "job_token": _token(token, effects, self.ids.guid()),
+                "job_token": token,
                 "document_description": {"document_id": number, "format": format_name},
                 "image_data": {"include": {"@href": f"cid:{content_id}"}},
             },
         )
         picture = Picture(content_id, data, media_type(format_name))
-        reply = await self.caller.call(
-            service, body, action_of("SendImageRequest", "WS-DSP"), name="SendImageRequest", pictures=[picture],
-            effects=effects,
-        )  # fmt: skip
-        reply.accepted()
+        await self._say(service, "SendImage", body, effects=effects, pictures=[picture])
 
-    async def _say(self, service: str, operation: str, body: Element) -> Message | None:
-        effects = self.behaviour.choose("WS-DSP", operation, "request", {})
-        name = f"{operation}Request"
-        if effects.token:
-            for one in body.iter(f"{{{DSP}}}JobToken"):
-                one.text = _token(one.text or "", effects, self.ids.guid())
-        reply = await self.caller.call(service, body, action_of(name, "WS-DSP"), name=name, effects=effects)
+    async def _say(
+        self, url: str, operation: str, body: Element | None, *, service: str = "WS-DSP",
+        effects: Effects | None = None, **more: Any,
+    ) -> Message | None:  # fmt: skip
+        """One request, harmed as the behaviour orders (``effects``: what was chosen already); gives the answer.
+
+        Raises:
+            Refused, TargetUnreachable: see :class:`Caller`.
+        """
+        tokens = list(body.iter(f"{{{DSP}}}JobToken")) if body is not None else []
+        if effects is None:
+            facts = {"job_token": tokens[0].text or ""} if tokens else {}
+            effects = self.behaviour.choose(service, operation, "request", facts)
+        if effects.token and tokens:
+            right = tokens[0].text
+            known = {"unknown": self.ids.guid(), "stale": self._stale or self.ids.guid()}
+            tokens[0].text = known.get(effects.token, effects.token)
+        name = f"{operation}Request" if service == "WS-DSP" else operation
+        try:
+            reply = await self.caller.call(url, body, action_of(name, service), name=name, effects=effects, **more)
+        finally:
+            if effects.token and tokens:
+                tokens[0].text = right  # the same body may be sent again
         return reply.accepted()
 
     # -- the end -------------------------------------------------------------------------------------------------
@@ -382,7 +456,12 @@ class DsmDevice(Scanner):
         inner = body.find("JobStatus") or body.find("PostScanJobEndState") or body
         token = str(inner.get("JobToken") or "").lower()
         # Events may overtake the answer that names their job: they are kept by token, known or not (note 29).
-        self._told.setdefault(token, []).append(call.message)
+        told = self._told.setdefault(token, [])
+        if len(told) >= MAX_EVENTS:
+            raise SoapFault("Receiver", None, f"No more than {MAX_EVENTS} events of one job are taken")
+        told.append(call.message)
+        while len(self._told) > MAX_JOBS:
+            del self._told[next(iter(self._told))]
         self._news.set()
         return Reply(empty=True)
 
@@ -410,10 +489,6 @@ class DsmDevice(Scanner):
         return self.engine.create(
             plain_ticket(ticket), judged.final, source, images, settings.format, service="WS-DSD", peer="panel"
         )
-
-
-def _token(token: str, effects: Effects, other: str) -> str:
-    return token if not effects.token else other if effects.token in ("unknown", "stale") else effects.token
 
 
 def _bracket(host: str) -> str:

@@ -24,6 +24,7 @@ from dissector.catalog import SERVICES
 from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import Log
+from replay.behaviour.effects import malform, relate_otherwise
 from replay.behaviour.rules import Behaviour
 from replay.devices.discovery import DiscoveryHost, Transmission, transmit
 from replay.devices.eventing import Subscription, SubscriptionTable
@@ -295,7 +296,7 @@ class Emulator:
             return
         self._sockets = sockets
         self._closing.push_async_callback(self._bye)
-        self._spread(self.discovery.hello(sockets.addresses))
+        self._spread(self._harmed("Hello", self.discovery.hello(sockets.addresses)))
 
     async def _bye(self) -> None:
         assert self.discovery is not None
@@ -304,9 +305,11 @@ class Emulator:
             task.cancel()
         await asyncio.gather(*self._spreading, return_exceptions=True)
         # At the end the random waits are left out: nobody waits for a device that goes away.
-        for one in self.discovery.bye():
+        farewell = self._harmed("Bye", self.discovery.bye())
+        for one in farewell:
             self._sockets.send(one.data, one.destination)
-        self.log.say("sent", "Bye, by UDP")
+        if farewell:
+            self.log.say("sent", "Bye, by UDP")
 
     def _datagram(self, data: bytes, source: Endpoint, local: str, multicast: bool) -> None:
         assert self.discovery is not None
@@ -314,14 +317,26 @@ class Emulator:
         if not answers:
             return
         asked = answers[0].kind.removesuffix("Matches")
-        effects = self.behaviour.choose("WS-Discovery", asked, "request", {})
-        if effects:
-            self.log.say("behaviour", f"{asked}: {effects.describe()}", operation=asked)
-            if effects.ignore or effects.lost:
-                return
-            answers = [replace(one, delay=one.delay + effects.delay) for one in answers]
+        answers = self._harmed(asked, answers)
+        if not answers:
+            return
         self.log.say("received", f"{source} {asked} by UDP, answered with {answers[0].kind}", peer=str(source))
         self._spread(answers)
+
+    def _harmed(self, name: str, datagrams: Sequence[Transmission]) -> list[Transmission]:
+        """Datagrams as the behaviour orders; those of an answer go by the name of the question."""
+        effects = self.behaviour.choose("WS-Discovery", name, "request", {})
+        if not effects:
+            return list(datagrams)
+        self.log.say("behaviour", f"{name}: {effects.describe()}", operation=name)
+        if effects.ignore or effects.lost:
+            return []
+        made, other = [], self.ids.urn()
+        for one in datagrams:
+            data = relate_otherwise(one.data, effects, lambda: other)
+            data = malform(data) if effects.malformed else data
+            made.append(replace(one, data=data, delay=one.delay + effects.delay))
+        return made * (2 if effects.doubled else 1)
 
     def _spread(self, transmissions: Sequence[Transmission]) -> None:
         assert self._sockets is not None

@@ -27,7 +27,7 @@ from dissector.soap.namespaces import SOAP12, WSA04, WSA10, WSD05, WSE, XOP
 from replay.base.clock import Clock
 from replay.base.ids import Ids
 from replay.base.log import Log
-from replay.behaviour.effects import Effects, apply_to_wire, malform
+from replay.behaviour.effects import Effects, WireEffects, apply_to_wire, malform
 from replay.behaviour.rules import Behaviour
 from replay.net.server import Answer, HttpRequest
 from replay.soap.caller import action_of, read_message
@@ -57,6 +57,9 @@ OUR_ROLES = ("", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver")
 
 TWINS = {"WS-Scan": "WS-DSD", "WS-DSD": "WS-Scan"}
 """Services that are taken for each other where only one of them is offered."""
+
+
+_NONE = Effects()
 
 
 class Ignored(Exception):
@@ -208,7 +211,7 @@ class Host:
         try:
             service, operation, carry_out = self._find(message, point)
             facts = _facts(message)
-            effects = self.behaviour.choose(service, operation, "request", facts)
+            effects = self.behaviour.choose(service, operation, _kind_of(message), facts)
             if effects:
                 self.log.say("behaviour", f"{operation}: {effects.describe()}", operation=operation)
                 if effects.delay:
@@ -216,7 +219,7 @@ class Host:
                 if effects.ignore:
                     return Answer(close="close")
                 if effects.status is not None:
-                    return self._plain(request, effects.status)
+                    return self._plain(request, effects.status, effects=effects)
                 if effects.fault is not None:
                     raise _ordered(effects, service)
             if self.on_request is not None and (refusal := self.on_request(message, point)) is not None:
@@ -316,23 +319,19 @@ class Host:
         return self._send(request, dress, f"Fault {fault.name}: {fault.reason}", effects, start, None, envelope)
 
     def _relates_to(self, message: Message | None, effects: Effects) -> str | None:
-        mine = message.message_id if message is not None else None
-        if effects.relates_to is None:
-            return mine
-        if effects.relates_to == "none":
-            return None
-        return self.ids.urn() if effects.relates_to == "wrong" else effects.relates_to
+        return effects.related(message.message_id if message is not None else None, self.ids.urn)
 
     @staticmethod
     def _addressing(message: Message | None) -> str:
         version = message.envelope.addressing.version if message is not None and message.envelope is not None else ""
         return version if version in ("2004/08", "2005/08") else "2004/08"
 
-    def _plain(self, request: HttpRequest, status: int, *extra: tuple[str, str]) -> Answer:
+    def _plain(
+        self, request: HttpRequest, status: int, *extra: tuple[str, str], effects: Effects = _NONE
+    ) -> Answer:  # fmt: skip
         http: HttpMessage = request.http
         self.log.say("received", f"{request.peer} {http.method} {http.target}, answered with HTTP {status}")
-        dress = http_response(status, None, self.style, extra=extra)
-        return Answer(dress.pieces, "close" if self.style.close else "keep")
+        return self._answer(http_response(status, None, self.style, extra=extra), effects.wire, None)
 
     def _send(
         self, request: HttpRequest, dress: Dress, text: str, effects: Effects, start: float,
@@ -344,8 +343,11 @@ class Host:
             "sent", f"{request.peer} {status} {text} ({took:.0f} ms)", body=envelope, peer=str(request.peer),
             status=int(status), message=text.partition(",")[0].partition(":")[0],
         )  # fmt: skip
+        return self._answer(dress, effects.wire, after)
+
+    def _answer(self, dress: Dress, wire: WireEffects, after: Callable[[bool], None] | None) -> Answer:
+        """The answer, harmed as ordered."""
         close = "close" if self.style.close else "keep"
-        wire = effects.wire
         if self.style.bare_boundary and b"multipart/" in dress.head:
             wire = wire.with_bare_boundary()
         if wire:
@@ -370,6 +372,13 @@ def _unreadable(message: Message | None) -> str:
 def refused(status: int) -> bytes:
     """A bare answer, for those who have no host."""
     return build_response(status, "", [("Content-Length", "0")])
+
+
+def _kind_of(message: Message) -> str:
+    """The kind of occasion, for rules: an event that comes to a sink is one there too."""
+    decl = message.decl
+    told = decl is not None and (decl.kind == "event" or decl.operation == "SubscriptionEnd")
+    return "event" if told else "request"
 
 
 def _facts(message: Message) -> Mapping[str, str]:

@@ -165,20 +165,20 @@ class EventSource:
 
     async def renew(self, call: Call) -> Reply:
         """wse:Renew."""
-        now = self._sweep()
+        now = self._sweep(call)
         found = self.table.renew(call.message, now, self._clock.time_ns() / 1e9)
         self._log.say("subscription", f"{found.notify_to.address} renewed for {duration(found.expires - now)}")
         return Reply(build("wse:RenewResponse", {"expires": duration(found.expires - now)}), "RenewResponse")
 
     async def get_status(self, call: Call) -> Reply:
         """wse:GetStatus."""
-        now = self._sweep()
+        now = self._sweep(call)
         found = self.table.status(call.message)
         return Reply(build("wse:GetStatusResponse", {"expires": duration(found.expires - now)}), "GetStatusResponse")
 
     async def unsubscribe(self, call: Call) -> Reply:
         """wse:Unsubscribe."""
-        self._sweep()
+        self._sweep(call)
         found = self.table.unsubscribe(call.message)
         self._log.say("subscription", f"{found.notify_to.address} unsubscribed")
         self._forget(found.identifier)
@@ -199,18 +199,25 @@ class EventSource:
                 self._put(subscription, notice)
         return count
 
-    def _sweep(self) -> float:
-        """Forget what has expired; gives the time."""
+    def _sweep(self, call: Call | None = None) -> float:
+        """Forget what has expired, that of a request included where the behaviour orders it; gives the time."""
         now = self._clock.monotonic()
+        if call is not None and call.effects.expire:
+            self.table.status(call.message).expires = now
         for gone in self.table.expired(now):
             self._log.say("subscription", f"{gone.notify_to.address}: the subscription has expired")
             self._forget(gone.identifier)
         return now
 
-    def _put(self, subscription: Subscription, notice: Notice) -> None:
-        effects = self._behaviour.choose(notice.service, notice.name, "event", notice.facts)
+    def _chosen(self, service: str, name: str, facts: Mapping[str, str]) -> Effects:
+        """What the behaviour orders for an event."""
+        effects = self._behaviour.choose(service, name, "event", facts)
         if effects:
-            self._log.say("behaviour", f"{notice.name}: {effects.describe()}", event=notice.name)
+            self._log.say("behaviour", f"{name}: {effects.describe()}", event=name)
+        return effects
+
+    def _put(self, subscription: Subscription, notice: Notice) -> None:
+        effects = self._chosen(notice.service, notice.name, notice.facts)
         if effects.expire:
             self.table.drop(subscription)
             self._forget(subscription.identifier)
@@ -309,12 +316,18 @@ class EventSource:
     async def _end(self, subscription: Subscription, manager: str, status: str, reason: str) -> None:
         if subscription.end_to is None or not subscription.end_to.address:
             return
+        name, to = "SubscriptionEnd", subscription.end_to
+        effects = self._chosen("WS-Eventing", name, {"status": status})
+        if effects.lost:
+            return
         body = build("wse:SubscriptionEnd", end_body(subscription, manager, status, reason))
-        with contextlib.suppress(DsmsharkError, ValueError):
-            await self._caller.call(
-                subscription.end_to.address, body, action_of("SubscriptionEnd", "WS-Eventing"), name="SubscriptionEnd",
-                parameters=subscription.end_to.parameters, one_way=True, kind="event",
-            )  # fmt: skip
+        message_id = self._ids.urn()
+        for _ in range(2 if effects.doubled else 1):
+            with contextlib.suppress(DsmsharkError, ValueError):
+                await self._caller.call(
+                    to.address, body, action_of(name, "WS-Eventing"), name=name, parameters=to.parameters, one_way=True,
+                    effects=effects, message_id=message_id, kind="event",
+                )  # fmt: skip
 
     async def drained(self) -> None:
         """Return when every notification so far is delivered or given up."""

@@ -138,11 +138,15 @@ class Caller:
             UsageError: the URL is none.
         """
         target = target_of(url)
+        if effects.for_answers:
+            words = f"{name}: {', '.join(effects.for_answers)} is for who answers, nothing is done here"
+            self._log.say("warning", words, message=name)
         envelope = build_envelope(
             body,
             action=action,
             to=to if to is not None else url,
             message_id=message_id or self._ids.urn(),
+            relates_to=effects.related(None, self._ids.urn),
             reply_to=None if one_way else anonymous(),
             source=EndpointReference(self._address) if self._address else None,
             parameters=parameters,

@@ -43,32 +43,40 @@ _UNKNOWN = "00000000-0000-4000-8000-000000000000"
 """A token that no server hands out."""
 
 
-def status_body(job: PostScanJob, prefix: str) -> Callable[[Effects], Element]:
-    """The body of a status event: as the job is now, not as it is when the event goes out."""
+def status_body(job: PostScanJob, prefix: str, stale: str) -> Callable[[Effects], Element]:
+    """The body of a status event: as the job is now, not as it is when the event goes out.
+
+    Args:
+        job: what is told of.
+        prefix: of the service.
+        stale: the token of another job, for a behaviour that orders one.
+    """
     status = job.status()
 
     def make(effects: Effects) -> Element:
-        return build(f"{prefix}:PostScanJobStatusEvent", {"job_status": {**status, **_token(effects)}})
+        return build(f"{prefix}:PostScanJobStatusEvent", {"job_status": {**status, **_token(effects, stale)}})
 
     return make
 
 
-def end_body(job: PostScanJob, prefix: str) -> Callable[[Effects], Element]:
+def end_body(job: PostScanJob, prefix: str, stale: str) -> Callable[[Effects], Element]:
     """The body of an end event; the behaviour may order another end state."""
 
     def make(effects: Effects) -> Element:
         other = effects.end_state
         data = job.end_state(other.state, other.reasons) if other is not None else job.end_state()
-        return build(f"{prefix}:PostScanJobEndStateEvent", {"post_scan_job_end_state": {**data, **_token(effects)}})
+        return build(
+            f"{prefix}:PostScanJobEndStateEvent", {"post_scan_job_end_state": {**data, **_token(effects, stale)}}
+        )
 
     return make
 
 
-def _token(effects: Effects) -> dict[str, str]:
+def _token(effects: Effects, stale: str) -> dict[str, str]:
     """Another token than the job's, where the behaviour orders one."""
     if not effects.token:
         return {}
-    return {"job_token": _UNKNOWN if effects.token in ("unknown", "stale") else effects.token}
+    return {"job_token": {"unknown": _UNKNOWN, "stale": stale or _UNKNOWN}.get(effects.token, effects.token)}
 
 
 def event_facts(job: PostScanJob) -> dict[str, str]:
@@ -132,10 +140,13 @@ def requested_names(call: Call, service: str) -> list[tuple[str, str]]:
     return names
 
 
-def job_elements(call: Call, job: PostScanJob, profile: Profile, service: str) -> Reply:
+def job_elements(call: Call, job: PostScanJob, profile: Profile, service: str, stale: str) -> Reply:
     """GetPostScanJobElements of either service."""
     names = requested_names(call, service)
     sections = job.sections(names, NAMESPACE[service])
+    for one in sections:
+        if "job_status" in one:
+            one["job_status"] |= _token(call.effects, stale)
     if profile.ignores_unknown_names and not all(one["@valid"] for one in sections):
         raise Ignored("an unknown section is asked for, and this server does not answer then (MS-BDSRR note 16)")
     prefix = PREFIX[service]

@@ -102,7 +102,7 @@ class Configuration(Listener):
     async def get_elements(self, call: Call) -> Reply:
         """GetPostScanJobElements (3.2.4.3)."""
         job = find_job(call, self._engine, DSC_NAME)
-        return job_elements(call, job, self._profile, DSC_NAME)
+        return job_elements(call, job, self._profile, DSC_NAME, self._engine.jobs.other(job))
 
     async def get_active(self, call: Call) -> Reply:
         """GetActiveJobs (3.2.4.4)."""
@@ -118,11 +118,11 @@ class Configuration(Listener):
 
     def changed(self, job: PostScanJob) -> None:
         """PostScanJobStatusEvent (3.2.4.8)."""
-        self._notify("PostScanJobStatusEvent", status_body(job, "dsc"), event_facts(job))
+        self._notify("PostScanJobStatusEvent", status_body(job, "dsc", self._engine.jobs.other(job)), event_facts(job))
 
     def ended(self, job: PostScanJob) -> None:
         """PostScanJobEndStateEvent (3.2.4.9)."""
-        self._notify("PostScanJobEndStateEvent", end_body(job, "dsc"), event_facts(job))
+        self._notify("PostScanJobEndStateEvent", end_body(job, "dsc", self._engine.jobs.other(job)), event_facts(job))
 
     def repository(self, state: str) -> None:
         """RepositoryStatusSummaryEvent (3.2.4.7)."""

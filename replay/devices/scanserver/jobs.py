@@ -259,6 +259,10 @@ class JobTable:
         """The job with this token, running or over."""
         return self._active.get(_key(token)) or self._history.get(_key(token))
 
+    def other(self, job: PostScanJob) -> str:
+        """The token of a job before this one, "" where there is none that is known."""
+        return next((one.token for one in reversed(self._history.values()) if one is not job), "")
+
     def all_active(self) -> list[PostScanJob]:
         """Jobs under way, oldest first."""
         return list(self._active.values())

@@ -193,17 +193,17 @@ class Processing(Listener):
         """GetPostScanJobElements: of a job of the caller's that is running or over."""
         job = find_job(call, self._engine, DSP_NAME)
         self._guard(call, job)
-        return job_elements(call, job, self._profile, DSP_NAME)
+        return job_elements(call, job, self._profile, DSP_NAME, self._engine.jobs.other(job))
 
     # -- events --------------------------------------------------------------------------------------------------
 
     def changed(self, job: PostScanJob) -> None:
         """PostScanJobStatusEvent."""
-        self._notify("PostScanJobStatusEvent", job, status_body(job, "dsp"))
+        self._notify("PostScanJobStatusEvent", job, status_body(job, "dsp", self._engine.jobs.other(job)))
 
     def ended(self, job: PostScanJob) -> None:
         """PostScanJobEndStateEvent."""
-        self._notify("PostScanJobEndStateEvent", job, end_body(job, "dsp"))
+        self._notify("PostScanJobEndStateEvent", job, end_body(job, "dsp", self._engine.jobs.other(job)))
 
     def _notify(self, name: str, job: PostScanJob, body: Callable[[Effects], Element]) -> None:
         if self.source is not None:

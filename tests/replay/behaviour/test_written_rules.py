@@ -66,10 +66,10 @@ def test_every_effect_can_be_ordered() -> None:
 
 @pytest.mark.parametrize(("name", "value", "words", "effects"), CASES, ids=lambda one: str(one)[:20])
 def test_orders_in_each_form(name: str, value: Any, words: str, effects: Effects, tmp_path: Path) -> None:
-    rule = rule_from_json({"on": "SendImage", name: value})
+    rule = rule_from_json({"on": "*", name: value})
     assert bare(rule.effects) == effects
-    assert parse_rule(f"SendImage: {name}={words}" if words or name == "reason" else f"SendImage: {name}") == rule
-    (tmp_path / "rules.yaml").write_text(f"rules:\n  - on: SendImage\n    {name}: {json.dumps(value)}\n")
+    assert parse_rule(f"*: {name}={words}" if words or name == "reason" else f"*: {name}") == rule
+    (tmp_path / "rules.yaml").write_text(f"rules:\n  - on: '*'\n    {name}: {json.dumps(value)}\n")
     loaded = load_behaviour(tmp_path / "rules.yaml")
     assert loaded.rules == (rule,)
     assert loaded.choose("WS-DSP", "SendImage", "request") == rule.effects
@@ -87,7 +87,7 @@ def test_orders_in_each_form(name: str, value: Any, words: str, effects: Effects
     ],
 )
 def test_orders_are_said_the_same_however_they_came(words: str, said: str) -> None:
-    rule = parse_rule(f"SendImage: {words}")
+    rule = parse_rule(f"*: {words}")
     assert rule.effects.describe() == said
     assert rule_from_json(json.loads(json.dumps(rule_to_json(rule)))).effects.describe() == said
 
@@ -196,6 +196,16 @@ def test_words_are_right_or_told(text: str) -> None:
         ("SendImage: token=", "there is no text"),
         ("SendImage: end_state=Aborted|", "there is no text"),
         ("SendImage: content_length=٣", "is no length"),
+        ("SendImage: lost", "lost: SendImage has no use for this: do not send the event"),
+        ("CreateScanJob: doubled", "has no use for this"),
+        ("PostScanJobEndStateEvent: image=cut-5", "has no use for this"),
+        ("operations: reordered", "has no use for this"),
+        ("events: boundary", "has no use for this"),
+        ("Subscribe: expire", "has no use for this"),
+        ("CreatePostScanJob: end_state=Aborted", "has no use for this"),
+        ("Get: token=unknown", "has no use for this"),
+        ("Hello: status=500", "has no use for this"),
+        ("Bye: delay=1", "has no use for this"),
     ],
 )
 def test_wrong_rules_are_told(text: str, told: str) -> None:

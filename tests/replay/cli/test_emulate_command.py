@@ -32,7 +32,6 @@ ALONE = (*ANY, "--no-discovery")
 
 def share(folder: Path) -> tuple[str, str]:
     """The share that the example of a scan process writes to."""
-    folder.mkdir(exist_ok=True)
     return "--share", rf"\\files.example.com\scans={folder}"
 
 
