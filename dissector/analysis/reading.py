@@ -35,7 +35,6 @@ SEEK_LIMIT = 500
 """Elements looked at when an element is searched that does not stand in its place."""
 
 _SUFFIX = re.compile(r"(?:Request|Response)$")
-_SCHEME = re.compile(r"^(?:urn:)?(?:uuid:)?", re.IGNORECASE)
 
 
 def _text(field: Field | None) -> str | None:
@@ -119,7 +118,7 @@ def frame_of(message: Message) -> int:
 def normal_id(text: str | None) -> str:
     """A MessageID or endpoint UUID in the form for comparing: ``uuid:`` and ``urn:uuid:`` mean the same (notes-dsm
     62); "" for None."""
-    return _SCHEME.sub("", text.strip()[:LONGEST]).lower() if text else ""
+    return text.strip()[:LONGEST].lower().removeprefix("urn:").removeprefix("uuid:") if text else ""
 
 
 def normal_token(text: str | None) -> str:
@@ -132,7 +131,13 @@ def parameters_of(message: Message) -> Iterable[tuple[str, str]]:
     if message.envelope is not None:
         for name, text in message.envelope.addressing.parameters:
             yield name.local, (text or "").strip()[:LONGEST]
-    for field in message.headers:
-        value = _text(field)
-        if value is not None:
-            yield field.name, value
+        for block in message.envelope.headers:
+            # As _text of the decoded header: without decoding the nine others of an event, 0.1 ms.
+            text = block.text or ""
+            for node in block:
+                tail = node.tail
+                if tail and not tail.isspace():
+                    text += tail
+            text = text.strip()[:LONGEST]
+            if text:
+                yield str(block.tag).rpartition("}")[2], text

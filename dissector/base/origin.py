@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["ByteRange", "Endpoint", "FrameMap", "Gap", "Origin", "RangeMap", "StreamRef", "merge_frames"]
+__all__ = ["NO_FRAMES", "ByteRange", "Endpoint", "FrameMap", "Gap", "Origin", "RangeMap", "StreamRef", "merge_frames"]
 
 
 class Endpoint(NamedTuple):
@@ -138,7 +138,8 @@ class FrameMap:
     def cut(self, start: int, end: int) -> FrameMap:
         """A new map of the entries that hold the stream bytes start..end."""
         first, last = self._span(start, end)
-        part = FrameMap()
+        # Without the four empty arrays: a message is cut out for each of the small ones, of which there are many.
+        part = FrameMap.__new__(FrameMap)
         part.starts = self.starts[first:last]
         part.frames = self.frames[first:last]
         part.at = self.at[first:last]
@@ -176,6 +177,10 @@ class FrameMap:
         """Capture time in nanoseconds of the frame that holds the byte at the stream offset."""
         first, _ = self._span(offset, offset + 1)
         return self.times[first] if self.times else 0
+
+
+NO_FRAMES = FrameMap()
+"""Stands where no frames are (any more): never added to."""
 
 
 class RangeMap:

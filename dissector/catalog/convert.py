@@ -15,7 +15,7 @@ from dissector.catalog.model import SimpleType
 from dissector.catalog.times import parse_date_time, parse_duration
 from dissector.soap.model import QName
 
-__all__ = ["WHITE", "Converter", "Resolve", "convert", "converter"]
+__all__ = ["WHITE", "Converter", "Resolve", "convert", "converter", "no_scope"]
 
 WHITE = " \t\r\n"
 """White space of XML; Unicode's other blanks are part of a value."""
@@ -122,11 +122,12 @@ def converter(base: str) -> Converter:
     return _CONVERTERS[base]
 
 
-def _no_scope(prefix: str) -> str | None:
+def no_scope(prefix: str) -> str | None:
+    """The scope of a text outside any document: no prefix is declared."""
     return None if prefix else ""
 
 
-def convert(text: str, simple_type: SimpleType, resolve_prefix: Resolve = _no_scope) -> tuple[Any, bool]:
+def convert(text: str, simple_type: SimpleType, resolve_prefix: Resolve = no_scope) -> tuple[Any, bool]:
     """The typed value of a text.
 
     Args:

@@ -15,7 +15,7 @@ from lxml.etree import _Element as Element
 
 from dissector.base.findings import Finding, Rule, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
-from dissector.catalog.convert import WHITE
+from dissector.catalog.convert import WHITE, no_scope
 from dissector.catalog.model import EnumDecl, Field, SimpleType
 from dissector.catalog.plans import Edge, Plan, root_edge
 from dissector.catalog.prefixes import NAMESPACES
@@ -144,9 +144,16 @@ class _Reader:
                 return field
             self._children(field, plan, element, depth + 1)
             text = field.text
-        if plan.convert is not None:
+        convert = plan.convert
+        if convert is not None:
             if not field.nil:
-                self._value(field, plan, element, text)
+                # Most values are neither names with a prefix nor of a list: nothing more is asked of them.
+                value, ok = convert(text, plan.type, _Scope(element) if plan.scoped else no_scope)
+                field.value = value
+                if not ok:
+                    self._misfit(field, plan.type, value, text, field.name)
+                elif plan.enum is not None and (value.local if plan.scoped else value) not in plan.enum.values:
+                    self._unlisted(field, plan.enum, value)
         elif not field.children and (plan.decl is None or (plan.decl.content == "xop" and text)) and not field.nil:
             field.value = text.strip(WHITE)
         return field
@@ -187,15 +194,6 @@ class _Reader:
         for name in plan.required:
             if name not in attributes:
                 self._say(field, ATTRIBUTE, f"{field.name} has no attribute {name}")
-
-    def _value(self, field: Field, plan: Plan, element: Element, text: str) -> None:
-        assert plan.convert is not None
-        value, ok = plan.convert(text, plan.type, _Scope(element))
-        field.value = value
-        if not ok:
-            self._misfit(field, plan.type, value, text, field.name)
-        elif plan.enum is not None and (value.local if plan.scoped else value) not in plan.enum.values:
-            self._unlisted(field, plan.enum, value)
 
     def _misfit(self, field: Field, kind: SimpleType, value: Any, text: str, name: str) -> None:
         shown = _shown(text)

@@ -261,6 +261,9 @@ def _first(decls: tuple[ElementDecl, ...]) -> ElementDecl:
     return decls[0]
 
 
+_roots: dict[tuple[str, tuple[str, str] | None], Edge] = {}
+
+
 def root_edge(tag: str, name: Any = None) -> Edge:
     """What is behind the tag of an element that is read by itself: a body element or a header block.
 
@@ -268,6 +271,18 @@ def root_edge(tag: str, name: Any = None) -> Edge:
         tag: as sent.
         name: the qualified name that it stands for, where that is known better than the tag tells.
     """
+    # Without the prefix, which a peer may vary for ever.
+    key = (tag, None if name is None else (name.namespace, name.local))
+    found = _roots.get(key)
+    if found is None:
+        found = _find_root(tag, name)
+        known = found.plan is not _STRANGE and tag == f"{{{found.namespace}}}{found.name}" and name is None
+        if known or _room(tag):
+            _roots[key] = found
+    return found
+
+
+def _find_root(tag: str, name: Any) -> Edge:
     namespace, local = split_tag(tag)
     target, right = (name.namespace, name.local) if name is not None else (namespace, local)
     target, right = ALIASES.get((target, right), (target, right))

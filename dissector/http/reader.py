@@ -29,7 +29,7 @@ from enum import IntEnum
 
 from dissector.base.findings import Finding, Rule, rule
 from dissector.base.limits import Limits
-from dissector.base.origin import FrameMap, Gap, StreamRef
+from dissector.base.origin import NO_FRAMES, Gap, StreamRef
 from dissector.http.chunked import TRAILER_END
 from dissector.http.chunked import State as ChunkState
 from dissector.http.draft import Draft
@@ -111,19 +111,9 @@ class MessageReader:
         self._limits = limits
         self._asking = asking
         self._answering = answering
-        self._frames = FrameMap()
+        self._frames = NO_FRAMES
         self._end = 0
         self._state = _State.START
-        # In the order of the states' numbers.
-        self._steps: tuple[Callable[[bytes | memoryview, int, int, int], int], ...] = (
-            self._read_head,
-            self._read_length,
-            self._read_peek,
-            self._read_chunks,
-            self._read_until_close,
-            self._read_resync,
-            self._read_opaque,
-        )
         self._draft: Draft | None = None
         self._left = 0
         self._buffer = bytearray()
@@ -218,13 +208,15 @@ class MessageReader:
         self._buffer = bytearray()
         self._state = _State.OPAQUE
         self._conversation.findings.extend(self._skip_findings())
+        # The two readers hold each other: without this they stay until the garbage collector looks for circles.
+        self.other = None
 
     # -- heads -----------------------------------------------------------------------------------------------------
 
     def _feed(self, data: bytes | memoryview, offset: int) -> None:
         pos, size = 0, len(data)
         while pos < size:
-            pos = self._steps[self._state](data, offset, pos, size)
+            pos = _STEPS[self._state](self, data, offset, pos, size)
 
     def _read_opaque(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
         return size
@@ -564,6 +556,17 @@ class MessageReader:
             message.findings = self._skip_findings() + message.findings
         self._emit(message)
 
+
+# In the order of the states' numbers. Of the class, not bound to an object, which would hold itself by them.
+_STEPS: tuple[Callable[[MessageReader, bytes | memoryview, int, int, int], int], ...] = (
+    MessageReader._read_head,
+    MessageReader._read_length,
+    MessageReader._read_peek,
+    MessageReader._read_chunks,
+    MessageReader._read_until_close,
+    MessageReader._read_resync,
+    MessageReader._read_opaque,
+)
 
 _END_WORDS = {
     StreamEnd.FIN: "the connection was closed",

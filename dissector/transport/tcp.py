@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
-from dissector.base.origin import FrameMap, Gap
+from dissector.base.origin import NO_FRAMES, FrameMap, Gap
 from dissector.transport.model import Run, StreamConsumer, StreamEnd
 
 __all__ = ["Direction"]
@@ -142,10 +142,11 @@ class Direction:
         self._acked_frames = 0
         self._acked_time = 0
         self._fin: int | None = None
-        self._tail: deque[tuple[int, bytes]] = deque()
+        # An empty deque takes 600 bytes, and a capture can hold a million connections: these come when they are needed.
+        self._tail: deque[tuple[int, bytes]] | None = None
         self._tail_bytes = 0
         self._trim_at = TRIM
-        self._given_up: deque[tuple[int, int]] = deque(maxlen=LATE)
+        self._given_up: list[tuple[int, int]] = []
         self._pending: list[memoryview] = []
         self._pending_start = 0
         self._pending_bytes = 0
@@ -314,10 +315,13 @@ class Direction:
         """Keep what was delivered up to ``end``: at least the last :data:`TAIL` bytes, so that what a copy is compared
         with depends neither on the size of the segments nor on the path they took."""
         kept = bytes(data[-TAIL:])
-        self._tail.append((end - len(kept), kept))
+        tail = self._tail
+        if tail is None:
+            tail = self._tail = deque()
+        tail.append((end - len(kept), kept))
         self._tail_bytes += len(kept)
-        while self._tail_bytes - len(self._tail[0][1]) >= TAIL:
-            self._tail_bytes -= len(self._tail.popleft()[1])
+        while self._tail_bytes - len(tail[0][1]) >= TAIL:
+            self._tail_bytes -= len(tail.popleft()[1])
 
     def _hold(self, new: Piece) -> None:
         """Put a piece among the held ones; where they overlap, what is there already wins."""
@@ -371,6 +375,7 @@ class Direction:
         offset, length = self.next - self.base, end - self.next
         gap = Gap(offset, length, reason, self.last_frame, after, released)
         self._given_up.append((self.next, end))
+        del self._given_up[:-LATE]
         self.frames.add(offset, length, 0, -1, self._last_time)
         self.next = end
         if reason == "lost":
@@ -395,8 +400,8 @@ class Direction:
         self.consumer.end(how, frame, time or self._last_time)
         # A capture can hold a million ended connections: keep no more of them than tells late segments.
         self.consumer = NOBODY
-        self.frames = FrameMap()
-        self._tail.clear()
+        self.frames = NO_FRAMES
+        self._tail = None
         self.held.clear()
 
     def _trim(self) -> None:
@@ -414,7 +419,7 @@ class Direction:
                 self._report(LATE_SEGMENT(frames=(frame,), offset=max(start, low) - self.base))
                 return
         end = start + len(data)
-        for first, kept in self._tail:
+        for first, kept in self._tail or ():
             low, high = max(start, first, self.next - TAIL), min(end, first + len(kept))
             if high > low and data[low - start : high - start] != kept[low - first : high - first]:
                 self._differs(low, frame)

@@ -1,7 +1,9 @@
-"""The two captures of the benchmark, made from a seed: the same bytes on every machine.
+"""The captures of the benchmark, made from a seed: the same bytes on every machine.
 
 - ``images``: many post-scan jobs with large images, on keep-alive connections, some segments reordered or sent twice;
-- ``noise``: a few jobs among a million packets of other traffic (TLS, DNS, file transfer, chatter).
+- ``noise``: a few jobs among a million packets of other traffic (TLS, DNS, file transfer, chatter);
+- ``small``: jobs without images, each exchange of two small messages on a connection of its own;
+- ``stream``: one job with one image of the whole size, on one connection.
 
 Each file comes with the truth: every job's token, end state, reasons, and its images' size and SHA-256.
 """
@@ -20,7 +22,7 @@ from tests.support.stories import PostScan, Story
 from tests.support.wire import START, Frame, Wire, packet
 from tests.support.wsd import EMAIL, FILESHARE, FilterSpec, Ids
 
-__all__ = ["images", "noise", "write"]
+__all__ = ["images", "noise", "small", "stream", "write"]
 
 
 def job_story(rng: random.Random, number: int, size: int) -> Story:
@@ -107,6 +109,48 @@ def noise(packets: int, seed: int = 2, jobs: int = 12) -> tuple[Iterator[Frame],
     return disorder((frame for _, _, frame in heapq.merge(told(), other(), key=lambda e: e[:2])), rng), stories
 
 
+def small(connections: int, seed: int = 3) -> tuple[Iterator[Frame], list[Story]]:
+    """So many connections with one exchange each, five to a job."""
+    rng = random.Random(seed)
+    stories: list[Story] = []
+    filters = [FilterSpec(FILESHARE), FilterSpec(EMAIL)]
+
+    def frames() -> Iterator[Frame]:
+        wire = Wire(sums=False, tick=50_000)
+        for number in range(connections // 5):
+            story = Story()
+            device, server = f"10.{rng.randrange(8)}.{number >> 8 & 255}.{number & 255}", "198.51.100.20"
+            dsm = PostScan(story, Ids(rng.getrandbits(60)), device=device, server=server)
+            dsm.subscribe()
+            token = dsm.create(filters)
+            dsm.status(token, "Creating", filters, 0)
+            dsm.finish(token)
+            dsm.end(token, "Completed", ["PostScanJobCompletedSuccessfully"], filters, 0)
+            for turn in story.turns:
+                turn.close = turn.back
+            wire.first_seq = rng.getrandbits(32)
+            yield from wire.carry(story)
+            story.turns.clear()
+            stories.append(story)
+
+    return frames(), stories
+
+
+def stream(total: int, seed: int = 4) -> tuple[Iterator[Frame], list[Story]]:
+    """One job whose only image has so many bytes."""
+    rng = random.Random(seed)
+    story = Story()
+    dsm = PostScan(story, Ids(rng.getrandbits(60)), server="198.51.100.20")
+    dsm.subscribe()
+    filters = [FilterSpec(FILESHARE), FilterSpec(EMAIL)]
+    token = dsm.create(filters)
+    block = rng.randbytes(10_000_000)
+    dsm.image(token, 1, "jfif", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + block * (total // len(block)))
+    dsm.finish(token)
+    dsm.end(token, "Completed", ["PostScanJobCompletedSuccessfully"], filters, 1)
+    return Wire(sums=False, tick=12_000).carry(story), [story]
+
+
 def chatter(rng: random.Random, blob: bytes) -> Iterator[bytes]:
     """One conversation of other traffic."""
     one = f"10.{rng.randrange(4)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
@@ -160,9 +204,13 @@ def write(path: Path, made: tuple[Iterator[Frame], list[Story]]) -> None:
 
 
 def main() -> None:
-    """``python -m tests.bench.generate images|noise SIZE FILE``: a process of its own, see ``run.py``."""
+    """``python -m tests.bench.generate SHAPE SIZE FILE``: a process of its own, see ``run.py``.
+
+    The size is in megabytes for ``images`` and ``stream``, in packets for ``noise``, in connections for ``small``.
+    """
     shape, size, path = sys.argv[1:]
-    write(Path(path), images(int(size) * 1_000_000) if shape == "images" else noise(int(size)))
+    unit = 1_000_000 if shape in ("images", "stream") else 1
+    write(Path(path), {"images": images, "noise": noise, "small": small, "stream": stream}[shape](int(size) * unit))
 
 
 if __name__ == "__main__":
