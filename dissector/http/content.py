@@ -73,20 +73,24 @@ class Content:
             return self._bytes
         return b"".join(self.pieces())
 
-    def pieces(self, size: int = 1 << 20) -> Iterator[bytes]:
-        """The bytes of :meth:`data` in pieces of at most ``size``, so that a large one need not be in memory.
+    def pieces(self, size: int = 1 << 20, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The bytes ``start`` to ``end`` of :meth:`data` (default: all) in pieces of at most ``size``, so that a large
+        one need not be in memory.
 
         Raises:
             ContentNotKept: as for :meth:`data`.
         """
+        stop = self.size if end is None else end
         if self._bytes is not None:
-            for at in range(0, len(self._bytes), size):
-                yield self._bytes[at : at + size]
+            stop = min(stop, len(self._bytes))
+            for at in range(start, stop, size):
+                yield self._bytes[at : min(at + size, stop)]
         elif isinstance(self._file, Spooled):
-            yield from self._file.pieces(size)
+            yield from self._file.pieces(size, start, stop)
         elif self._file is not None:
-            self._file.seek(0)
-            while piece := self._file.read(size):
+            self._file.seek(start)
+            while start < stop and (piece := self._file.read(min(size, stop - start))):
+                start += len(piece)
                 yield piece
         else:
             raise ContentNotKept(

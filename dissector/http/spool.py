@@ -67,13 +67,16 @@ class Spooled:
                 return
         self._pieces.append((spool, at, size))
 
-    def pieces(self, size: int = 1 << 20) -> Iterator[bytes]:
-        """The bytes, in pieces of at most ``size``."""
-        for spool, start, length in self._pieces:
-            at = start
-            while at < start + length:
-                piece = os.pread(spool.file.fileno(), min(size, start + length - at), at)
+    def pieces(self, size: int = 1 << 20, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The bytes ``start`` to ``end`` (default: all), in pieces of at most ``size``."""
+        passed = 0
+        for spool, place, length in self._pieces:
+            at = place + max(start - passed, 0)
+            stop = place + (length if end is None else min(end - passed, length))
+            while at < stop:
+                piece = os.pread(spool.file.fileno(), min(size, stop - at), at)
                 if not piece:
                     return
                 at += len(piece)
                 yield piece
+            passed += length

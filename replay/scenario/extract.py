@@ -14,10 +14,11 @@ import dissector
 from dissector.base.errors import UnreadableInput, UsageError
 from dissector.messages import Message
 from replay.scenario.correlate import find_values
+from replay.scenario.material import Material
 from replay.scenario.model import Bound, Party, Scenario, Step, Wire
 from replay.scenario.places import spans, text_at
 from replay.scenario.values import Place, Value, base_of
-from replay.scenario.wires import take
+from replay.scenario.wires import Span, take
 
 __all__ = ["Choice", "Story", "extract", "stories"]
 
@@ -104,7 +105,7 @@ def _is_sink_answer(message: Message) -> bool:
     return message.name.startswith("HTTP ") and message.http is not None and not message.http.is_request
 
 
-def extract(path: str | Path, choice: Choice | None = None, *, plays: str = "") -> tuple[Scenario, dict[str, bytes]]:
+def extract(path: str | Path, choice: Choice | None = None, *, plays: str = "") -> tuple[Scenario, dict[str, Material]]:
     """A scenario out of a capture.
 
     Args:
@@ -198,10 +199,10 @@ class _Extraction:
         self.index = {one.number: place for place, one in enumerate(self.messages)}
         streams = dict.fromkeys(one.stream.number for one in self.requests)
         self.connections = {stream: place for place, stream in enumerate(streams, start=1)}
-        self.contents: dict[str, bytes] = {}
+        self.contents: dict[str, Material] = {}
         self.missing: list[str] = []
 
-    def scenario(self) -> tuple[Scenario, dict[str, bytes]]:
+    def scenario(self) -> tuple[Scenario, dict[str, Material]]:
         values = find_values(self.messages, self._sender, self._receiver)
         by_message: dict[int, list[tuple[Value, Place]]] = {}
         for value in values:
@@ -262,10 +263,12 @@ class _Extraction:
         )  # fmt: skip
 
     def _wire(self, message: Message, stem: str, by_message: dict[int, list[tuple[Value, Place]]]) -> Wire:
-        head: list[tuple[int, int, str]] = []
-        xml: list[tuple[int, int, str]] = []
+        head: list[Span] = []
+        xml: list[Span] = []
         for value, place in by_message.get(self.index[message.number], ()):
-            found = [(start, end, value.name) for start, end in spans(message, place, value.recorded)]
+            found = [
+                Span(start, end, value.name, value.recorded) for start, end in spans(message, place, value.recorded)
+            ]
             (head if place.where in ("target", "http") else xml).extend(found)
         assert message.http is not None
         wire, contents = take(message.http, message, stem, head, xml)

@@ -5,7 +5,10 @@ Every wrong edit is told with file, line and what was expected. Names of files n
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -15,7 +18,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from dissector.base.errors import UnreadableInput, UsageError
+from dissector.http.inflate import CODINGS
 from replay.base.yamlfile import load_yaml, wrong
+from replay.scenario.chunks import is_chunk_line
+from replay.scenario.material import Material
 from replay.scenario.model import FORMAT, KINDS, PARTS, Bound, Part, Party, Scenario, Step, Wire
 from replay.scenario.template import names_in
 from replay.scenario.values import is_url
@@ -50,7 +56,8 @@ _VALUE = (
 _STEP = (
     "step", "event", "seen", "service", "from", "to", "connection", "at", "took", "optional", "send", "answer", "rules",
 )  # fmt: skip
-_WIRE = ("head", "xml", "root_head", "parts", "final", "chunk")
+_WIRE = ("head", "xml", "file", "encoding", "parts", "final", "codings", "chunks", "trailer", "written")
+_PART = ("head", "file", "before", "coding")
 
 
 class Folder:
@@ -69,15 +76,30 @@ class Folder:
         Raises:
             UnreadableInput: it is not there, too long, or out of the folder.
         """
+        place = self.check(name)
+        try:
+            return place.read_bytes()
+        except OSError as error:
+            raise UnreadableInput(f"{place}: {error.strerror or error}") from error
+
+    def check(self, name: str) -> Path:
+        """The path of a file that can be read.
+
+        Raises:
+            UnreadableInput: as for :meth:`read`.
+        """
         place = (self.path / name).resolve()
         if not place.is_relative_to(self.path.resolve()):
             raise UnreadableInput(f"{self.path / MAIN}: {name} is not in the scenario's folder")
         try:
-            if place.stat().st_size > MAX_FILE:
-                raise UnreadableInput(f"{place}: more than {MAX_FILE} bytes")
-            return place.read_bytes()
+            found = place.stat()
         except OSError as error:
             raise UnreadableInput(f"{place}: {error.strerror or error}") from error
+        if not stat.S_ISREG(found.st_mode) or not os.access(place, os.R_OK):
+            raise UnreadableInput(f"{place}: no file that can be read")
+        if found.st_size > MAX_FILE:
+            raise UnreadableInput(f"{place}: more than {MAX_FILE} bytes")
+        return place
 
     def text(self, name: str) -> str:
         """The text of a file that may hold ``${name}``.
@@ -92,7 +114,7 @@ class Folder:
             raise UsageError(f"{self.path / name}: byte {error.start} is not UTF-8") from error
 
 
-def save_scenario(scenario: Scenario, contents: Mapping[str, bytes], folder: str | Path) -> Path:
+def save_scenario(scenario: Scenario, contents: Mapping[str, Material], folder: str | Path) -> Path:
     """Write a scenario and its files; gives the path of ``scenario.yaml``.
 
     Raises:
@@ -106,7 +128,9 @@ def save_scenario(scenario: Scenario, contents: Mapping[str, bytes], folder: str
         for name, data in contents.items():
             target = place / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+            with target.open("wb") as file:
+                for piece in (data,) if isinstance(data, bytes) else data.pieces():
+                    file.write(piece)
         place.mkdir(parents=True, exist_ok=True)
         (place / MAIN).write_text(_written(scenario), encoding="utf-8")
     except OSError as error:
@@ -236,13 +260,30 @@ def _wire_map(wire: Wire) -> dict[str, Any]:
     data: dict[str, Any] = {"head": wire.head}
     if wire.xml:
         data["xml"] = wire.xml
-    if wire.root_head:
-        data["root_head"] = wire.root_head
+    for key, text in (("file", wire.file), ("encoding", wire.encoding)):
+        if text:
+            data[key] = text
     if wire.parts:
-        data["parts"] = [{"head": one.head, "file": one.file} for one in wire.parts]
+        data["parts"] = [_part_map(one) for one in wire.parts]
         data["final"] = wire.final
-    if wire.chunk:
-        data["chunk"] = wire.chunk
+    if wire.codings:
+        data["codings"] = list(wire.codings)
+    if wire.chunks:
+        data["chunks"] = list(wire.chunks)
+    if wire.trailer:
+        data["trailer"] = wire.trailer
+    if wire.written:
+        data["written"] = dict(wire.written)
+    return data
+
+
+def _part_map(part: Part) -> dict[str, Any]:
+    data: dict[str, Any] = {} if part.before is None else {"before": part.before}
+    data["head"] = part.head
+    if part.file:
+        data["file"] = part.file
+    if part.coding:
+        data["coding"] = part.coding
     return data
 
 
@@ -358,16 +399,60 @@ def _wire(name: str, data: Any) -> Wire:
     if not isinstance(data, Mapping):
         raise wrong(name, data, None, f"{data!r} is no message", "a mapping with head, and maybe xml")
     _known(name, data, _WIRE)
-    chunk = data.get("chunk", 0)
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 0:
-        raise wrong(name, data, "chunk", f"chunk is {chunk!r}", "bytes of a chunk")
-    parts = []
-    for one in _list(name, data, "parts"):
-        parts.append(Part(str(one.get("head", "")) if isinstance(one, Mapping) else "", str(_need(name, one, "file"))))
-    return Wire(
-        str(_need(name, data, "head")), str(data.get("xml", "")), str(data.get("root_head", "")), parts,
-        str(data.get("final", "")), chunk,
+    chunks = _texts(name, data, "chunks")
+    for place, one in enumerate(chunks):
+        if not is_chunk_line(one):
+            raise wrong(
+                name, data["chunks"], place, f"{one!r} is no size of a chunk", 'hexadecimal, such as "1000 x 12"'
+            )
+    codings = _texts(name, data, "codings")
+    for place, one in enumerate(codings):
+        if one not in CODINGS:
+            raise wrong(name, data["codings"], place, f"{one!r} is no coding", ", ".join(CODINGS))
+    encoding = _text(name, data, "encoding")
+    try:
+        codecs.lookup(encoding or "utf-8")
+    except LookupError as error:
+        raise wrong(name, data, "encoding", f"encoding is {encoding!r}", "such as utf-16-le") from error
+    written = data.get("written") or {}
+    if not isinstance(written, Mapping):
+        raise wrong(name, data, "written", f"written is {written!r}", "names of values, each with how it is written")
+    made = Wire(
+        str(_need(name, data, "head")), _text(name, data, "xml"), _text(name, data, "file"), encoding,
+        [_part(name, one) for one in _list(name, data, "parts")], _text(name, data, "final"), codings, chunks,
+        _text(name, data, "trailer"), {str(key): str(one) for key, one in written.items()},
     )  # fmt: skip
+    if made.parts and not made.xml and any(not one.file for one in made.parts):
+        raise wrong(name, data, "parts", "a part has no file, and there is no envelope", "file, or xml")
+    return made
+
+
+def _part(name: str, data: Any) -> Part:
+    if not isinstance(data, Mapping):
+        raise wrong(name, data, None, f"{data!r} is no part", "a mapping with head and file")
+    _known(name, data, _PART)
+    coding = _text(name, data, "coding")
+    if coding not in ("", "base64", "quoted-printable"):
+        raise wrong(name, data, "coding", f"coding is {coding!r}", "base64, quoted-printable")
+    before = _text(name, data, "before") if data.get("before") is not None else None
+    return Part(_text(name, data, "head"), _text(name, data, "file"), before, coding)
+
+
+def _text(name: str, data: Mapping[str, Any], key: str) -> str:
+    found = data.get(key)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        raise wrong(name, data, key, f"{key} is {found!r}", "a text, in quotes")
+    return str(found)
+
+
+def _texts(name: str, data: Mapping[str, Any], key: str) -> list[str]:
+    found = _list(name, data, key)
+    for place, one in enumerate(found):
+        if not isinstance(one, str):
+            raise wrong(name, found, place, f"{one!r} is no text", "a text, in quotes")
+    return [str(one) for one in found]
 
 
 def _check_names(scenario: Scenario, folder: Folder, name: str) -> None:
@@ -386,5 +471,6 @@ def _check_names(scenario: Scenario, folder: Folder, name: str) -> None:
                             f"{folder.path / file}: ${{{used}}} is no value of {name}"
                             + (f"; near: {near[0]}" if near else "")
                         )
-            for part in wire.parts:
-                folder.read(part.file)
+            for name_of_file in (wire.file, *(part.file for part in wire.parts)):
+                if name_of_file:
+                    folder.check(name_of_file)

@@ -77,10 +77,19 @@ class Bound:
 
 @dataclass(slots=True)
 class Part:
-    """A MIME part that is no envelope: its head (raw, with the empty line) and the file that holds its bytes."""
+    """A part of a MIME package.
+
+    Attributes:
+        head: its raw headers with the empty line.
+        file: holds its bytes, as they were sent; "" for the root part: that is the envelope.
+        before: raw bytes in front of its head, None for the usual delimiter line. Raw bytes are text in latin-1.
+        coding: transfer coding that an envelope is sent in: ``base64``, ``quoted-printable`` or "".
+    """
 
     head: str
-    file: str
+    file: str = ""
+    before: str | None = None
+    coding: str = ""
 
 
 @dataclass(slots=True)
@@ -88,20 +97,29 @@ class Wire:
     """An HTTP message as recorded.
 
     Attributes:
-        head: file of the raw head (start line, headers, empty line), with ``${name}`` where values stand.
+        head: file of the raw head (start line, headers, empty line), with ``${name}`` where values stand and
+            ``${#length}`` for the length of the body.
         xml: file of the envelope, "" for none.
-        root_head: raw head of the root part of a package, "" for a plain body.
-        parts: the other parts.
+        file: file of a body that is neither an envelope nor a package, "" for none.
+        encoding: of the envelope where it is not UTF-8, such as ``utf-16-le``; the file is in UTF-8 in any case.
+        parts: of a package, the root part among them; empty for a plain body.
         final: raw bytes behind the last part (``--boundary--`` and what follows), as text in latin-1.
-        chunk: chunk size where the body was chunked, 0 for a length.
+        codings: content codings of the body in the order they were applied, such as ``gzip``.
+        chunks: size lines of a chunked body, see :mod:`replay.scenario.chunks`; empty for a length.
+        trailer: raw lines behind the last chunk, as text in latin-1.
+        written: name of a value → how it is written here, where that is not the plain way.
     """
 
     head: str
     xml: str = ""
-    root_head: str = ""
+    file: str = ""
+    encoding: str = ""
     parts: list[Part] = field(default_factory=list)
     final: str = ""
-    chunk: int = 0
+    codings: list[str] = field(default_factory=list)
+    chunks: list[str] = field(default_factory=list)
+    trailer: str = ""
+    written: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -177,9 +177,13 @@ class Spotter:
             if path.lower() != wanted.lower():
                 continue
             line = head[header.start : header.end]
-            value = line.find(header.value, line.find(":") + 1)
+            colon = line.find(":") + 1
+            value = line.find(header.value, colon)
             if value < 0:
-                return []  # a folded line
+                # Folded over lines: the whole of it, but no part, has a place.
+                blanks = len(line[colon:]) - len(line[colon:].lstrip())
+                whole = place.whole and not cookie
+                return [(header.start + colon + blanks, header.end)] if whole else []
             value += header.start
             if not cookie:
                 return _picked(header.value, value, place.whole, recorded)

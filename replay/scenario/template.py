@@ -1,14 +1,24 @@
-"""Texts with ``${name}`` in them. ``$$`` stands for one ``$``."""
+"""Texts with ``${name}`` in them. ``$$`` stands for one ``$``, ``${#length}`` for the length of a body.
+
+A value can be written in other ways than the plain one: with character references, in a CDATA section, a GUID in
+capital letters, a header folded over lines. Where the recorded value is put in, it is put in as it was written.
+"""
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Mapping
 from xml.sax.saxutils import escape
 
-__all__ = ["fill", "names_in", "put"]
+__all__ = ["LENGTH", "fill", "names_in", "plain", "put", "says_same"]
 
-_NAME = re.compile(r"\$(?:\$|\{([a-z][a-z0-9_]*)\})")
+LENGTH = "#length"
+"""Stands for the length of the body as it is sent; never the name of a value."""
+
+_NAME = re.compile(r"\$(?:\$|\{(#length|[a-z][a-z0-9_]*)\})")
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_URN = re.compile(r"(?:urn:)?uuid:", re.IGNORECASE)
 
 
 def put(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
@@ -28,8 +38,14 @@ def put(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
     return "".join(pieces)
 
 
-def fill(text: str, values: Mapping[str, str], *, xml: bool = False) -> str:
-    """Put values into a text; ``xml``: what is put in is escaped.
+def fill(text: str, values: Mapping[str, str], *, xml: bool = False, written: Mapping[str, str] | None = None) -> str:
+    """Put values into a text.
+
+    Args:
+        text: with names.
+        values: name → text.
+        xml: what is put in is escaped.
+        written: name → how its recorded value is written here, where that is not the plain way.
 
     Raises:
         KeyError: a name that has no value.
@@ -39,11 +55,31 @@ def fill(text: str, values: Mapping[str, str], *, xml: bool = False) -> str:
         if match[1] is None:
             return "$"
         value = values[match[1]]
-        return escape(value, {'"': "&quot;"}) if xml else value
+        raw = written.get(match[1]) if written else None
+        if raw is not None and says_same(raw, value, xml=xml):
+            return raw
+        return plain(value, xml=xml)
 
     return _NAME.sub(one, text)
 
 
 def names_in(text: str) -> list[str]:
     """The names in a text, each once, in order."""
-    return list(dict.fromkeys(match[1] for match in _NAME.finditer(text) if match[1] is not None))
+    found = dict.fromkeys(match[1] for match in _NAME.finditer(text))
+    return [name for name in found if name is not None and name != LENGTH]
+
+
+def plain(value: str, *, xml: bool) -> str:
+    """How a value is written that was not written otherwise."""
+    return escape(value, {'"': "&quot;"}) if xml else value
+
+
+def says_same(raw: str, value: str, *, xml: bool) -> bool:
+    """Whether a raw text says a value; the forms of a UUID (prefix, braces, case) are one."""
+    if xml:
+        raw = html.unescape(_CDATA.sub(lambda match: escape(match[1]), raw))
+    return _bare(raw) == _bare(value)
+
+
+def _bare(text: str) -> str:
+    return _URN.sub("", " ".join(text.split()), count=1).strip("{}").lower()

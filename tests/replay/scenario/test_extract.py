@@ -16,6 +16,7 @@ from replay.scenario.files import Folder, load_scenario, save_scenario
 from replay.scenario.model import Scenario, Wire
 from replay.scenario.wires import bytes_of
 from replay.soap.caller import read_message
+from tests.support.scenarios import plain
 
 WHOLE = [
     "dsm-completed.pcapng", "dsm-completed-with-warnings.pcapng", "dsm-canceled.pcapng", "scan-push.pcapng",
@@ -89,7 +90,8 @@ def test_a_scenario_is_the_same_whoever_is_played(samples: Path) -> None:
     other, same = extract(samples / "emulated" / "device-completed.pcap", plays="server")
     assert other.plays == "server"
     other.plays = scenario.plays
-    assert (other, same) == (scenario, contents)
+    assert other == scenario
+    assert plain(same) == plain(contents)
     token, sink = scenario.values["job_token"], scenario.values["sink_address"]
     assert (token.maker, token.step, token.part) == ("server", 3, "answer")
     assert (sink.maker, sink.step, sink.part) == ("device", 2, "message")
@@ -114,7 +116,7 @@ def test_one_job_of_two(samples: Path) -> None:
     assert first is not None
     assert second is not None
     _, contents = extract(samples / "dsm-two-jobs.pcapng", Choice(job=first))
-    assert not any(second.encode() in data for data in contents.values())
+    assert not any(second.encode() in data for data in plain(contents).values())
 
 
 def test_what_a_capture_does_not_hold_is_said(samples: Path) -> None:
