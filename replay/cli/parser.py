@@ -362,6 +362,8 @@ def _run(commands: Any) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
+    parser.add_argument("--html", metavar="FILE", help="write the result as one HTML page")
+    parser.add_argument("--rules", action=_Lazy, text=_rules, help="list how values are judged, and end")
     parser.set_defaults(run=_later("run_scenario", "replay.cli.run"))
 
 
@@ -461,6 +463,12 @@ def _profiles() -> str:
 
     lines = ["profiles:", *_table(sorted(profiles().items())), "", "quirks (in a device file):"]
     return "\n".join([*lines, *_table([(name, one.meaning) for name, one in sorted(QUIRKS.items())])])
+
+
+def _rules() -> str:
+    from replay.report.rules import rules_text
+
+    return rules_text()
 
 
 def _effects() -> str:

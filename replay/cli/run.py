@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from xml.etree import ElementTree
 
-from dissector.base.errors import ExitCode, UnreadableInput
+from dissector.base.errors import ExitCode
+from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.log import TextSink
 from replay.cli.playing import ask_leave, bench, options_of, player_of
 from replay.net.client import Target
 from replay.player.judge import ValueRule
 from replay.player.play import Options, played_of, targets_of
-from replay.player.result import Result, StepResult
+from replay.player.result import Result, StepResult, describe_step
+from replay.report.html import run_page, write_page
+from replay.report.junit import run_suite, write_junit
+from replay.report.text import step_lines, summary_lines
 from replay.scenario.files import Folder, load_scenario
 from replay.scenario.model import Scenario
 
 __all__ = ["run_scenario"]
-
-MARKS = {
-    "same": "ok",
-    "different": "DIFF",
-    "failed": "FAIL",
-    "missing": "MISS",
-    "unexpected": "MORE",
-    "doubled": "TWICE",
-    "late": "LATE",
-    "skipped": "--",
-}
 
 
 def run_scenario(arguments: argparse.Namespace) -> int:
@@ -45,12 +36,20 @@ def run_scenario(arguments: argparse.Namespace) -> int:
         return _dry(scenario, played, targets)
     ask_leave(list(targets.values()), yes=arguments.yes)
     result = asyncio.run(_play(arguments, scenario, folder, options, main))
-    if arguments.junit:
-        _junit(result, Path(arguments.junit))
+    return _report(result, arguments)
+
+
+def _report(result: Result, arguments: argparse.Namespace) -> ExitCode:
+    """Say what it came to, in all forms that were asked for."""
     if arguments.json:
-        print(json.dumps(result.to_json(), indent=2))
+        print(dumps(result.to_json(), indent=2))
     else:
-        print(printable(result.headline))
+        for line in summary_lines(result):
+            print(line)
+    if arguments.junit:
+        write_junit([run_suite(result)], Path(arguments.junit), name="dsmreplay")
+    if arguments.html:
+        write_page(run_page(result), Path(arguments.html))
     if result.unreachable:
         return ExitCode.UNREACHABLE
     return ExitCode.OK if result.same else ExitCode.FINDINGS
@@ -62,22 +61,19 @@ async def _play(
     async with bench(arguments) as on:
         if not arguments.json and not arguments.verbose:
             on.log.add(TextSink(sys.stderr, wanted=lambda entry: entry.kind in ("listening", "note", "warning")))
-        progress = _show if not arguments.json else lambda result: None
-        return await player_of(scenario, folder, options, target, on, progress).run()
+        begun = on.clock.monotonic()
 
+        def progress(one: StepResult) -> None:
+            one.at = on.clock.monotonic() - begun
+            describe_step(one, scenario)
+            if not arguments.json:
+                print(*step_lines(one), sep="\n", flush=True)
 
-def _show(result: StepResult) -> None:
-    number = f"{result.number:3}" if result.number else "  -"
-    print(
-        f"{number}  {MARKS[result.outcome]:4}  {printable(result.name)}  ({result.seconds * 1000:.0f} ms)", flush=True
-    )
-    if result.text and not result.differences:
-        print(f"           {printable(result.text)}")
-    for one in result.differences:
-        where = f"{one.path}: " if one.path else ""
-        print(printable(f"           {where}{one.text}"))
-    if result.differences and result.origin:
-        print(printable(f"           recorded: {result.origin}"))
+        began = on.clock.time_ns()
+        result = await player_of(scenario, folder, options, target, on, progress).run()
+        result.began, result.seconds = began, on.clock.monotonic() - begun
+        result.describe(scenario, sorted(played_of(scenario, options.plays)))
+        return result
 
 
 def _dry(scenario: Scenario, played: frozenset[str], targets: Mapping[str, Target]) -> int:
@@ -95,28 +91,3 @@ def _dry(scenario: Scenario, played: frozenset[str], targets: Mapping[str, Targe
             printable(f"{step.number:3}  {'send ' if sends else 'await'}  {step.name}{where}  (at {step.time:.3f} s)")
         )
     return ExitCode.OK
-
-
-def _junit(result: Result, path: Path) -> None:
-    """JUnit XML: one test case for each step."""
-    bad = [one for one in result.steps if one.outcome not in ("same", "skipped")]
-    suite = ElementTree.Element(
-        "testsuite", name=result.name, tests=str(len(result.steps)), failures=str(len(bad)),
-        errors=str(int(bool(result.unreachable))), skipped=str(sum(one.outcome == "skipped" for one in result.steps)),
-    )  # fmt: skip
-    for one in result.steps:
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=result.name, name=f"{one.number} {one.name}", time=f"{one.seconds:.3f}"
-        )
-        if one.outcome == "skipped":
-            ElementTree.SubElement(case, "skipped", message=printable(one.text))
-        elif one.outcome != "same":
-            failure = ElementTree.SubElement(case, "failure", type=one.outcome, message=printable(one.text))
-            failure.text = "\n".join(printable(f"{two.path}: {two.text}") for two in one.differences)
-    if result.unreachable:
-        case = ElementTree.SubElement(suite, "testcase", classname=result.name, name="target")
-        ElementTree.SubElement(case, "error", message=printable(result.unreachable))
-    try:
-        ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise UnreadableInput(f"{path}: {error.strerror or error}") from error

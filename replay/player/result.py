@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from replay.player.judge import Difference
+from replay.player.difference import Difference
+from replay.player.headline import said, verdict
+from replay.scenario.model import Scenario
 
-__all__ = ["Result", "StepResult"]
+__all__ = ["FINE", "OUTCOMES", "SCHEMA", "Result", "StepResult", "describe_step"]
+
+SCHEMA = "dsmreplay.result/1"
+"""Name and version of the plain data; ``replay/report/schemas/result.json`` describes them."""
+
+OUTCOMES = {
+    "same": "as recorded", "different": "different", "failed": "not sent", "missing": "missing",
+    "unexpected": "not recorded", "doubled": "came twice", "late": "late", "skipped": "skipped",
+}  # fmt: skip
+"""What can become of a step → the word for it."""
+
+FINE = ("same", "skipped")
+"""Outcomes that are no difference."""
 
 
 @dataclass(slots=True)
 class StepResult:
-    """What became of a step: ``same``, ``different``, ``failed``, ``missing``, ``unexpected``,
-    ``doubled``, ``late`` or ``skipped``."""
+    """What became of a step.
+
+    Attributes:
+        number: of the step, 0 for a message that the recording does not have.
+        name: of its message.
+        outcome: one of :data:`OUTCOMES`.
+        text: why, in words; "" where there is nothing to say.
+        seconds: from sending the request to its answer; 0 for what only came.
+        origin: where it was recorded.
+        differences: of what came from what was recorded.
+        sender, receiver: names of parties, "" where not known.
+        event: a notification.
+        time: seconds of its recording since the first step, None where not known.
+        at: seconds since the run began when it was over, None where not known.
+        came: where the message that came is in the capture of the replay, "" where there is none.
+    """
 
     number: int
     name: str
@@ -22,51 +52,128 @@ class StepResult:
     seconds: float = 0.0
     origin: str = ""
     differences: list[Difference] = field(default_factory=list)
+    sender: str = ""
+    receiver: str = ""
+    event: bool = False
+    time: float | None = None
+    at: float | None = None
+    came: str = ""
+
+    @property
+    def fine(self) -> bool:
+        """It is no difference."""
+        return self.outcome in FINE
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain data."""
         return {
             "step": self.number or None,
             "name": self.name,
+            "event": self.event,
+            "from": self.sender or None,
+            "to": self.receiver or None,
             "outcome": self.outcome,
             "text": self.text or None,
+            "recorded_at": None if self.time is None else round(self.time, 6),
+            "at": None if self.at is None else round(self.at, 6),
             "seconds": round(self.seconds, 6),
+            "recorded_in": self.origin or None,
+            "came_in": self.came or None,
             "differences": [one.to_json() for one in self.differences],
         }
 
 
 @dataclass(slots=True)
 class Result:
-    """What became of a scenario."""
+    """What became of a scenario.
+
+    Attributes:
+        name: of the scenario.
+        target: who it was played against.
+        steps: in the order in which they were over.
+        unreachable: why the target cannot be reached, "" where it can.
+        parties: name → role, in the order of the scenario.
+        plays: names of the parties that were played.
+        capture: name of the capture it was made from.
+        began: when, nanoseconds since 1970 UTC; 0 where not known.
+        seconds: that it took.
+    """
 
     name: str
     target: str
     steps: list[StepResult] = field(default_factory=list)
     unreachable: str = ""
+    parties: dict[str, str] = field(default_factory=dict)
+    plays: tuple[str, ...] = ()
+    capture: str = ""
+    began: int = 0
+    seconds: float = 0.0
+
+    def describe(self, scenario: Scenario, plays: Sequence[str]) -> None:
+        """Add what the scenario says of itself, and of each step that is over."""
+        self.parties = {one.name: one.role for one in scenario.parties.values()}
+        self.plays = tuple(plays)
+        self.capture = scenario.capture
+        for one in self.steps:
+            describe_step(one, scenario)
 
     @property
     def same(self) -> bool:
         """Everything was as recorded."""
-        return not self.unreachable and all(one.outcome in ("same", "skipped") for one in self.steps)
+        return not self.unreachable and not self.bad
+
+    @property
+    def bad(self) -> list[StepResult]:
+        """The steps that were not as recorded, in the order of the story; what was not recorded last."""
+        return sorted((one for one in self.steps if not one.fine), key=lambda one: (not one.number, one.number))
+
+    @property
+    def verdict(self) -> str:
+        """The headline without the scenario's name."""
+        if self.unreachable:
+            return f"not played: {self.unreachable}"
+        bad = self.bad
+        if bad:
+            others = len(bad) - 1
+            more = f" ({others} other step{'s differ' if others > 1 else ' differs'})" if others else ""
+            return f"differs: {verdict(bad)}{more}"
+        skipped = sum(one.outcome == "skipped" for one in self.steps)
+        played = len(self.steps) - skipped
+        return f"as recorded ({played} step{'s' * (played != 1)}{f', {skipped} skipped' if skipped else ''})"
 
     @property
     def headline(self) -> str:
         """One line that everybody understands."""
-        if self.unreachable:
-            return f"{self.name}: {self.unreachable}"
-        bad = [one for one in self.steps if one.outcome not in ("same", "skipped")]
-        if not bad:
-            played = sum(one.outcome == "same" for one in self.steps)
-            return f"{self.name}: as recorded ({played} steps)"
-        # What the story came to says more than where it first went another way.
-        worst = next((one for one in reversed(bad) if one.name.endswith("EndStateEvent")), bad[0])
-        why = worst.differences[0].text if worst.differences else worst.text
-        return f"{self.name}: differs: {worst.name}: {why}" + (f" (and {len(bad) - 1} more)" if len(bad) > 1 else "")
+        return f"{self.name}: {self.verdict}"
+
+    @property
+    def first(self) -> str:
+        """Where the story first went another way, where the headline does not say that; else ""."""
+        bad = self.bad
+        if not bad or self.unreachable or said(bad[0]) == verdict(bad):
+            return ""
+        return f"step {bad[0].number}: {said(bad[0])}" if bad[0].number else said(bad[0])
+
+    def counts(self) -> dict[str, int]:
+        """Outcome → how many steps, in the order of :data:`OUTCOMES`; none with 0."""
+        found = Counter(one.outcome for one in self.steps)
+        return {outcome: found[outcome] for outcome in OUTCOMES if found[outcome]}
 
     def to_json(self) -> dict[str, Any]:
-        """The result as plain data (``dsmreplay.result/1``)."""
+        """The result as plain data."""
+        from dissector.output.times import iso_time
+
         return {
-            "schema": "dsmreplay.result/1", "scenario": self.name, "target": self.target, "same": self.same,
-            "headline": self.headline, "unreachable": self.unreachable or None,
-            "steps": [one.to_json() for one in self.steps],
+            "schema": SCHEMA, "scenario": self.name, "capture": self.capture or None, "target": self.target,
+            "plays": list(self.plays), "parties": [{"name": name, "role": role} for name, role in self.parties.items()],
+            "began": iso_time(self.began) if self.began else None, "seconds": round(self.seconds, 6), "same": self.same,
+            "headline": self.headline, "first": self.first or None, "unreachable": self.unreachable or None,
+            "counts": self.counts(), "steps": [one.to_json() for one in self.steps],
         }  # fmt: skip
+
+
+def describe_step(one: StepResult, scenario: Scenario) -> None:
+    """Add what the scenario says of a step."""
+    if 0 < one.number <= len(scenario.steps):
+        step = scenario.steps[one.number - 1]
+        one.sender, one.receiver, one.event, one.time = step.sender, step.receiver, step.event, step.time

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import jsonschema
 import pytest
 
 from dissector.cli import main
 from dissector.output.jsontext import schema
+from tests.support.schemas import closed, every_key_is_required
 from tests.support.stories import STORIES
 from tests.support.wire import frames_of, write_pcap
 
@@ -19,22 +19,6 @@ OUTPUTS = {
     "dsmshark.messages/1": ["read", "--json"],
     "dsmshark.info/1": ["info", "--json"],
 }
-
-
-def closed(part: Any) -> Any:
-    """The schema without room for keys that it does not name."""
-    if isinstance(part, dict):
-        made = {key: closed(value) for key, value in part.items()}
-        return {**made, "additionalProperties": False} if "required" in part and "properties" in part else made
-    return [closed(one) for one in part] if isinstance(part, list) else part
-
-
-def every_key_is_required(part: Any) -> bool:
-    if isinstance(part, dict):
-        if "properties" in part and set(part["properties"]) != set(part.get("required", ())):
-            return False
-        return all(every_key_is_required(value) for value in part.values())
-    return all(every_key_is_required(one) for one in part) if isinstance(part, list) else True
 
 
 @pytest.fixture(scope="module")

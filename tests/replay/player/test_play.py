@@ -90,7 +90,7 @@ def test_a_whole_job_against_a_new_server_passes(job: Path) -> None:
 def test_a_server_that_aborts_is_told_in_one_line(job: Path) -> None:
     result = against(job, server("EndPostScanJob: end_state=Aborted|PostScanJobProcessingFailed"))
     assert not result.same
-    assert "PostScanJobEndStateEvent: JobCompletedState is Aborted, was Completed" in result.headline
+    assert "differs: the job ended Aborted, recorded was Completed" in result.headline
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""JSON Schemas of what ``dsmreplay`` prints, see :mod:`replay.report.jsontext`."""
