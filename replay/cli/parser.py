@@ -370,8 +370,8 @@ def _run(commands: Any) -> None:
 def _playing(parser: argparse.ArgumentParser) -> None:
     """The options of all commands that play a scenario."""
     parser.add_argument(
-        "--target", action="append", required=True, metavar="URL",
-        help="the peer; of further parties NAME=URL, may be repeated",
+        "--target", action="append", default=[], metavar="URL",
+        help="the peer; of further parties NAME=URL, may be repeated; not needed for one that comes by itself",
     )  # fmt: skip
     parser.add_argument(
         "--as", dest="plays", default="", metavar="PARTY", help="the party that is played, or several with commas"

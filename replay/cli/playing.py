@@ -11,7 +11,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 
 from dissector import __version__
@@ -25,7 +24,7 @@ from replay.net.certificates import load_identity, own_certificate
 from replay.net.client import HttpClient, Target
 from replay.net.tap import PacketTap
 from replay.net.tls import client_context, server_context
-from replay.player.play import Options, Player, played_of, targets_of
+from replay.player.play import Options, Player, is_loopback, played_of, targets_of
 from replay.player.result import StepResult
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step
@@ -108,6 +107,7 @@ def options_of(arguments: argparse.Namespace, scenario: Scenario) -> tuple[Optio
         listen=listen_of(arguments.listen, list(targets.values())), context=own_context(arguments, scenario, played),
         connections=arguments.connections, normalise=arguments.normalise, first=arguments.from_step,
         only=_chosen(arguments.only, scenario), gate=keyboard if arguments.step_by_step else None,
+        others=arguments.yes,
     )  # fmt: skip
     return options, main
 
@@ -169,11 +169,7 @@ def ask_leave(targets: Sequence[Target], *, yes: bool) -> None:
         UsageError: nobody did.
     """
     for target in targets:
-        try:
-            loopback = ip_address(target.host.partition("%")[0]).is_loopback
-        except ValueError:
-            loopback = target.host.lower() == "localhost"
-        if loopback or yes:
+        if yes or is_loopback(target.host):
             continue
         if not sys.stdin.isatty():
             raise UsageError(f"{target} is another machine: --yes says that it may be sent to")

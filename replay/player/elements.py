@@ -170,7 +170,7 @@ class Elements:
 
     def _wanted(self, default: Default, expected: Expected) -> Kind:
         """What holds where the scenario has no rule: what is known of this run is asked for, be it any value else."""
-        if default.how == "any" and expected.moved and expected.known:
+        if default.how == "any" and expected.bound and expected.known:
             return _EQUAL
         return kind(default.how)
 

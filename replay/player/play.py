@@ -12,8 +12,10 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from dissector.base.errors import DsmsharkError, TargetUnreachable, UsageError
+from dissector.base.origin import Endpoint
 from dissector.http.model import HttpMessage
 from dissector.messages import Message
 from replay.base.clock import Clock
@@ -58,6 +60,7 @@ class Options:
         targets: URLs of further parties by name.
         listen: address for what is received (event sink, services); of several played parties the first has this port,
             the others any free one.
+        others: a party that comes by itself from another machine may be sent events.
         context: TLS of the played parties' own servers, None for plain HTTP.
         connections: ``recorded`` (as many as recorded) or ``one`` (kept open).
         normalise: send clean messages in place of the recorded bytes.
@@ -73,6 +76,7 @@ class Options:
     given: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, str] = field(default_factory=dict)
     listen: tuple[str, int] = ("127.0.0.1", 0)
+    others: bool = False
     context: ssl.SSLContext | None = None
     connections: str = "recorded"
     normalise: bool = False
@@ -86,7 +90,8 @@ class Player:
 
     Args:
         scenario, folder: as loaded.
-        target: URL of the peer that the played parties speak with, the address that the first request to it goes to.
+        target: URL of the peer that the played parties speak with, the address that the first request to it goes to;
+            "" where only parties are played against that come by themselves.
         options: how.
         clock, log, ids: of the run.
         client: carries requests.
@@ -122,6 +127,7 @@ class Player:
         self._progress = progress
         self._played = played_of(scenario, options.plays)
         self._targets = targets_of(scenario, self._played, target, options.targets)
+        """Party → where it is. Only the hosts of these are ever contacted."""
         wanted = [step for step in scenario.steps if self._wanted(step)]
         self._mine = [one for one in wanted if one.sender in self._played and one.receiver not in self._played]
         theirs = [one for one in wanted if receives(one, "message", self._played)]
@@ -245,6 +251,9 @@ class Player:
         if lacking:
             text = f"not sent: {', '.join(lacking)} is not known, since what hands it out did not come"
             return StepResult(step.number, step.name, "failed", text, origin=step.origin)
+        if step.receiver not in self._targets:
+            text = f"not sent: no target was named for the {step.receiver}, and it did not come by itself"
+            return StepResult(step.number, step.name, "failed", text, origin=step.origin)
         pieces = self._bytes(step.message, request=True)
         if self._options.gate is not None:
             said = await self._options.gate(step, pieces)
@@ -296,9 +305,7 @@ class Player:
 
         Devices name addresses of their own in their answers; none but the target's host is contacted.
         """
-        target = self._targets.get(step.receiver)
-        if target is None:
-            raise UsageError(f"step {step.number}, {step.name}: no target for {step.receiver}: --target NAME=URL")
+        target = self._targets[step.receiver]
         lines = head.split(b"\r\n") if b"\r\n" in head else head.split(b"\n")
         host = next((line[5:].strip() for line in lines if line[:5].lower() == b"host:"), b"").decode("latin-1")
         if not host or host.lower() == target.authority.lower():
@@ -366,6 +373,7 @@ class Player:
         step = arrival.step
         if arrival.how in ("doubled", "unexpected") or step is None:
             return self._extra(arrival, name, message)
+        self._adopt(step.sender, request.peer)
         result = self._judged(step, "message", step.message, request.http, message)
         if arrival.how == "late":
             result.outcome = "late"
@@ -380,6 +388,16 @@ class Player:
             self._stopped = True
         self._news.set()
         return answer
+
+    def _adopt(self, party: str, peer: Endpoint) -> None:
+        """Who came by itself may be answered by events, where no target was named for it."""
+        if party in self._targets:
+            return
+        if is_loopback(peer.address) or self._options.others:
+            self._targets[party] = Target("http", peer.address, peer.port, "/", str(peer))
+        else:
+            words = f"the {party} came from {peer.address}, which was not named as a target: it is sent no events"
+            self._log.say("warning", words, party=party)
 
     def _distance(self, step: Step, message: Message | None) -> int:
         expected = self._recorded.message(step.message, request=True)
@@ -516,7 +534,18 @@ def targets_of(scenario: Scenario, played: frozenset[str], main: str, others: Ma
     first = next((one for one in [*asked, *heard] if one not in found), "")
     if main and first:
         found[first] = target_of(main)
+    begins = next((one for one in scenario.steps if (one.sender in played) != (one.receiver in played)), None)
+    if begins is not None and begins.sender in played and begins.receiver not in found:
+        raise UsageError(f"--target URL is missing: where the {begins.receiver} is")
     return found
+
+
+def is_loopback(host: str) -> bool:
+    """An address of this machine alone, or its usual name."""
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _bare(wanted: HttpMessage, recorded: Message | None, http: HttpMessage, received: Message | None) -> Difference:

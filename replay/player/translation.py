@@ -26,6 +26,7 @@ class Expected(NamedTuple):
         text: the whole text, for people where ``known`` is False.
         known: False where the text holds something that is handed out right here.
         moved: it is not what was recorded.
+        bound: a value of the scenario, or something that holds one; also where its text is the recorded one again.
         pattern: fits the texts that will do, None where only ``text`` does.
     """
 
@@ -33,6 +34,7 @@ class Expected(NamedTuple):
     known: bool = True
     moved: bool = False
     pattern: re.Pattern[str] | None = None
+    bound: bool = False
 
 
 class Translation:
@@ -55,19 +57,19 @@ class Translation:
         if recorded in self._texts:
             now = self._texts[recorded]
             if now is None:
-                return Expected(OPEN, False, True, _ANYTHING)
-            return Expected(now, True, now != recorded)
+                return Expected(OPEN, False, True, _ANYTHING, bound=True)
+            return Expected(now, True, now != recorded, bound=True)
         if self._parts is None or self._parts.search(recorded) is None:
             return Expected(recorded)
         shown = self._parts.sub(lambda match: self._texts[match[0]] or OPEN, recorded)
         if all(self._texts[one] is not None for one in self._parts.findall(recorded)):
-            return Expected(shown, True, shown != recorded)
+            return Expected(shown, True, shown != recorded, bound=True)
         pattern, at = "", 0
         for match in self._parts.finditer(recorded):
             now = self._texts[match[0]]
             pattern += re.escape(recorded[at : match.start()]) + ("(?s:.+)" if now is None else re.escape(now))
             at = match.end()
-        return Expected(shown, False, True, re.compile(pattern + re.escape(recorded[at:])))
+        return Expected(shown, False, True, re.compile(pattern + re.escape(recorded[at:])), bound=True)
 
 
 _ANYTHING = re.compile(r"(?s).+")

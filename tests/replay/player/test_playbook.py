@@ -1,0 +1,246 @@
+"""The player against scripted peers, by a clock that stands still: order, deadlines, what comes late or too often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from replay.player.play import Result
+from replay.scenario.extract import extract
+from replay.scenario.files import save_scenario
+from tests.support import wsd
+from tests.support.playbook import Answers, Gets, Passes, Tells, play
+from tests.support.stories import PostScan, Story
+from tests.support.wire import frames_of, write_pcap
+
+STATUS, END = "PostScanJobStatusEvent", "PostScanJobEndStateEvent"
+
+
+def written(folder: Path, story: Story) -> Path:
+    """A story as the folder of a scenario."""
+    capture = folder / "story.pcap"
+    capture.write_bytes(write_pcap(frames_of(story)))
+    scenario, contents = extract(capture)
+    save_scenario(scenario, contents, folder / "scenario")
+    return folder / "scenario"
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Subscribe, create, an event, an image 2 s later, the end; 3 s later an event, and the last one after 4 s more."""
+    story = Story()
+    dsm = PostScan(story, wsd.Ids(5))
+    dsm.subscribe()
+    filters = [wsd.FilterSpec(wsd.FILESHARE)]
+    token = dsm.create(filters)
+    dsm.status(token, "Creating", [wsd.FilterSpec(wsd.FILESHARE, "Pending")], 0, reason="None")
+    dsm.image(token, 1, "jfif", b"\xff\xd8\xff\xe0" + b"x" * 400, pause=2.0)
+    dsm.finish(token)
+    dsm.status(token, "Processing", [wsd.FilterSpec(wsd.FILESHARE, "Processing")], 1, reason="None", pause=3.0)
+    dsm.end(token, "Completed", ["PostScanJobCompletedSuccessfully"], filters, 1, pause=4.0)
+    return written(tmp_path_factory.mktemp("job"), story)
+
+
+BEGIN = [Gets("Subscribe"), Answers(), Gets("CreatePostScanJobRequest"), Answers()]
+SENT = [Gets("SendImageRequest"), Answers(), Gets("EndPostScanJobRequest"), Answers()]
+WHOLE = [*BEGIN, Tells(STATUS), *SENT, Tells(STATUS, 2), Tells(END)]
+
+
+def told(result: Result) -> list[tuple[int, str]]:
+    """Step and outcome of what was not as recorded."""
+    return [(one.number, one.outcome) for one in result.steps if one.outcome != "same"]
+
+
+def replaced(was: str, now: str) -> Callable[[bytes], bytes]:
+    def change(data: bytes) -> bytes:
+        assert was.encode() in data
+        return data.replace(was.encode(), now.encode())
+
+    return change
+
+
+def test_a_story_that_goes_as_recorded_passes_at_once(job: Path) -> None:
+    result, book = play(job, WHOLE)
+    assert told(result) == []
+    assert len(result.steps) == 7
+    assert book.statuses == [202, 202, 202]
+    assert book.clock.monotonic() == 0.0
+
+
+def test_another_token_is_taken_over_everywhere(job: Path) -> None:
+    scenario = play(job, [], ends=False)[1].scenario
+    token, new = scenario.values["job_token"].recorded, "5ce1c1c1-0000-4000-8000-00000000beef"
+    fresh = replaced(token, new)
+    script = [
+        *BEGIN[:3], Answers(fresh), Tells(STATUS, change=fresh), *SENT, Tells(STATUS, 2, fresh),
+        Tells(END, change=fresh),
+    ]  # fmt: skip
+    result, book = play(job, script)
+    assert told(result) == []
+    sent = [one.get("JobToken") for one in book.asked if one.get("JobToken")]
+    assert sent == [new, new]
+    stale, _ = play(job, [*script[:-1], Tells(END)])
+    assert told(stale) == [(7, "different")]
+
+
+def test_what_was_recorded_before_a_step_is_awaited_before_it(job: Path) -> None:
+    result, book = play(job, [*BEGIN, Passes(3.0)], ends=False)
+    assert [one.name for one in book.asked] == ["Subscribe", "CreatePostScanJobRequest"]
+    result, book = play(job, [*BEGIN, Passes(3.0), Tells(STATUS), *SENT, Tells(STATUS, 2), Tells(END)])
+    assert told(result) == []
+
+
+def test_a_missing_event_is_a_difference_and_the_story_goes_on(job: Path) -> None:
+    result, _ = play(job, [*BEGIN, Passes(5.1), *SENT, Tells(STATUS, 2), Tells(END)])
+    assert told(result) == [(3, "missing")]
+    assert "did not come within 5 s of its time" in result.headline
+
+
+@pytest.mark.parametrize(("after", "outcomes"), [(8.9, []), (9.1, [(7, "missing")])])
+def test_a_deadline_is_relative_to_the_recorded_time(job: Path, after: float, outcomes: list[tuple[int, str]]) -> None:
+    # Recorded 4 s after the event before it, and 5 s of slack.
+    script = [*WHOLE[:-1], Passes(after)]
+    result, _ = play(job, script if outcomes else [*script, Tells(END)])
+    assert told(result) == outcomes
+
+
+def test_an_event_after_its_deadline_is_late(job: Path) -> None:
+    script = [*BEGIN, Passes(5.1), Gets("SendImageRequest"), Tells(STATUS), Answers(), *SENT[2:], Tells(STATUS, 2)]
+    result, _ = play(job, [*script, Tells(END)])
+    assert told(result) == [(3, "late")]
+
+
+def test_an_event_that_comes_twice(job: Path) -> None:
+    result, book = play(job, [*WHOLE[:-2], Tells(STATUS, 2), Tells(STATUS, 2), Tells(END)])
+    assert told(result) == [(0, "doubled")]
+    assert book.statuses == [202] * 4
+
+
+def test_an_event_too_many(job: Path) -> None:
+    another = replaced("MessageID>urn:uuid:", "MessageID>urn:uuid:0")
+    result, _ = play(job, [*WHOLE[:-1], Tells(STATUS, 2, another), Tells(END)])
+    assert told(result) == [(0, "unexpected")]
+    assert "has not so many of it" in result.headline
+
+
+def test_a_request_that_the_recording_does_not_have_is_refused(job: Path) -> None:
+    other = replaced("PostScanJobStatusEvent", "PostScanJobOtherEvent")
+    result, book = play(job, [*BEGIN, Tells(STATUS, change=other), Tells(STATUS), *SENT, Tells(STATUS, 2), Tells(END)])
+    assert told(result) == [(0, "unexpected")]
+    assert book.statuses[0] == 400
+
+
+def test_the_first_difference_ends_the_run_unless_it_keeps_going(job: Path) -> None:
+    aborted = replaced(">Creating<", ">Aborted<")
+    result, book = play(job, [*BEGIN, Tells(STATUS, change=aborted)], keep_going=False)
+    assert told(result) == [(3, "different")]
+    assert book.asked[-1].name == "CreatePostScanJobRequest"
+
+
+@pytest.mark.parametrize(("speed", "seconds"), [(1.0, 2.0), (2.0, 1.0), (0.5, 4.0)])
+def test_the_recorded_pace_by_a_factor(job: Path, speed: float, seconds: float) -> None:
+    a_bit = Passes(0.01 / speed)
+    script = [*BEGIN[:2], a_bit, *BEGIN[2:], a_bit, Tells(STATUS)]
+    _, book = play(job, [*script, Passes(seconds - 0.1)], ends=False, speed=speed)
+    assert book.asked[-1].name == "CreatePostScanJobRequest"
+    _, book = play(job, [*script, Passes(seconds + 0.1), Gets("SendImageRequest")], ends=False, speed=speed)
+    assert book.asked[-1].name == "SendImageRequest"
+
+
+def test_a_peer_that_falls_silent_is_a_difference(job: Path) -> None:
+    nothing = Answers(lambda data: b"")
+    result, _ = play(job, [*BEGIN, Tells(STATUS), Gets("SendImageRequest"), nothing, Passes(31), *SENT[2:],
+                           Tells(STATUS, 2), Tells(END)])  # fmt: skip
+    assert told(result) == [(4, "different")]
+    assert "no answer came" in result.headline
+    assert result.unreachable == ""
+
+
+def test_a_cut_answer_is_a_difference(job: Path) -> None:
+    cut = Answers(raw=lambda data: data.replace(b"Content-Length: ", b"Content-Length: 9"))
+    result, _ = play(job, [*BEGIN[:3], cut, Passes(31)], keep_going=False)
+    assert told(result) == [(2, "different")]
+
+
+@pytest.mark.parametrize(
+    ("said", "steps"), [("skip", ["skipped"] * 3 + ["same"]), ("stop", ["skipped"])],
+)  # fmt: skip
+def test_a_person_decides_before_each_step(job: Path, said: str, steps: list[str]) -> None:
+    async def gate(step: object, pieces: object) -> str:
+        asked.append(step)
+        return said if len(asked) < 4 else "go"
+
+    asked: list[object] = []
+    script = [Gets("EndPostScanJobRequest"), Answers()] if said == "skip" else []
+    result, _ = play(job, script, gate=gate, only=frozenset({1, 2, 4, 5}), given={"job_token": "t"})
+    assert [one.outcome for one in result.steps] == steps
+
+
+def test_values_that_nothing_hands_out_in_the_steps_played_are_as_recorded(job: Path) -> None:
+    result, book = play(job, [Gets("EndPostScanJobRequest"), Answers()], only=frozenset({5}))
+    assert told(result) == []
+    assert book.asked[0].get("JobToken") == book.scenario.values["job_token"].recorded
+
+
+def test_clean_messages_say_the_same(job: Path) -> None:
+    result, book = play(job, WHOLE, normalise=True)
+    assert told(result) == []
+    assert all(b"User-Agent: WSDAPI" in head for head in book.heads)
+    _, as_recorded = play(job, WHOLE)
+    assert [one.body.to_json() for one in book.asked if one.body and one.name != "Subscribe"] == [
+        one.body.to_json() for one in as_recorded.asked if one.body and one.name != "Subscribe"
+    ]
+
+
+# -- several things at once -----------------------------------------------------------------------------------------
+
+
+def two_jobs(folder: Path) -> Path:
+    """Two jobs on two connections: the second is created while the first one's answer is still to come."""
+    story = Story()
+    first = PostScan(story, wsd.Ids(8), name="one ")
+    second = PostScan(story, wsd.Ids(9), name="two ")
+    second.path, second.url = first.path, first.url
+    filters = [wsd.FilterSpec(wsd.FILESHARE)]
+    first.subscribe()
+    second.sink, second.sink_path, second.sink_id, second.events = (
+        first.sink,
+        first.sink_path,
+        first.sink_id,
+        first.events,
+    )
+    tokens: list[str] = []
+    tokens.append(first.create(filters, before_answer=lambda _: tokens.append(second.create(filters))))
+    other, one = tokens
+    for token in (one, other):
+        first.status(token, "Creating", [wsd.FilterSpec(wsd.FILESHARE, "Pending")], 0, reason="None", pause=0.01)
+    first.end(one, "Completed", ["PostScanJobCompletedSuccessfully"], filters, 0, pause=0.1)
+    first.end(other, "Aborted", ["PostScanJobProcessingFailed"], filters, 0, pause=0.1)
+    return written(folder, story)
+
+
+def test_what_was_under_way_at_once_is_so_again(tmp_path: Path) -> None:
+    folder = two_jobs(tmp_path)
+    create = Gets("CreatePostScanJobRequest")
+    script = [Gets("Subscribe"), Answers(), create, create, Answers(), Answers(), Tells(STATUS), Tells(STATUS, 2)]
+    result, book = play(folder, [*script, Tells(END), Tells(END, 2)])
+    assert told(result) == []
+    assert len(book.connections) == 2
+
+
+def test_events_of_two_jobs_in_another_order_belong_to_their_own_steps(tmp_path: Path) -> None:
+    folder = two_jobs(tmp_path)
+    create = Gets("CreatePostScanJobRequest")
+    script = [Gets("Subscribe"), Answers(), create, create, Answers(), Answers(), Tells(STATUS, 2), Tells(STATUS)]
+    result, _ = play(folder, [*script, Tells(END, 2), Tells(END)])
+    assert told(result) == []
+    swapped = replaced("Aborted", "Completed")
+    result, _ = play(folder, [*script, Tells(END, 2, swapped), Tells(END)])
+    assert [outcome for _, outcome in told(result)] == ["different"]
+
+
+def test_one_connection_where_that_is_wanted(job: Path) -> None:
+    _, kept = play(job, WHOLE, connections="one")
+    assert len(kept.connections) == 1
