@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import secrets
 import signal
 import sys
@@ -26,13 +27,13 @@ from replay.cli.main import abandon_stdout
 from replay.cli.parser import LIMITS
 from replay.devices.control import ControlPort
 from replay.devices.dsmdevice import DsmDevice, Order
-from replay.devices.emulator import Around, Emulator, Encryption
+from replay.devices.emulator import Around, Emulator, Encryption, is_loopback
 from replay.devices.scanner.device import Device
 from replay.devices.scanner.device_file import load_device
 from replay.devices.scanner.from_capture import device_from_capture
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.engine import SPECIFIED, EngineLimits
-from replay.devices.scanserver.filters import Places, parse_outcome
+from replay.devices.scanserver.filters import MailServer, Places, parse_outcome
 from replay.devices.scanserver.processes import ScanProcess, read_process
 from replay.devices.scanserver.profiles import PROFILES
 from replay.devices.scanserver.server import ScanServer
@@ -44,6 +45,9 @@ Ready = tuple[str, dict[str, str]]
 """A headline, and what clients need to know by name."""
 
 __all__ = ["run_certificate", "run_dsm_device", "run_scan_server", "run_scanner"]
+
+MAIL_LOGIN = ("DSMREPLAY_SMTP_USER", "DSMREPLAY_SMTP_PASSWORD")
+"""Environment variables with the login of the mail server."""
 
 QUIET = frozenset({"listening", "job", "story", "failed", "warning"})
 """Kinds of log entries that --quiet prints."""
@@ -77,7 +81,7 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
         raise UsageError("--client-certificates required needs --authorities FILE, to know whose certificates are good")
     places = Places(
         shares={unc: _folder(folder) for unc, folder in map(_named("--share", "UNC=DIR"), arguments.share)},
-        smtp=_host_port(arguments.smtp, "--smtp") if arguments.smtp else None,
+        smtp=_mail_server(arguments),
         sender=arguments.mail_from,
         my_site=arguments.my_site,
         sites=dict(map(_named("--site", "URL=TARGET"), arguments.site)),
@@ -391,6 +395,22 @@ def _opened(path: str) -> BinaryIO:
         return open(path, "wb")
     except OSError as error:
         raise UnreadableInput(f"{path}: {error.strerror or error}") from error
+
+
+def _mail_server(arguments: argparse.Namespace) -> MailServer | None:
+    """The mail server; who logs in there is said in the environment, where others do not see it."""
+    if not arguments.smtp:
+        return None
+    host, port = _host_port(arguments.smtp, "--smtp")
+    user, password = (os.environ.get(name, "") for name in MAIL_LOGIN)
+    if user and arguments.smtp_tls == "none" and not is_loopback(host):
+        raise UsageError(f"{MAIL_LOGIN[0]} is set, and {host} would get the password unencrypted: add --smtp-tls")
+    trust = trust_of(arguments.trust)
+    if arguments.smtp_tls != "none" and arguments.trust.startswith("sha256:"):
+        raise UsageError("--smtp-tls needs --trust system, none or a PEM file")
+    return MailServer(
+        host, port, arguments.smtp_tls, (user, password) if user else None, lambda: client_context(trust)
+    )  # fmt: skip
 
 
 def _folder(path: str) -> Path:

@@ -176,6 +176,11 @@ def _scan_server(kinds: Any) -> None:
         help="the file share filter writes this UNC path to this folder, made where it is missing",
     )
     filters.add_argument("--smtp", metavar="HOST:PORT", help="the mail server that the e-mail filter sends to")
+    filters.add_argument(
+        "--smtp-tls", choices=("none", "starttls", "tls"), default="none",
+        help="how it is spoken to (default none); its certificate is judged by --trust. "
+        "DSMREPLAY_SMTP_USER and DSMREPLAY_SMTP_PASSWORD in the environment are its login",
+    )  # fmt: skip
     filters.add_argument("--mail-from", default="scan-server@localhost", metavar="ADDRESS", help="sender of mails")
     filters.add_argument(
         "--site", action="append", default=[], metavar="URL=TARGET",

@@ -39,7 +39,7 @@ from replay.net.udp import DiscoverySockets
 from replay.soap.caller import Caller
 from replay.soap.compose import USUAL, Style
 
-__all__ = ["Around", "Emulator", "Encryption"]
+__all__ = ["Around", "Emulator", "Encryption", "is_loopback"]
 
 DIRECTED_PROBE = "/StableWSDiscoveryEndpoint/schemas-xmlsoap-org_ws_2005_04_discovery"
 """Path of the Probe over HTTP (lore: Windows and many devices; fact table wsstack.yaml, directed_probe)."""
@@ -191,10 +191,10 @@ class Emulator:
 
     def may_contact(self, address: str) -> bool:
         """Whether a sink may be sent to: while the device listens on loopback only, nothing leaves the machine."""
-        if not all(_is_loopback(host) for host, _ in self.around.listen):
+        if not all(is_loopback(host) for host, _ in self.around.listen):
             return True
         try:
-            return _is_loopback(urlsplit(address).hostname or "")
+            return is_loopback(urlsplit(address).hostname or "")
         except ValueError:
             return False
 
@@ -234,7 +234,7 @@ class Emulator:
             # Listening everywhere: the first address that others can reach, or loopback where there is none.
             family = ":" in host
             known = [one.address for one in local_addresses() if (":" in one.address) == family]
-            outer = [one for one in known if not _is_loopback(one) and not one.startswith("fe80")]
+            outer = [one for one in known if not is_loopback(one) and not one.startswith("fe80")]
             host = (outer or known or ["::1" if family else "127.0.0.1"])[0]
         shown = f"[{host}]" if ":" in host else host
         return f"{self.scheme}://{shown}:{end.port}{path or self.path}"
@@ -375,7 +375,8 @@ def events_of(service: str) -> list[str]:
     return [row.actions[0] for row in SERVICES[service].messages if row.kind == "event" and row.actions]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address or a name is that of this machine alone."""
     try:
         return ip_address(host.partition("%")[0]).is_loopback
     except ValueError:

@@ -1,7 +1,8 @@
 """The e-mail filter: one mail with the images attached, by the mail server that the user named.
 
-Only that server is contacted, by plain SMTP. A name or address from the network never becomes a header line of its own:
-an address that is not of the form ``name@domain`` is InvalidArgs, and the others get their mail.
+Only that server is contacted; over TLS and with authentication where the user says so. A name or address from the
+network never becomes a header line of its own: an address that is not of the form ``name@domain`` is InvalidArgs, and
+the others get their mail.
 
 Sources: email pages of the driver documentation; MS-BDSRR 2.2.4.74, 2.2.4.75, 2.2.5.5; RFC 5321, RFC 5322.
 """
@@ -16,7 +17,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
 from replay.devices.scanserver.filenames import document_name, media_type_of, safe_name
-from replay.devices.scanserver.filters import Done, FilterJob, FilterResult, Places, is_address
+from replay.devices.scanserver.filters import Done, FilterJob, FilterResult, MailServer, Places, is_address
 from replay.devices.scanserver.instructions import FilterInstructions
 
 __all__ = ["run_email"]
@@ -36,9 +37,9 @@ async def run_email(instructions: FilterInstructions, job: FilterJob, places: Pl
     """Mail the images of a job.
 
     Returns:
-        CompletedSuccessfully; CompletedWithErrors with InvalidSMTPServer (none given, not reachable, no SMTP),
-        UnableToSendEmail (refused in whole or in part), InvalidArgs (bad addresses), ServerOutOfMemory or
-        UnknownError (an image cannot be read); Canceled where the job was.
+        CompletedSuccessfully; CompletedWithErrors with InvalidSMTPServer (none given, not reachable, no SMTP, no TLS or
+        a certificate that is not trusted), UnableToSendEmail (login or mail refused, in whole or in part), InvalidArgs
+        (bad addresses), ServerOutOfMemory or UnknownError (an image cannot be read); Canceled where the job was.
     """
     done = Done()
     if job.canceled():
@@ -97,10 +98,8 @@ async def _compose(receivers: list[str], job: FilterJob, places: Places, done: D
     return message
 
 
-async def _send(
-    message: EmailMessage, receivers: list[str], places: Places, server: tuple[str, int], done: Done
-) -> None:
-    shown = f"{server[0]}:{server[1]}"
+async def _send(message: EmailMessage, receivers: list[str], places: Places, server: MailServer, done: Done) -> None:
+    shown = str(server)
     try:
         refused = await asyncio.to_thread(_deliver, message, receivers, places.sender, server, places.timeout)
     except _NoServer as error:
@@ -118,19 +117,30 @@ async def _send(
 
 
 def _deliver(
-    message: EmailMessage, receivers: list[str], sender: str, server: tuple[str, int], timeout: float
+    message: EmailMessage, receivers: list[str], sender: str, server: MailServer, timeout: float
 ) -> dict[str, tuple[int, bytes]]:
     """Send; gives the receivers that were refused, with the answers."""
     try:
-        smtp = smtplib.SMTP(server[0], server[1], local_hostname=_OWN_NAME, timeout=timeout)
+        smtp: smtplib.SMTP
+        if server.tls == "tls":
+            smtp = smtplib.SMTP_SSL(
+                server.host, server.port, local_hostname=_OWN_NAME, timeout=timeout, context=server.context()
+            )
+        else:
+            smtp = smtplib.SMTP(server.host, server.port, local_hostname=_OWN_NAME, timeout=timeout)
     except (smtplib.SMTPException, OSError, ValueError) as error:
         raise _NoServer(_told(error)) from error
     try:
         smtp.ehlo_or_helo_if_needed()
-    except (smtplib.SMTPException, OSError) as error:
+        if server.tls == "starttls":
+            smtp.starttls(context=server.context())
+            smtp.ehlo()
+    except (smtplib.SMTPException, OSError, ValueError) as error:
         smtp.close()
         raise _NoServer(_told(error)) from error
     try:
+        if server.login is not None:
+            smtp.login(*server.login)
         return smtp.send_message(message, sender, receivers)
     finally:
         try:

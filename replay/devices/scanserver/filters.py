@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import errno
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dissector.base.errors import UsageError
+from dissector.base.origin import Endpoint
 from dissector.catalog import ENUMS, FILTER_NAMES
 from replay.devices.scanserver.instructions import KINDS
 
@@ -28,6 +30,7 @@ __all__ = [
     "FilterJob",
     "FilterResult",
     "ImageFile",
+    "MailServer",
     "Outcome",
     "Places",
     "parse_outcome",
@@ -114,13 +117,34 @@ class FilterResult:
     written: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """The mail server that the user named.
+
+    Attributes:
+        host, port: where it is.
+        tls: ``none``, ``starttls`` (asked for, and insisted on) or ``tls`` (from the first byte).
+        login: user and password, None: mail is handed over without authentication.
+        context: makes the context of its TLS.
+    """
+
+    host: str
+    port: int
+    tls: str = "none"
+    login: tuple[str, str] | None = field(default=None, repr=False)
+    context: Callable[[], ssl.SSLContext] = ssl.create_default_context
+
+    def __str__(self) -> str:
+        return str(Endpoint(self.host, self.port))
+
+
 @dataclass(slots=True)
 class Places:
     """Where filters may write to; all of it named by the user, nothing by the network.
 
     Attributes:
         shares: UNC path → folder of this machine. What is below the UNC path is below the folder.
-        smtp: mail server, (host, port).
+        smtp: mail server.
         sites: URL of a document library, or of what it is below → http or https URL that the images are put below.
         my_site: URL that stands for everybody's personal library; each user has a directory there.
         sender: From address of mails.
@@ -133,7 +157,7 @@ class Places:
     """
 
     shares: Mapping[str, Path] = field(default_factory=dict)
-    smtp: tuple[str, int] | None = None
+    smtp: MailServer | None = None
     sites: Mapping[str, str] = field(default_factory=dict)
     my_site: str | None = None
     sender: str = "scan-server@localhost"

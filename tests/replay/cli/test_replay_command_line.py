@@ -125,6 +125,13 @@ def test_a_wrong_command_line(command: Run, arguments: tuple[str, ...], words: s
     assert words in error
 
 
+def test_a_password_does_not_travel_in_the_clear(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DSMREPLAY_SMTP_USER", "anna")
+    code, _, error = command(*SERVER, "--http", "--smtp", "mail.example.test:25")
+    assert code == 2
+    assert "mail.example.test would get the password unencrypted: add --smtp-tls" in error
+
+
 def test_a_port_that_is_taken(command: Run) -> None:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import errno
 import os
 import socket
+import ssl
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -22,9 +26,11 @@ from dissector.base.errors import UsageError
 from dissector.catalog import ENUMS
 from replay.devices.scanserver import email_filter
 from replay.devices.scanserver.filenames import MAX_NAME, document_name, extension_of, media_type_of, safe_name
-from replay.devices.scanserver.filters import FilterJob, FilterResult, ImageFile, Places
+from replay.devices.scanserver.filters import FilterJob, FilterResult, ImageFile, MailServer, Places
 from replay.devices.scanserver.instructions import FilterInstructions
 from replay.devices.scanserver.outcome import run_filter
+from replay.net.certificates import Identity, own_certificate
+from replay.net.tls import client_context, server_context
 from tests.support.postscan import CREATED, NAME, email, fileshare, filter_job, images, library, sharepoint
 
 SHARE = r"\\files.example.com\scans"
@@ -284,6 +290,9 @@ class Sink:
         self.receivers: list[str] = []
         self.sender = ""
         self.mail = b""
+        self.login: list[str] = []
+        self.context: ssl.SSLContext | None = None
+        self.encrypted = False
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(self.answers["connect"].encode() + b"\r\n")
@@ -298,9 +307,14 @@ class Sink:
                 writer.write(b"354 go on\r\n")
                 while (row := await reader.readline()) != b".\r\n":
                     self.mail += row[1:] if row[:2] == b".." else row
+            elif word == "AUTH":
+                self.login = base64.b64decode(line.split()[-1]).decode().split("\0")[1:]
             writer.write(answer.encode() + b"\r\n")
             if word == "QUIT":
                 break
+            if word == "STARTTLS" and answer[0] == "2" and self.context is not None:
+                await writer.start_tls(self.context)
+                self.encrypted = True
         writer.close()
 
     @property
@@ -310,12 +324,21 @@ class Sink:
         return parsed
 
 
-def mail(instructions: FilterInstructions, job: FilterJob, sink: Sink, **more: Any) -> FilterResult:
+SOMEWHERE = MailServer("", 0)
+"""Where it is is known when it listens."""
+
+
+def mail(
+    instructions: FilterInstructions, job: FilterJob, sink: Sink, *, server: MailServer = SOMEWHERE,
+    context: ssl.SSLContext | None = None, **more: Any,
+) -> FilterResult:  # fmt: skip
     async def go() -> FilterResult:
-        server = await asyncio.start_server(sink, "127.0.0.1", 0)
-        async with server:
-            address = server.sockets[0].getsockname()
-            return await run_filter(instructions, job, Places(smtp=(address[0], address[1]), **more))
+        listening = await asyncio.start_server(sink, "127.0.0.1", 0, ssl=context)
+        async with listening:
+            address = listening.sockets[0].getsockname()
+            return await run_filter(
+                instructions, job, Places(smtp=replace(server, host=address[0], port=address[1]), **more)
+            )
 
     return asyncio.run(go())
 
@@ -369,7 +392,7 @@ def test_no_address_breaks_the_mail(local: str, domain: str, root: str):
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(email_filter, "_deliver", deliver)
         job = filter_job(*images(Path(name), b"x"), root=root)
-        result = run(email(f"{local}@{domain}", "good@example.com"), job, Places(smtp=("127.0.0.1", 1)))
+        result = run(email(f"{local}@{domain}", "good@example.com"), job, Places(smtp=MailServer("127.0.0.1", 1)))
         assert result.reasons in ((), ("InvalidArgs",))
         assert len(sent) == 1
         head = sent[0].partition(b"\r\n\r\n")[0]
@@ -404,9 +427,51 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+@pytest.fixture(scope="module")
+def secret(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, Path]:
+    """A certificate for 127.0.0.1, and a PEM file that trusts it."""
+    made = own_certificate(tmp_path_factory.mktemp("mail"), ["127.0.0.1"], datetime.now(UTC))
+    return made, made.cert_path
+
+
+@pytest.mark.parametrize(
+    ("tls", "trusted", "answers", "reasons", "told"),
+    [
+        ("starttls", True, {}, (), ""),
+        ("tls", True, {}, (), ""),
+        ("starttls", False, {}, ("InvalidSMTPServer",), "certificate verify failed"),
+        ("tls", False, {}, ("InvalidSMTPServer",), "certificate verify failed"),
+        ("starttls", True, {"EHLO": "250 sink"}, ("InvalidSMTPServer",), "STARTTLS"),
+        ("starttls", True, {"AUTH": "535 who are you"}, ("UnableToSendEmail",), "535 who are you"),
+        ("none", True, {}, (), ""),
+    ],
+)
+def test_mail_over_tls_and_with_a_login(
+    spool: Path, secret: tuple[Identity, Path], tls: str, trusted: bool, answers: dict[str, str],
+    reasons: tuple[str, ...], told: str,
+):  # fmt: skip
+    identity, pem = secret
+    sink = Sink(
+        **{"EHLO": "250-sink\r\n250-STARTTLS\r\n250 AUTH PLAIN", "AUTH": "235 welcome", "STARTTLS": "220 go", **answers}
+    )
+    sink.context = server_context(identity)
+    server = MailServer("", 0, tls, ("anna", "secret"), lambda: client_context(pem if trusted else "system"))
+    result = mail(
+        email("a@example.com"), filter_job(*images(spool, b"x")), sink, server=server,
+        context=sink.context if tls == "tls" else None,
+    )  # fmt: skip
+    assert result.reasons == reasons
+    assert told in "".join(result.notes)
+    assert "secret" not in f"{result} {server}"
+    assert sink.encrypted is (tls == "starttls" and trusted and "EHLO" not in answers)
+    if not reasons:
+        assert sink.login == ["anna", "secret"]
+        assert sink.receivers == ["a@example.com"]
+
+
 @pytest.mark.parametrize("given_server", [True, False])
 def test_no_mail_server(spool: Path, given_server: bool):
-    places = Places(smtp=("127.0.0.1", free_port()) if given_server else None)
+    places = Places(smtp=MailServer("127.0.0.1", free_port()) if given_server else None)
     result = run(email("a@example.com"), filter_job(*images(spool, b"x")), places)
     assert (result.state, result.reasons) == (ERRORS, ("InvalidSMTPServer",))
 
@@ -415,13 +480,13 @@ def test_silent_server_is_given_up(spool: Path):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        places = Places(smtp=("127.0.0.1", silent.getsockname()[1]), timeout=0.05)
+        places = Places(smtp=MailServer("127.0.0.1", silent.getsockname()[1]), timeout=0.05)
         result = run(email("a@example.com"), filter_job(*images(spool, b"x")), places)
     assert result.reasons == ("InvalidSMTPServer",)
 
 
 def test_mail_that_is_not_sent(spool: Path, monkeypatch: pytest.MonkeyPatch):
-    places = Places(smtp=("127.0.0.1", free_port()))
+    places = Places(smtp=MailServer("127.0.0.1", free_port()))
     job = filter_job(*images(spool, b"xyz"))
     assert "no receiver" in run(email(), job, places).notes[0]
     assert "no image" in run(email("a@example.com"), filter_job(), places).notes[0]
