@@ -7,7 +7,6 @@ another matter, see ``check``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,11 +37,6 @@ LONG_PATH = 1000
 """Characters of a path above which the paths of the children begin with … instead."""
 
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
-_SHAPES = {
-    "keyword": re.compile(r"\w+:[\w.\-]+", re.ASCII).fullmatch,
-    "format": re.compile(r"\w+[\w:/;\\+.\-]*", re.ASCII).fullmatch,
-    "uri": re.compile(r"\S+").fullmatch,
-}
 
 
 def decode(
@@ -227,9 +221,8 @@ class _Reader:
         if near is not None:
             self._say(field, VALUE_SPELLING, f"{field.name} is {shown}, spelt {near} in the specification")
             return
-        shape = _SHAPES.get(enum.shape)
         field.vendor = bool(value)
-        if value and shape is not None and shape(value) is not None:
+        if enum.is_vendors(value):
             closed = "" if enum.extensible else ", where the specification allows none"
             self._say(field, VALUE_VENDOR, f"{field.name} is {shown}, a vendor's own value{closed}")
         else:

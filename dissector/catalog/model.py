@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,11 @@ __all__ = [
 ]
 
 UNBOUNDED = -1
+_SHAPES = {
+    "keyword": re.compile(r"\w+:[\w.\-]+", re.ASCII).fullmatch,
+    "format": re.compile(r"\w+[\w:/;\\+.\-]*", re.ASCII).fullmatch,
+    "uri": re.compile(r"\S+").fullmatch,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,11 @@ class EnumDecl:
     extensible: bool = True
     source: str = ""
     shape: str = "keyword"
+
+    def is_vendors(self, value: str) -> bool:
+        """Whether a value that is not listed has the form of a vendor's own."""
+        shape = _SHAPES.get(self.shape)
+        return shape is not None and shape(value) is not None
 
 
 @dataclass(frozen=True, slots=True)

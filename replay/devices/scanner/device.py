@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dissector.catalog import ENUMS
 from dissector.soap.model import QName
 from replay.devices.scanner.render import MAX_DPI
 
@@ -104,23 +105,23 @@ class Device:
     @property
     def formats(self) -> tuple[str, ...]:
         """FormatsSupported."""
-        return _texts(_part(self.settings, "formats_supported").get("format_value"))
+        return _values("Format", _part(self.settings, "formats_supported").get("format_value"))
 
     @property
     def content_types(self) -> tuple[str, ...]:
         """ContentTypesSupported."""
-        return _texts(_part(self.settings, "content_types_supported").get("content_type_value"))
+        return _values("ContentType", _part(self.settings, "content_types_supported").get("content_type_value"))
 
     @property
     def rotations(self) -> tuple[str, ...]:
         """RotationsSupported; 0 at least (rule V07)."""
-        return _texts(_part(self.settings, "rotations_supported").get("rotation_value")) or ("0",)
+        return _values("Rotation", _part(self.settings, "rotations_supported").get("rotation_value")) or ("0",)
 
     @property
     def film_modes(self) -> tuple[str, ...]:
         """FilmScanModesSupported."""
         modes = _part(self.configuration, "film", "film_scan_modes_supported").get("film_scan_mode_value")
-        return _texts(modes) or ("ColorSlideFilm",)
+        return _values("FilmScanMode", modes) or ("ColorSlideFilm",)
 
     @property
     def quality(self) -> tuple[int, int]:
@@ -197,7 +198,7 @@ def _source(data: Mapping[str, Any], prefix: str, swapped: bool) -> Source:
         maximum = (maximum[1], maximum[0])
     return Source(
         widths or heights or (300,), heights or widths or (300,),
-        _texts(_part(data, f"{prefix}_color").get("color_entry")) or ("RGB24",),
+        _values("ColorEntry", _part(data, f"{prefix}_color").get("color_entry")) or ("RGB24",),
         (min(minimum[0], maximum[0]), min(minimum[1], maximum[1])), maximum,
     )  # fmt: skip
 
@@ -220,9 +221,11 @@ def _many(value: Any) -> Sequence[Any]:
     return value if isinstance(value, (list, tuple)) else (value,)
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    plain = map(_plain, _many(value))
-    return tuple(str(one) for one in plain if isinstance(one, str) or is_number(one))
+def _values(enum: str, value: Any) -> tuple[str, ...]:
+    """Values of an enumeration: known ones, and such as have the form of a vendor's own."""
+    decl = ENUMS[f"wscn:{enum}"]
+    texts = [str(one) for one in map(_plain, _many(value)) if isinstance(one, str) or is_number(one)]
+    return tuple(one for one in texts if one in decl.values or decl.is_vendors(one))
 
 
 def _numbers(value: Any) -> tuple[int, ...]:

@@ -161,6 +161,8 @@ def _whole(what: Section, key: str, element: str) -> dict[str, Any] | None:
     given = what.raw(key)
     if given is None:
         return None
+    if not isinstance(given, Mapping):
+        raise what.wrong(key, f"{key} is {given!r}", f"the plain form of {element}, a mapping")
     form: dict[str, Any] = plain(given)
     try:
         field = decode(build(element, form))

@@ -23,8 +23,8 @@ LONGEST_TEXT = 4096
 """Characters of one text."""
 
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]").search
-_VENDORS = re.compile(r"[^\s:/]+[:/]\S+").fullmatch
-"""Vendors' own values have a prefix, or the shape of a media type."""
+_VENDORS = re.compile(r"[^:/]+[:/].+").fullmatch
+"""Vendors' own values have a prefix, or the shape of a media type: a slip of the pen has not."""
 
 
 def expected(given: Any, known: Iterable[str]) -> str:
@@ -171,11 +171,12 @@ class Section:
         """Values of an enumeration of WS-Scan, or a vendor's own."""
         value = self.data.get(key)
         value = default if value is None else value
-        known = ENUMS[f"wscn:{enum}"].values
+        decl = ENUMS[f"wscn:{enum}"]
+        known = decl.values
         if not isinstance(value, (list, tuple)) or not value:
             raise self.wrong(key, f"{key} is {value!r}", f"a list of {enum} values: {', '.join(known)}")
         for one in value:
-            if str(one) not in known and not _VENDORS(str(one)):
+            if str(one) not in known and not (_VENDORS(str(one)) and decl.is_vendors(str(one))):
                 raise self.wrong(key, f"{one} is no {enum}", expected(one, known))
         return [str(one) for one in value]
 

@@ -99,6 +99,8 @@ def test_swapped_sizes_are_told_wrong_and_meant_right() -> None:
         ("scanner:\n  film: {modes: [SlideFilm]}", 2, "expected ColorSlideFilm"),
         ("scanner:\n  adf: {front: {resolutions: {width: [1]}}}", 2, "expected widths"),
         ("scanner:\n  configuration:\n    platen:\n      platen_color:\n        color_entry: [Colour]", 5, "Colour"),
+        ("scanner:\n  default_ticket: ''", 2, "the plain form of wscn:DefaultScanTicket, a mapping"),
+        ("scanner:\n  platen: {colors: ['http://x/']}", 2, "no ColorEntry"),
         ("scanner:\n  configuration: {device_settings: {}}", 2, "platen, adf or film"),
         ("quirks:\n  - bare-boundary\n  - busy-after-job: 1000000", 3, "at most 86400"),
         ("quirks:\n  - bare-boundary: 3", 2, "its name alone"),
@@ -188,3 +190,14 @@ def test_quirks_are_seen_in_a_configuration(configuration: dict[str, object], qu
     assert set(device.quirks) == quirks
     assert device.model_name == device.friendly_name == "Scanner"
     assert device.default_ticket["document_parameters"]["format"] == "jfif"
+
+
+def test_what_a_configuration_says_in_another_language_counts_as_not_said() -> None:
+    settings = {"content_types_supported": {"content_type_value": ["", "no type", "Photo", "v:Own"]}}
+    side = {"platen_color": {"color_entry": ["Colour", 3]}, "platen_resolutions": {"widths": {"width": ["fine", 200]}}}
+    sections = {"scanner_configuration": {"device_settings": settings, "platen": side}}
+    device = Told({}, sections=sections).device("a.pcap")
+    assert device.content_types == ("Photo", "v:Own")
+    bed = device.source("Platen")
+    assert bed is not None
+    assert (bed.colors, bed.widths, bed.heights) == (("RGB24",), (200,), (200,))
