@@ -27,6 +27,7 @@ ORDERS = {
     "condition": ("POST", "/condition"),
     "clear": ("DELETE", "/condition"),
     "cancel": ("POST", "/cancel"),
+    "filters": ("POST", "/filters"),
     "stop": ("POST", "/stop"),
 }
 

@@ -27,6 +27,9 @@ LIMITS = {
 """Bounds that --limit changes."""
 
 
+CONTROL = ("status", "behaviour", "do", "reset", "press", "load", "condition", "clear", "cancel", "filters", "stop")
+"""What a control port is told."""
+
 WIDTH = 110
 """Columns of the help."""
 
@@ -429,13 +432,13 @@ def _control(commands: Any) -> None:
         "  dsmreplay control http://127.0.0.1:9000 status\n"
         "  dsmreplay control http://127.0.0.1:9000 press destination=Scan\n"
         "  dsmreplay control http://127.0.0.1:9000 do 'SendImage: delay=2'\n"
-        "  dsmreplay control http://127.0.0.1:9000 condition name=CoverOpen severity=Critical\n\n" + EXIT_CODES,
+        "  dsmreplay control http://127.0.0.1:9000 condition name=CoverOpen severity=Critical\n"
+        "  dsmreplay control http://127.0.0.1:9000 filters filters=email,fileshare\n\n" + EXIT_CODES,
     )  # fmt: skip
     parser.add_argument("url", metavar="URL", help="of the control port")
     parser.add_argument(
         "order", metavar="COMMAND",
-        choices=("status", "behaviour", "do", "reset", "press", "load", "condition", "clear", "cancel", "stop"),
-        help="status, behaviour, do, reset, press, load, condition, clear, cancel or stop",
+        choices=CONTROL, help=f"{', '.join(CONTROL[:-1])} or {CONTROL[-1]}",
     )  # fmt: skip
     parser.add_argument("arguments", nargs="*", metavar="NAME=VALUE")
     parser.set_defaults(run=_later("run_control", "replay.cli.control"))

@@ -11,6 +11,7 @@ POST   /load             {"pages": 3} or {"files": ["a.png"]}: other paper (scan
 POST   /condition        {"name": "CoverOpen", "component": "ADF", "severity": "Critical"} (scanner)
 DELETE /condition        {"id": 1}
 POST   /cancel           {"job": 3}: at the device, or {"job": "token"} at the server
+POST   /filters          {"filters": ["email"]}: what the server says it has, told by RepositoryElementsChangeEvent
 POST   /stop             end the emulator in order
 """
 
@@ -27,6 +28,7 @@ from replay.behaviour.file import rule_from_json
 from replay.devices.emulator import Emulator
 from replay.devices.eventing import duration
 from replay.devices.scanner.scanner import Scanner
+from replay.devices.scanserver.instructions import KINDS
 from replay.devices.scanserver.server import ScanServer
 from replay.net.server import Answer, HttpRequest, HttpServer, ServerLimits
 from replay.soap.compose import Packed, Style, http_response
@@ -67,6 +69,7 @@ class ControlPort:
             self._commands |= _scanner_commands(emulator)
         if isinstance(emulator, ScanServer):
             self._commands[("POST", "/cancel")] = lambda data: _cancel_at_server(emulator, data)
+            self._commands[("POST", "/filters")] = lambda data: _filters_of(emulator, data)
         self.url = ""
 
     async def __aenter__(self) -> ControlPort:
@@ -223,6 +226,16 @@ def _cancel_at_server(server: ScanServer, data: Mapping[str, Any]) -> Any:
         raise UsageError(f"there is no active job {data['job']}")
     server.engine.cancel(job)
     return {"canceled": job.token}
+
+
+def _filters_of(server: ScanServer, data: Mapping[str, Any]) -> Any:
+    given = data["filters"]
+    wanted = given.split(",") if isinstance(given, str) else given
+    if not isinstance(wanted, list) or not set(map(str, wanted)) <= set(KINDS) | {""}:
+        raise UsageError(f"filters is a list of {', '.join(KINDS)}")
+    names = tuple(one for one in KINDS if one in wanted)
+    server.configuration.set_filters(names)
+    return {"filters": list(names)}
 
 
 def _json(status: int, data: Any) -> Answer:

@@ -18,6 +18,7 @@ from replay.devices.emulator import Around, Emulator
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.processes import ScanProcess
 from replay.devices.scanserver.server import ScanServer
+from tests.support.dsm import serving
 from tests.support.loopback import Raw, run, until
 
 
@@ -233,5 +234,20 @@ def test_the_scan_server() -> None:
             assert (await ask.error("POST", "/cancel"))[1] == "job is missing"
             story = await running
             assert story.completed_state == "Canceled"
+
+    run(story())
+
+
+def test_other_filters_are_told_to_the_control_point() -> None:
+    async def story() -> None:
+        async with serving() as dsm, ControlPort(dsm.server) as port:
+            await dsm.subscribe("WS-DSC", "RepositoryElementsChangeEvent")
+            ask = Asking(port)
+            for given, told in (("email", ["email"]), (["sharepoint", "email"], ["email", "sharepoint"]), ([], [])):
+                assert sorted((await ask("POST", "/filters", {"filters": given}))["filters"]) == told
+            assert "filters is a list of" in (await ask.error("POST", "/filters", {"filters": ["shredder"]}))[1]
+            assert "filters is a list of" in (await ask.error("POST", "/filters", {"filters": 5}))[1]
+            await dsm.drained()
+            assert len(dsm.told["1"]) == 3
 
     run(story())
