@@ -20,7 +20,9 @@ from pathlib import Path
 
 from lxml import etree
 
+from dissector.catalog import build as encode
 from dissector.soap.build import anonymous, build_envelope
+from dissector.soap.namespaces import WSDP06, WSE
 from replay.base.ids import Ids
 from replay.devices.scanserver.processes import ScanProcess
 from replay.soap.caller import action_of
@@ -68,9 +70,7 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: 
 
 async def device(url: str, jobs: int, images: int, size: int) -> None:
     """One device: its jobs one after the other on one connection."""
-    match = re.fullmatch(r"http://([\d.]+):(\d+)(/.*)", url)
-    assert match is not None
-    host, port, path = match[1], int(match[2]), match[3]
+    host, port, path = _parts(url)
     authority = f"{host}:{port}"
     first = create(path, authority)
     sends = [
@@ -93,6 +93,53 @@ async def device(url: str, jobs: int, images: int, size: int) -> None:
             await ask(reader, writer, data.replace(TOKEN.encode(), found[1], 1))
     writer.close()
     await writer.wait_closed()
+
+
+class Sink:
+    """Takes the end events of all jobs, on a loop of its own run by :func:`soak`."""
+
+    def __init__(self) -> None:
+        self.ends = 0
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection of the server."""
+        while head := await _head(reader):
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            body = await reader.readexactly(int(length[1])) if length is not None else b""
+            self.ends += b"PostScanJobEndStateEvent>" in body
+            writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+        writer.close()
+
+    async def subscribe(self, url: str, own: int) -> None:
+        """Ask the server for them."""
+        data = {
+            "delivery": {"notify_to": {"address": f"http://127.0.0.1:{own}/"}}, "expires": "PT10H",
+            "filter": [f"{NAMESPACE}/PostScanJobEndStateEvent"], "filter@dialect": f"{WSDP06}/Action",
+        }  # fmt: skip
+        envelope = build_envelope(
+            encode("wse:Subscribe", data), action=f"{WSE}/Subscribe", to=url, message_id="urn:uuid:2",
+            reply_to=anonymous(),
+        )  # fmt: skip
+        host, port, path = _parts(url)
+        dress = http_request(path, f"{host}:{port}", pack(envelope, [], Ids(1)), headers=[("Connection", "close")])
+        reader, writer = await asyncio.open_connection(host, port)
+        await ask(reader, writer, dress.head + dress.body)
+        writer.close()
+        await writer.wait_closed()
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return b""
+
+
+def _parts(url: str) -> tuple[str, int, str]:
+    match = re.fullmatch(r"http://([\d.]+):(\d+)(/.*)", url)
+    assert match is not None
+    return match[1], int(match[2]), match[3]
 
 
 def memory(process: int) -> tuple[float, float]:
@@ -180,13 +227,16 @@ def bench(devices: int, jobs: int, images: int, size: int) -> None:
         file.write(json.dumps({"shape": shape, "speed": speed, "megabytes": megabytes, "peak": peak}) + "\n")
 
 
-def soak(jobs: int) -> int:
-    """Many small jobs; whether the memory of the second half stays what it was."""
+async def soak(jobs: int) -> int:
+    """Many small jobs; whether the memory of the second half stays what it was, and every end was told."""
+    sink = Sink()
+    listening = await asyncio.start_server(sink.take, "127.0.0.1", 0)
     with Server() as server:
+        await sink.subscribe(server.url, listening.sockets[0].getsockname()[1])
         rounds, each = 10, max(jobs // 100, 1)
         seen = []
         for number in range(rounds):
-            taken = asyncio.run(load(server, 10, each, 1, 10_000))
+            taken = await load(server, 10, each, 1, 10_000)
             now, _ = memory(server.process.pid)
             seen.append(now)
             # Folders of jobs come and go meanwhile; os.walk does not mind.
@@ -194,11 +244,15 @@ def soak(jobs: int) -> int:
             handles = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
             print(
                 f"  {(number + 1) * each * 10:6} jobs {each * 10 / taken:7.1f} a second  {now:6.1f} MB  {files} images "
-                f"on the disk  {handles} open files",
+                f"on the disk  {handles} open files  {sink.ends} ends told",
                 flush=True,
             )
+        async with asyncio.timeout(60):
+            while sink.ends < rounds * each * 10:
+                await asyncio.sleep(0.1)
+    listening.close()
     grown = seen[-1] - seen[rounds // 2 - 1]
-    print(f"  the second half grew by {grown:.1f} MB; {LEAK:g} MB are allowed")
+    print(f"  {sink.ends} ends told; the second half grew by {grown:.1f} MB, {LEAK:g} MB are allowed")
     return int(grown > LEAK)
 
 
@@ -211,7 +265,7 @@ def main() -> int:
     parser.add_argument("--soak", type=int, metavar="JOBS", help="so many small jobs instead: does anything leak?")
     arguments = parser.parse_args()
     if arguments.soak:
-        return soak(arguments.soak)
+        return asyncio.run(soak(arguments.soak))
     bench(arguments.devices, arguments.jobs, arguments.images, min(arguments.size, len(IMAGE)))
     return 0
 
