@@ -46,8 +46,12 @@ bench: $(TESTS) debian ## Time ratios and peak memory against tshark, pyshark an
 soak: $(TESTS) ## 10,000 jobs for the emulated scan server: does anything leak?
 	$(BIN)/python -m tests.bench.server --soak 10000
 
-fuzz: $(TESTS) ## Damage the samples in seeded ways for a minute (SECONDS=60)
-	$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)
+$(VENV)/.fuzz-installed: $(TESTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
+	@touch $@
+
+fuzz: $(VENV)/.fuzz-installed ## Fuzz every parser and the pipeline, then damage the samples (SECONDS=300, TARGET=name)
+	$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),300) $(if $(TARGET),--target $(TARGET))
 
 golden: $(TESTS) ## Write the golden outputs of the samples anew (look at the difference!)
 	$(BIN)/python -m pytest tests/golden --update-golden -q

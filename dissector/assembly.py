@@ -20,6 +20,7 @@ from dissector.base.origin import StreamRef
 from dissector.capture.model import Block, FrameSource, SourceInfo
 from dissector.http.connection import HttpConnection
 from dissector.http.model import BodyPolicy, HttpMessage
+from dissector.http.pairing import SWAPPED
 from dissector.http.start import INTEREST_WORDS
 from dissector.messages import Message, MessageBuilder
 from dissector.transport.flows import FlowTable
@@ -41,9 +42,6 @@ INTEREST = Interest(
 
 REMEMBERED_IDS = 10_000
 """MessageIDs of datagrams remembered to tell repeats; repeats come within a second (SOAP-over-UDP 3.4)."""
-
-SWAPPED = 32
-"""Frames by which an answer may precede its request in the capture."""
 
 SAME_ID = rule(
     "udp.same-id-differs",
@@ -94,7 +92,7 @@ class MessagePass:
         self._numbered_so_far = 0
         self._open_requests: OrderedDict[tuple[int, int], Message | None] = OrderedDict()
         self._waiting: dict[tuple[int, int], HttpMessage] = {}
-        self._early: list[tuple[int, Message]] = []
+        self._early: list[tuple[int, HttpMessage, Message | None]] = []
         self._seen_ids: OrderedDict[str, Message] = OrderedDict()
         self._stop = False
         self.waiting = False
@@ -197,6 +195,7 @@ class MessagePass:
                     self._open_requests.popitem(last=False)
                 if message is not None:
                     yield from self._numbered(message)
+                if self._early:
                     yield from self._meet_early(key, message)
                 answer = self._waiting.pop(key, None)
                 if answer is not None:
@@ -204,7 +203,7 @@ class MessagePass:
             elif item.status // 100 == 1:
                 continue
             elif item.answers is None:
-                yield from self._unmatched(item)
+                self._unmatched(item)
             else:
                 key = (item.stream.number, item.answers)
                 if key in self._open_requests:
@@ -214,28 +213,38 @@ class MessagePass:
 
     # -- answers before their requests ----------------------------------------------------------------------------
 
-    def _unmatched(self, http: HttpMessage) -> Iterator[Message]:
-        """An answer without a request before it. Where it relates to a message, that may have been captured a few
-        frames late (a capture can swap packets of the two directions): it is held back for :data:`SWAPPED` frames."""
-        message = self._builder.from_http(http)
-        if message is None:
-            return
-        if message.relates_to:
-            self._early.append((http.trigger + SWAPPED, message))
-        else:
-            yield from self._numbered(message)
+    def _unmatched(self, http: HttpMessage) -> None:
+        """An answer without a request before it. That may have been captured a few frames late (a capture can swap
+        packets of the two directions), and its head may still be coming in: the answer is held back for
+        :data:`SWAPPED` frames."""
+        self._early.append((http.trigger + SWAPPED, http, self._builder.from_http(http)))
 
-    def _meet_early(self, key: tuple[int, int], request: Message) -> Iterator[Message]:
-        for place, (_, message) in enumerate(self._early):
-            if message.relates_to == request.message_id and message.stream.number == request.stream.number:
+    def _meet_early(self, key: tuple[int, int], request: Message | None) -> Iterator[Message]:
+        for place, (_, http, message) in enumerate(self._early):
+            if http.stream.number != key[0]:
+                continue
+            if http.answers == key[1]:
+                del self._early[place]
+                yield from self._message(http, self._open_requests.pop(key, None))
+                return
+            if message is not None and request is not None and message.relates_to == request.message_id is not None:
                 del self._early[place]
                 self._open_requests.pop(key, None)
                 yield from self._answered(message, request)
                 return
 
     def _overdue(self, trigger: int) -> Iterator[Message]:
-        while self._early and self._early[0][0] < trigger:
-            yield from self._numbered(self._early.pop(0)[1])
+        while self._early and (self._early[0][0] < trigger or len(self._early) > self._limits.unpaired):
+            _, http, message = self._early.pop(0)
+            if http.answers is not None:
+                # Its request's head came meanwhile.
+                key = (http.stream.number, http.answers)
+                if key in self._open_requests:
+                    yield from self._message(http, self._open_requests.pop(key))
+                else:
+                    self._waiting[key] = http
+            elif message is not None:
+                yield from self._numbered(message)
 
     # -- messages ------------------------------------------------------------------------------------------------
 

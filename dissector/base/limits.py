@@ -19,6 +19,10 @@ class Limits:
     """One record (packet or block) of a capture file."""
     notes: int = 32 << 20
     """Comments, names and secrets kept of all capture files together."""
+    unpack_ratio: int = 1000
+    """Decompressed to compressed size of a capture file, above `unpack_free`."""
+    unpack_free: int = 1 << 30
+    """Decompressed bytes of a capture file to which `unpack_ratio` does not apply."""
     tunnel_depth: int = 6
     """Encapsulations opened in one frame (GRE, VXLAN, IP in IP, 802.1Q tags count)."""
     fragments: int = 4096

@@ -1,13 +1,15 @@
 """Compressed captures, decompressed while they are read.
 
 Several members, streams or frames in a row are one capture. Memory is bounded whatever the compressed bytes say: each
-step gives at most a stated number of bytes, and windows are limited. What was decompressed before damage or before a
-cut is given.
+step gives at most a stated number of bytes, and windows are limited. Time is bounded by the size of the file: what
+swells beyond ``Limits.unpack_ratio`` is given up (a frame of zstd can hold 30,000 times its size).
+What was decompressed before damage, before a cut or before that limit is given.
 """
 
 from __future__ import annotations
 
 from dissector.base.findings import Severity, rule
+from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.capture.decompressors import Codec, Damaged, Member, is_skippable
 from dissector.capture.inputs import ByteInput
 from dissector.capture.model import SourceInfo
@@ -16,6 +18,9 @@ __all__ = ["Decompressed"]
 
 CUT = rule("pcap.compressed-cut", Severity.WARN, "The compressed file ends before its end mark")
 BROKEN = rule("pcap.compressed-damaged", Severity.ERROR, "The compressed file is damaged")
+SWOLLEN = rule(
+    "pcap.compressed-limit", Severity.ERROR, "The compressed file grows beyond the limit; the rest is not read"
+)
 TRAILING = rule("pcap.compressed-trailing", Severity.NOTE, "Bytes behind the end of the compressed data")
 
 _CHUNK = 1 << 18
@@ -25,8 +30,12 @@ _CHUNK = 1 << 18
 class Decompressed(ByteInput):
     """The decompressed bytes of another input. Damage is a finding, and ends the input."""
 
-    def __init__(self, below: ByteInput, codec: Codec, begin: bytes, info: SourceInfo) -> None:
+    def __init__(
+        self, below: ByteInput, codec: Codec, begin: bytes, info: SourceInfo, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         super().__init__(below.name, below.block_bytes)
+        self._limits = limits
+        self._made = 0
         self.codec = codec
         self.total = below.total
         self._below = below
@@ -69,8 +78,23 @@ class Decompressed(ByteInput):
                 self._damage(str(damage.args[0]))
                 return bytes(damage.args[1])
             if made:
+                self._made += len(made)
+                if self._made > max(self._limits.unpack_free, self._limits.unpack_ratio * self.position):
+                    self._give_up()
+                    break
                 return made
         return b""
+
+    def _give_up(self) -> None:
+        self._done = True
+        self._info.findings.append(
+            SWOLLEN(
+                f"{self.name}: {self.position} bytes of {self.codec.name} data give {self._made} bytes and more, "
+                f"over {self._limits.unpack_ratio} times their size; what follows is not read "
+                "(--limit unpack_ratio=N allows more)",
+                offset=self.position,
+            )
+        )
 
     def _hungry(self) -> bool:
         return self._member.needs_input if self._member is not None else not self._between or self._waiting

@@ -72,7 +72,7 @@ class _Opened:
         codec = codec_of(data)
         inside = ""
         if codec is not None:
-            self.file = file = Decompressed(file, codec, data, info)
+            self.file = file = Decompressed(file, codec, data, info, limits)
             data, ended = file.more(b"", 4, _HEAD)
             inside = f" in the {codec.name} data"
         kind: type[RecordReader]

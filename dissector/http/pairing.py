@@ -14,18 +14,24 @@ from typing import NamedTuple
 
 from dissector.http.model import HttpMessage
 
-__all__ = ["Answer", "Pairing", "Request"]
+__all__ = ["SWAPPED", "Answer", "Pairing", "Request"]
 
 WAIT_BYTES = 16 << 20
 """A response waits for its request until so many bytes of its direction have gone by: two batches."""
 
+SWAPPED = 32
+"""Frames by which a response may precede the end of its request's head in the capture (which can swap packets of the
+two directions). A bound in frames, so that pairs do not depend on how the capture is cut into blocks."""
+
 
 class Request(NamedTuple):
-    """What is remembered of a request: stream offset, frame of its first byte (0: not known), method."""
+    """What is remembered of a request: stream offset, frame of its first byte (0: not known), method, and the frame
+    at which its head was whole."""
 
     offset: int
     frame: int
     method: str
+    known: int = 0
 
 
 class Answer:
@@ -65,7 +71,7 @@ class Pairing:
         # Requests come in the order of the wire: an answer that began before this one waits in vain.
         while self._answers:
             answer = self._answers.popleft()
-            if answer.frame > request.frame > 0:
+            if answer.frame > request.frame > 0 and request.known <= answer.frame + SWAPPED:
                 answer.request = request
                 if answer.message is not None:
                     answer.message.answers = request.offset
@@ -100,4 +106,6 @@ class Pairing:
         if lost:
             while len(waiting) > 1 and waiting[1].frame <= frame:
                 waiting.popleft()
-        return waiting[0] if waiting and waiting[0].frame <= frame else None
+        if waiting and waiting[0].frame <= frame and waiting[0].known <= frame + SWAPPED:
+            return waiting[0]
+        return None

@@ -288,7 +288,8 @@ class MessageReader:
         if not line.status:
             self._requests_seen = True
             self._may_tunnel = line.method == "CONNECT" or bool(draft.fields.upgrade)
-            self._asking.request(Request(at, frame, line.method))
+            known = max(self._frames.frames_of(at, at + len(head)), default=0) if frame else 0
+            self._asking.request(Request(at, frame, line.method, max(known, self._high)))
             return draft
         self._responses_seen = True
         if line.status < 200 and line.status != 101:

@@ -191,7 +191,7 @@ class Direction:
                 CUT(
                     f"the capture length cut the packets: of {wire} bytes of this segment {len(data)} are there",
                     frames=(frame,),
-                    offset=start - self.base,
+                    offset=max(start - self.base, 0),
                 )
             )
         if start < self.next:

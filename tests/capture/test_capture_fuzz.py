@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dissector.base.errors import UnreadableInput
-from dissector.capture import PcapngWriter
-from tests.support.capture_files import BEGIN, FRAMES, pcap, pcap_by_hand, read
-
-
-def _rich_pcapng() -> bytes:
-    file = io.BytesIO()
-    writer = PcapngWriter(file, comment="section")
-    writer.add_interface(1, name="eth0", comment="interface")
-    writer.add_interface(113, tsresol=0x8A, tsoffset=7)
-    writer.write_names({"192.0.2.1": ["a"]})
-    writer.write_secrets(1, b"secret")
-    for i, (time, data, wirelen) in enumerate(FRAMES):
-        writer.write_packet(time, data, i % 2, wirelen=wirelen, comment="c" if i == 3 else None, obsolete=i == 5)
-    writer.write_simple(b"simple")
-    writer.new_section(big_endian=True)
-    writer.add_interface(1)
-    for time, data, wirelen in FRAMES:
-        writer.write_packet(time, data, wirelen=wirelen)
-    return file.getvalue()
-
+from tests.support.capture_files import BEGIN, pcap, pcap_by_hand, read
+from tests.support.captures import rich_pcapng
 
 _RANDOM = random.Random(11)
 SEEDS = {
     "pcap": pcap([(BEGIN + i, _RANDOM.randbytes(30), 30) for i in range(25)]),
     "swapped": pcap_by_hand(">", version=(2, 3), swapped=True),
     "kuznetsov": pcap_by_hand(magic=0xA1B2CD34, record_extra=bytes(8)),
-    "pcapng": _rich_pcapng(),
+    "pcapng": rich_pcapng(),
 }
 
 

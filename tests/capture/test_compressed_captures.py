@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dissector.base.errors import UnreadableInput
+from dissector.base.limits import Limits
 from dissector.capture.compressed import Decompressed
 from dissector.capture.decompressors import codec_of
 from dissector.capture.inputs import ObjectInput
@@ -181,6 +182,23 @@ def test_bombs_come_in_small_pieces(bomb: bytes) -> None:
     sizes = [len(part) for part in iter(lambda: opened.chunk(1 << 20), b"")]
     assert sum(sizes) >= 50 << 20
     assert max(sizes) <= (1 << 20) + (128 << 10)
+
+
+@compressors
+def test_what_swells_beyond_the_limit_is_given_up(name: str, compress: Callable[[bytes], bytes]) -> None:
+    """At the edge: as much as is allowed is read to its end; one packet more is not."""
+    whole = pcap(FRAMES) + bytes(1 << 20)
+    limits = Limits(unpack_ratio=2, unpack_free=len(whole))
+    _, source = read(compress(whole), limits=limits)
+    assert "pcap.compressed-limit" not in [finding.rule for finding in source.info.findings]
+    frames, source = read(compress(whole + bytes(16)), limits=limits)
+    assert frames[: len(WHOLE)] == read(pcap(FRAMES))[0]
+    (finding,) = (one for one in source.info.findings if one.rule == "pcap.compressed-limit")
+    assert "over 2 times their size" in finding.text
+    # A larger file may hold more: the limit is a ratio.
+    ratio = 1 + len(whole) // len(compress(whole))
+    _, source = read(compress(whole), limits=Limits(unpack_ratio=ratio, unpack_free=0))
+    assert "pcap.compressed-limit" not in [finding.rule for finding in source.info.findings]
 
 
 def test_a_zstd_window_that_is_too_large_is_refused() -> None:

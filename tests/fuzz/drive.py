@@ -4,72 +4,82 @@ from __future__ import annotations
 
 import io
 import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from typing import Any
 
 import dissector
+from dissector.analysis import Analysis
+from dissector.assembly import MessagePass
 from dissector.base.errors import UnreadableInput
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.capture import open_source
+from dissector.http.model import BodyPolicy
 from dissector.output.events import EventBodies, events_json
+from dissector.output.findings import finding_line
 from dissector.output.jobs_json import jobs_json
 from dissector.output.jobs_text import job_story, jobs_table
 from dissector.output.plain import message_json
 from dissector.output.summary import summary
 from dissector.output.tree import message_tree
+from tests.fuzz.oracles import Broken, fits_schema, harmless, known_rules, within
 
-__all__ = ["TooLong", "drive", "within"]
-
-
-class TooLong(Exception):
-    """The time was over."""
+__all__ = ["drive", "told", "within"]
 
 
-@contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """A guard against hanging: raises :class:`TooLong` after so many seconds."""
-
-    def over(number: int, frame: FrameType | None) -> None:
-        raise TooLong(f"not done after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def drive(data: bytes) -> list[str]:
+def drive(data: bytes, limits: Limits = DEFAULT_LIMITS) -> list[str]:
     """Read a capture, and make every text and object of it; gives the names of its messages.
 
     Only :class:`UnreadableInput` is an answer; every other exception is a defect and goes through.
     """
     names = []
     try:
-        with dissector.open(io.BytesIO(data)) as capture:
+        with dissector.open(io.BytesIO(data), limits=limits) as capture:
             bodies = EventBodies()
             for message in capture.all_soap:
                 names.append(message.name)
                 bodies(message)
-                summary(message)
-                "\n".join(message_tree(message, origin=True))
-                json.dumps(message_json(message))
+                harmless(summary(message))
+                for line in message_tree(message, origin=True):
+                    harmless(line)
+                fits_schema(message_json(message), "dsmshark.message/1")
+                known_rules(message.all_findings())
                 for field in [message.body, *message.headers]:
                     if field is not None:
                         message.place_of(field)
             found = capture.findings
-            json.dumps(jobs_json(capture.jobs, [], found, interrupted=False))
+            known_rules(found)
+            fits_schema(jobs_json(capture.jobs, [], found, interrupted=False), "dsmshark.jobs/1")
             pairs = [(event, bodies.kept.get(event.message)) for event in capture.events]
-            json.dumps(events_json(pairs, [], found, interrupted=False))
-            for finding in found:
-                str(finding)
+            fits_schema(events_json(pairs, [], found, interrupted=False), "dsmshark.events/1")
+            texts = [finding_line(finding) for finding in found]
             for job in capture.jobs:
-                "\n".join(job_story(job))
-            "\n".join(jobs_table(capture.jobs))
+                texts += job_story(job)
+            for text in [*texts, *jobs_table(capture.jobs)]:
+                harmless(text)
             for host in capture.analysis.endpoints:
                 json.dumps(host.to_json())
-    except UnreadableInput:
-        pass
+    except UnreadableInput as refusal:
+        if not str(refusal):
+            raise Broken("refused without a word") from refusal
     return names
+
+
+def told(data: bytes, block_bytes: int, limits: Limits = DEFAULT_LIMITS) -> Any:
+    """What a capture says, read in blocks of a size; must not depend on that size."""
+    try:
+        with open_source(io.BytesIO(data), block_bytes=block_bytes, limits=limits) as source:
+            reading = MessagePass(source, policy=BodyPolicy(digest=True), limits=limits)
+            analysis = Analysis(limits=limits)
+            messages = []
+            for message in reading:
+                messages.append(message_json(message))
+                if message.wsd:
+                    analysis.feed(message)
+            analysis.finish()
+            return {
+                "messages": messages,
+                "jobs": [jobs_json([job], [], [], interrupted=False) for job in analysis.jobs],
+                # What belongs to the container is told once a block, so its order is that of the blocks.
+                "findings": sorted(str(finding) for finding in reading.findings),
+            }
+    except UnreadableInput as refusal:
+        return str(refusal)
