@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dissector.base.findings import Finding
 from dissector.catalog.model import MessageDecl
-from dissector.catalog.prefixes import WSD_NAMESPACES
+from dissector.catalog.prefixes import PREFIXES, WSD_NAMESPACES
 from dissector.catalog.recognise import canonical_action, recognise
 from dissector.catalog.registry import FAULT, FAULTS, SERVICES
 from dissector.soap.addressing import split_tag
@@ -16,6 +16,9 @@ __all__ = ["Kind", "kind_of", "mentions_wsd"]
 
 WBEM = "http://schemas.dmtf.org/wbem/"
 WS_MANAGEMENT = "WS-Management"
+
+SCANNING = frozenset(PREFIXES[prefix] for prefix in ("wscn", "dsd", "dsp", "dsc", "psp"))
+"""Namespaces that nobody but scanning devices uses."""
 
 _SERVICE_OF = {namespace: s.name for s in SERVICES.values() for namespace in {m.namespace for m in s.messages}}
 _SERVICE_OF.update({s.namespace: s.name for s in SERVICES.values()})
@@ -66,8 +69,10 @@ def kind_of(envelope: Envelope, *, is_response: bool | None, discovery_port: boo
         if told.by == "body" and name is not None and (name.namespace, name.local) != (decl.namespace, decl.body):
             other = QName(decl.namespace, decl.body, name.prefix)
         return Kind(decl.kind, decl.service, decl.name, decl, True, other, told.findings)
-    wsd = name is not None and name.namespace in WSD_NAMESPACES
-    service = _SERVICE_OF.get(name.namespace, "") if wsd and name is not None else ""
+    # An empty Body leaves the action: sinks answer events with a “ScanAvailableEventResponse” of their own.
+    namespace = name.namespace if name is not None else _namespace_of(action)
+    wsd = namespace in WSD_NAMESPACES
+    service = _SERVICE_OF.get(namespace, "") if wsd else ""
     return Kind(direction, service, _plain_name(name, action), None, wsd, None, told.findings if wsd else ())
 
 
@@ -75,6 +80,11 @@ def _plain_name(name: QName | None, action: str | None) -> str:
     if name is not None:
         return name.local
     return (action or "").rstrip("/").rpartition("/")[2][:200]
+
+
+def _namespace_of(action: str | None) -> str:
+    """The namespace that an action URI is under, "" for none."""
+    return canonical_action(action)[0].rpartition("/")[0] if action else ""
 
 
 def _known_subcode(fault: Fault) -> bool:
@@ -90,8 +100,14 @@ def _fault_service(fault: Fault) -> str:
 
 
 def _is_management(envelope: Envelope) -> bool:
-    """WS-Management uses WS-Transfer and WS-Eventing too; a DMTF namespace on the envelope or in a header tells."""
+    """WS-Management uses WS-Transfer and WS-Eventing too; a DMTF namespace on the envelope or in a header tells.
+
+    Scanning programs declare it as well (an airscand does, in what its sink answers): a message that is under a
+    namespace of scanning is none of WS-Management's.
+    """
     if b"schemas.dmtf.org" not in envelope.xml and not envelope.encoding.startswith(("utf-16", "utf-32")):
+        return False
+    if {envelope.name.namespace if envelope.name else "", _namespace_of(envelope.addressing.action)} & SCANNING:
         return False
     uris = [*envelope.root.nsmap.values(), *(split_tag(str(block.tag))[0] for block in envelope.headers)]
     if envelope.content is not None:

@@ -319,3 +319,16 @@ def test_a_changed_byte_never_raises(at: int, byte: int) -> None:
             found.all_findings()
             if found.body is not None:
                 found.place_of(found.body)
+
+
+def test_a_response_that_is_of_scanning_by_its_action_alone_is_kept() -> None:
+    # An airscand answers ScanAvailableEvent so: an empty Body, and a namespace of WS-Management that nothing uses.
+    spaces = wsd.ns(wsman="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd")
+    text = wsd.envelope(f"{wsd.WSCN}/ScanAvailableEventResponse", "", message_id="urn:uuid:1", namespaces=spaces)
+    message = BUILDER.from_http(http(text, status=200))
+    assert message is not None
+    assert (message.wsd, message.service, message.name) == (True, "WS-Scan", "ScanAvailableEventResponse")
+    other = wsd.envelope(f"{wsd.WXF}/GetResponse", "", message_id="urn:uuid:1", namespaces=spaces)
+    message = BUILDER.from_http(http(other, status=200))
+    assert message is not None
+    assert (message.wsd, message.service) == (False, "WS-Management")
