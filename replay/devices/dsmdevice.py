@@ -36,6 +36,7 @@ from replay.devices.scanner.retold import plain_ticket
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanner.ticket import judge_ticket, settings_for
 from replay.devices.scanserver.processes import ScanProcess
+from replay.devices.source import FAREWELL
 from replay.net.client import target_of
 from replay.net.probing import probe_unicast
 from replay.soap.caller import Refused, action_of
@@ -309,12 +310,15 @@ class DsmDevice(Scanner):
         scan = self._scan_job(order)
         try:
             canceled = await self._send_images(order, service, token, scan, story)
+        except asyncio.CancelledError:
+            await self._abandon(service, token)
+            raise
         finally:
             # What the control point is told by WS-DSD ends with the last image; the server's work goes on.
             if not scan.over:
                 self.engine.cancel(scan, at_device=True)
         if canceled:
-            await self._say(service, "CancelPostScanJob", build("dsp:CancelPostScanJobRequest", {"job_token": token}))
+            await self._say(service, "CancelPostScanJob", _cancel(token))
             story.steps.append("job cancelled")
         elif order.finish == "end":
             await self._say(service, "EndPostScanJob", build("dsp:EndPostScanJobRequest", {"job_token": token}))
@@ -323,6 +327,13 @@ class DsmDevice(Scanner):
             await self._await_end(order, token, story)
         elif order.finish != "leave" or canceled:
             await self._ask_for_end(order, service, token, story)
+
+    async def _abandon(self, service: str, token: str) -> None:
+        """The program is stopped while images are sent: do not leave the job to the server's ten minutes."""
+        saying = asyncio.create_task(self._say(service, "CancelPostScanJob", _cancel(token)))
+        timer = self.clock.call_later(FAREWELL, saying.cancel)
+        await asyncio.gather(saying, return_exceptions=True)
+        timer.cancel()
 
     async def _send_images(self, order: Order, service: str, token: str, scan: ScanJob, story: Story) -> bool:
         """Scan and send, one file after the other; whether the job is to be cancelled."""
@@ -489,6 +500,10 @@ class DsmDevice(Scanner):
         return self.engine.create(
             plain_ticket(ticket), judged.final, source, images, settings.format, service="WS-DSD", peer="panel"
         )
+
+
+def _cancel(token: str) -> Element:
+    return build("dsp:CancelPostScanJobRequest", {"job_token": token})
 
 
 def _bracket(host: str) -> str:

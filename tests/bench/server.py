@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lxml import etree
@@ -100,9 +101,17 @@ class Sink:
 
     def __init__(self) -> None:
         self.ends = 0
+        self.connections = 0
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition; fail rather than wait for ever."""
+        async with asyncio.timeout(120):
+            while not condition():
+                await asyncio.sleep(0.02)
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of the server."""
+        self.connections += 1
         while head := await _head(reader):
             length = re.search(rb"(?i)content-length: (\d+)", head)
             body = await reader.readexactly(int(length[1])) if length is not None else b""
@@ -110,6 +119,7 @@ class Sink:
             writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
             await writer.drain()
         writer.close()
+        self.connections -= 1
 
     async def subscribe(self, url: str, own: int) -> None:
         """Ask the server for them."""
@@ -237,6 +247,8 @@ async def soak(jobs: int) -> int:
         seen = []
         for number in range(rounds):
             taken = await load(server, 10, each, 1, 10_000)
+            # The ends are told one after the other, while jobs come ten at a time.
+            await sink.until(lambda: sink.ends == (number + 1) * each * 10)  # noqa: B023
             now, _ = memory(server.process.pid)
             seen.append(now)
             # Folders of jobs come and go meanwhile; os.walk does not mind.
@@ -247,10 +259,8 @@ async def soak(jobs: int) -> int:
                 f"on the disk  {handles} open files  {sink.ends} ends told",
                 flush=True,
             )
-        async with asyncio.timeout(60):
-            while sink.ends < rounds * each * 10:
-                await asyncio.sleep(0.1)
     listening.close()
+    await sink.until(lambda: not sink.connections)
     grown = seen[-1] - seen[rounds // 2 - 1]
     print(f"  {sink.ends} ends told; the second half grew by {grown:.1f} MB, {LEAK:g} MB are allowed")
     return int(grown > LEAK)

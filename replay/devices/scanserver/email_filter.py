@@ -9,13 +9,13 @@ Sources: email pages of the driver documentation; MS-BDSRR 2.2.4.74, 2.2.4.75, 2
 
 from __future__ import annotations
 
-import asyncio
 import smtplib
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
+from replay.base.threads import in_thread
 from replay.devices.scanserver.filenames import document_name, media_type_of, safe_name
 from replay.devices.scanserver.filters import Done, FilterJob, FilterResult, MailServer, Places, is_address
 from replay.devices.scanserver.instructions import FilterInstructions
@@ -83,7 +83,7 @@ async def _compose(receivers: list[str], job: FilterJob, places: Places, done: D
         if job.canceled():
             return None
         try:
-            data = await asyncio.to_thread(image.path.read_bytes)
+            data = await in_thread(image.path.read_bytes)
             key = document_name(job.document_root_name, job.created, job.user, image.format)
             number = used[key] = used.get(key, 0) + 1
             name = document_name(job.document_root_name, job.created, job.user, image.format, number)
@@ -101,7 +101,7 @@ async def _compose(receivers: list[str], job: FilterJob, places: Places, done: D
 async def _send(message: EmailMessage, receivers: list[str], places: Places, server: MailServer, done: Done) -> None:
     shown = str(server)
     try:
-        refused = await asyncio.to_thread(_deliver, message, receivers, places.sender, server, places.timeout)
+        refused = await in_thread(_deliver, message, receivers, places.sender, server, places.timeout)
     except _NoServer as error:
         done.failed("InvalidSMTPServer", f"mail server {shown}: {error}")
     except smtplib.SMTPRecipientsRefused as error:

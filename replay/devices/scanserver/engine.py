@@ -320,11 +320,9 @@ class JobEngine:
 
     def _changed(self, job: PostScanJob) -> None:
         self._tell(lambda one: one.changed(job))
-        ready = [one for one in self._waiting if one[0]()]
-        for one in ready:
-            self._waiting.remove(one)
-            if not one[1].done():
-                one[1].set_result(None)
+        for condition, waiting in self._waiting:
+            if not waiting.done() and condition():
+                waiting.set_result(None)
 
     def _tell(self, what: Callable[[Listener], None]) -> None:
         for listener in self._listeners:
@@ -336,14 +334,17 @@ class JobEngine:
             return
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((condition, waiting))
-        await waiting
+        try:
+            await waiting
+        finally:
+            # Who waits no longer is not asked for either.
+            self._waiting = [one for one in self._waiting if one[1] is not waiting]
 
     async def stop(self) -> None:
         """Stop timers and filters; jobs stay as they are, and who waits for them is told so (CancelledError)."""
         self._state.stopped = True
         for _, waiting in self._waiting:
             waiting.cancel()
-        self._waiting.clear()
         tasks = []
         for run in self._state.runs.values():
             if run.timer is not None:

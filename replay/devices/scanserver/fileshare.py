@@ -12,7 +12,6 @@ Source: fileshare pages of the driver documentation; MS-BDSRR 2.2.3.88, 2.2.4.77
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -20,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from replay.base.threads import in_thread
 from replay.devices.scanserver.filenames import document_name, safe_name
 from replay.devices.scanserver.filters import COPY, Done, FilterJob, FilterResult, ImageFile, Places, full, unc_parts
 from replay.devices.scanserver.instructions import FilterInstructions
@@ -100,7 +100,7 @@ async def _fill(share: str, target: _Target, job: FilterJob, places: Places, don
             done.failed("FileShareOutOfDiskSpace", f"{share!r}: more than the {places.disk} bytes allowed on the disk")
             return True
         try:
-            done.wrote(await asyncio.to_thread(_write, target, job, image))
+            done.wrote(await in_thread(_write, target, job, image))
         except _Unreadable as error:
             done.failed("UnknownError", f"image {image.document_id} cannot be read: {error}")
         except OSError as error:

@@ -10,12 +10,12 @@ Sources: sharepoint pages of the driver documentation; MS-BDSRR 2.2.3.91, 2.2.4.
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import os
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
+from replay.base.threads import in_thread
 from replay.devices.scanserver.filenames import document_name, media_type_of, safe_name
 from replay.devices.scanserver.filters import COPY, Done, FilterJob, FilterResult, ImageFile, Places
 from replay.devices.scanserver.instructions import FilterInstructions
@@ -115,7 +115,7 @@ async def _fill(target: _Target, job: FilterJob, places: Places, done: Done) -> 
         if job.canceled():
             return False
         try:
-            status, url = await asyncio.to_thread(_put, target, job, image, places.timeout)
+            status, url = await in_thread(_put, target, job, image, places.timeout)
         except _Unreadable as error:
             done.failed("UnknownError", f"image {image.document_id} cannot be read: {error}")
             return True

@@ -505,6 +505,24 @@ def test_a_scan_that_is_cancelled_at_the_device_cancels_the_job(number: int) -> 
     run(story())
 
 
+def test_a_device_that_is_stopped_leaves_nothing_behind() -> None:
+    async def story() -> None:
+        async with (
+            ScanServer(outcomes=ALL_GOOD) as server,
+            DsmDevice(pages=3, around=Around(clock=ManualClock(), discovery=False)) as device,
+        ):
+            going = asyncio.create_task(device.run(Order(server.url(), ScanProcess.example(), pause=100)))
+            await until(lambda: server.jobs and server.jobs[0].documents)
+            going.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await going
+            await until(lambda: server.jobs[0].over)
+            assert server.jobs[0].state == "Canceled"
+            assert not any(source.table.all() for source in server.sources)
+
+    run(story())
+
+
 def test_a_subscription_is_renewed_in_good_time() -> None:
     async def story() -> None:
         clock = ManualClock()
