@@ -22,18 +22,26 @@ from dissector.http.connection import HttpConnection
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.pairing import SWAPPED
 from dissector.http.start import INTEREST_WORDS
+from dissector.keyfiles import KeyFiles
 from dissector.messages import Message, MessageBuilder
 from dissector.transport.flows import FlowTable
 from dissector.transport.model import Conversation, Datagram, Interest, StreamConsumer, TransportStats
 from dissector.transport.packets import PacketDecoder
+from dissector.transport.tls.model import TlsFacts
+from dissector.transport.tls.table import TlsTable
 
 __all__ = ["INTEREST", "MessagePass"]
 
 DISCOVERY_PORT = 3702
+TLS = "tls"
+TLS_KEY_LOG = 0x544C534B
+"""Type of a decryption secrets block that holds a key log."""
 
 INTEREST = Interest(
     words=INTEREST_WORDS,
-    opaque={b"\x16\x03": "tls"},
+    opaque={b"\x16\x03": TLS},
+    # The ClientHello of SSL 2.0, which old clients begin with: length with its highest bit set, 1, major version 3.
+    masked=((0xFFFF0080, 0x03010080, TLS),),
     # "<", the first bytes of the three byte order marks, white space, and the NUL of UTF-16BE without a mark.
     datagram=frozenset([b"<", b"\xef", b"\xfe", b"\xff", b" ", b"\t", b"\r", b"\n", b"\x00"]),
     ports=frozenset([DISCOVERY_PORT]),
@@ -61,6 +69,8 @@ class MessagePass:
         limits: bounds.
         on_http: called with every HTTP message, SOAP or not, in order.
         progress: called after each block.
+        keyfiles: key material for TLS; secrets inside the capture count without.
+        watch_tls: look at all TLS connections, and keep what was seen of each.
 
     Attributes:
         stats: counts, growing.
@@ -76,6 +86,8 @@ class MessagePass:
         limits: Limits = DEFAULT_LIMITS,
         on_http: Callable[[HttpMessage], None] | None = None,
         progress: Callable[[SourceInfo, TransportStats], None] | None = None,
+        keyfiles: KeyFiles | None = None,
+        watch_tls: bool = False,
     ) -> None:
         self.source = source
         self.stats = TransportStats()
@@ -96,7 +108,12 @@ class MessagePass:
         self._seen_ids: OrderedDict[str, Message] = OrderedDict()
         self._stop = False
         self.waiting = False
-        self.flows = FlowTable(INTEREST, self._consumer, self._datagram, self.stats, limits)
+        self._interest = replace(INTEREST, opened=set())
+        self._keyfiles = keyfiles or KeyFiles()
+        self._secrets_read = 0
+        self._watch_tls = watch_tls
+        self._tls = TlsTable(self._keyfiles.keys, self._plain, limits, watch=watch_tls)
+        self.flows = FlowTable(self._interest, self._consumer, self._datagram, self.stats, limits)
         self._decoder = PacketDecoder(source.interfaces, self.stats, limits)
 
     def stop(self) -> None:
@@ -144,13 +161,17 @@ class MessagePass:
 
     def feed(self, block: Block) -> Iterator[Message]:
         """The messages that a block makes whole: for callers that read the frames themselves."""
+        self._find_keys()
         self.flows.feed(self._decoder.decode(block))
         yield from self._flush()
 
     def finish(self) -> Iterator[Message]:
         """The capture is over: the messages that were still open."""
         self._decoder.finish()
+        self._keyfiles.end()
+        self._find_keys()
         self.flows.finish()
+        self._uncount_opened()
         yield from self._flush()
         yield from self._overdue(sys.maxsize)
         # Requests of these were lost or never became whole.
@@ -158,15 +179,56 @@ class MessagePass:
             yield from self._message(http, None)
         self._waiting.clear()
 
+    # -- TLS ---------------------------------------------------------------------------------------------------
+
+    @property
+    def tls(self) -> list[TlsFacts]:
+        """What was seen of the TLS connections (``watch_tls``), by their first record; complete after the pass."""
+        return self._tls.facts
+
+    @property
+    def tls_opened(self) -> list[TlsFacts]:
+        """Of the TLS connections that were decrypted."""
+        return self._tls.opened
+
+    def _find_keys(self) -> None:
+        """Take up secrets that came with the last block, and lines that key logs grew by."""
+        files, said = self._keyfiles, self.source.info.secrets
+        while self._secrets_read < len(said):
+            kind, text = said[self._secrets_read]
+            self._secrets_read += 1
+            if kind == TLS_KEY_LOG:
+                files.keys.add_log(text)
+        files.poll()
+        if files.keys or files.keys.growing or self._watch_tls:
+            self._interest.opened.add(TLS)
+        self._tls.keys_came()
+
+    def _uncount_opened(self) -> None:
+        """What was opened is not among what could not be read."""
+        unread = self.stats.opaque.get(TLS, {})
+        for facts in self._tls.opened:
+            unread.pop((facts.client, facts.server), None)
+            unread.pop((facts.server, facts.client), None)
+        if not unread:
+            self.stats.opaque.pop(TLS, None)
+
     # -- order -----------------------------------------------------------------------------------------------
 
     def _consumer(self, conversation: Conversation, stream: StreamRef) -> StreamConsumer:
+        if conversation.protocol == TLS:
+            return self._tls.consumer(conversation, stream)
         connection = self._half_open.pop(conversation.number, None)
         if connection is None:
             self._conversations.append(conversation)
             connection = HttpConnection(conversation, self._http, self._policy, self._limits)
             self._half_open[conversation.number] = connection
         return connection.direction(stream)
+
+    def _plain(self, conversation: Conversation) -> Callable[[StreamRef], StreamConsumer]:
+        """The readers of a connection whose TLS was opened."""
+        self._conversations.append(conversation)
+        return HttpConnection(conversation, self._http, self._policy, self._limits).direction
 
     def _http(self, http: HttpMessage) -> None:
         self._count += 1

@@ -25,13 +25,18 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.capture import open_source
 from dissector.capture.model import Interface, SourceInfo
 from dissector.http.model import BodyPolicy, HttpMessage
+from dissector.keyfiles import KeyFiles
 from dissector.messages import Message
 from dissector.transport.model import TransportStats
+from dissector.transport.tls.model import TlsFacts
 
 __all__ = ["Capture", "Paths", "open_capture"]
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | IO[bytes]
 """A file, several files of one rotated capture, "-" for standard input, or an open binary file."""
+
+KeyPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""A file with keys, or several."""
 
 Progress = Callable[[SourceInfo, TransportStats], None]
 
@@ -44,6 +49,11 @@ def open_capture(
     digest_bodies: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
+    keylog: KeyPaths = (),
+    rsa_key: KeyPaths = (),
+    pre_master: str | Sequence[str] = (),
+    key_password: str | bytes | None = None,
+    watch_tls: bool = False,
 ) -> Capture:
     """Open a capture; ``dissector.open`` is this function.
 
@@ -55,11 +65,28 @@ def open_capture(
         digest_bodies: compute the SHA-256 of every HTTP body as transferred.
         limits: bounds on hostile input.
         progress: called with input and counts after each block read.
+        keylog: NSS key log, or several, for TLS; of a live capture they may grow. Secrets inside a pcapng file need
+            nothing.
+        rsa_key: private RSA key of a server, or several: PEM, DER or PKCS#12.
+        pre_master: pre-master secret, or several, in hexadecimal digits, if need be as ``client random:secret``.
+        key_password: of the private keys.
+        watch_tls: look at all TLS connections: ``capture.tls`` then says what was seen of each.
 
     Raises:
-        UnreadableInput: the input does not exist or is no capture.
+        UnreadableInput: the input does not exist or is no capture, or a key cannot be read.
+        UsageError: a private key needs a password, or a pre-master secret is none.
     """
-    return Capture(paths, BodyPolicy(digest, digest_bodies, keep), limits, progress)
+    password = key_password.encode() if isinstance(key_password, str) else key_password
+    keyfiles = KeyFiles(_several(keylog), _several(rsa_key), _texts(pre_master), password)
+    return Capture(paths, BodyPolicy(digest, digest_bodies, keep), limits, progress, keyfiles, watch_tls)
+
+
+def _several(paths: KeyPaths) -> Sequence[str | os.PathLike[str]]:
+    return [paths] if isinstance(paths, (str, os.PathLike)) else paths
+
+
+def _texts(texts: str | Sequence[str]) -> Sequence[str]:
+    return [texts] if isinstance(texts, str) else texts
 
 
 class Capture:
@@ -70,13 +97,23 @@ class Capture:
     input cannot.
     """
 
-    def __init__(self, paths: Paths, policy: BodyPolicy, limits: Limits, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        policy: BodyPolicy,
+        limits: Limits,
+        progress: Progress | None,
+        keyfiles: KeyFiles | None = None,
+        watch_tls: bool = False,
+    ) -> None:
         if isinstance(paths, (str, os.PathLike)):
             paths = [paths]
         self._paths = paths
         self._policy = policy
         self._limits = limits
         self._progress = progress
+        self._keyfiles = keyfiles or KeyFiles()
+        self._watch_tls = watch_tls
         self._ended = False
         self.on_http: Callable[[HttpMessage], None] | None = None
         self.interrupted = False
@@ -84,8 +121,15 @@ class Capture:
 
     def _begin(self) -> None:
         self._source = open_source(self._paths, limits=self._limits)
+        self._keyfiles.begin(live=self._source.info.bytes_total is None)
         self._pass = MessagePass(
-            self._source, policy=self._policy, limits=self._limits, on_http=self._http, progress=self._progress
+            self._source,
+            policy=self._policy,
+            limits=self._limits,
+            on_http=self._http,
+            progress=self._progress,
+            keyfiles=self._keyfiles,
+            watch_tls=self._watch_tls,
         )
         self._analysis = Analysis(limits=self._limits)
         self._stream = self._messages()
@@ -170,6 +214,18 @@ class Capture:
     def findings(self) -> list[Finding]:
         """Findings of the container, the network and the transport; complete after the pass."""
         return self._pass.findings
+
+    @property
+    def tls(self) -> list[TlsFacts]:
+        """What was seen of each TLS connection, where the capture was opened with ``watch_tls``; reads the rest of the
+        pass first."""
+        self.run()
+        return self._pass.tls
+
+    @property
+    def tls_opened(self) -> list[TlsFacts]:
+        """Of the TLS connections that were decrypted so far."""
+        return self._pass.tls_opened
 
     def locate(self, frame: int) -> tuple[str, int]:
         """File that holds a frame, and the frame's number in that file (1-based)."""

@@ -37,6 +37,10 @@ class Limits:
     """Bytes of one direction held behind a missing segment before the gap is given up."""
     gap_wait_segments: int = 64
     """Segments of a conversation after the peer acknowledged missing bytes, before the gap is given up."""
+    tls_waiting: int = 4 << 20
+    """Encrypted bytes of one direction held until what opens them is known."""
+    tls_connections: int = 100_000
+    """TLS connections whose handshake and certificates are kept for ``dsmshark tls``."""
     head: int = 256 << 10
     """One HTTP head (start line and headers)."""
     headers: int = 1000

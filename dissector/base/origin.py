@@ -147,6 +147,16 @@ class FrameMap:
         part.end = self.starts[last] if last < len(self.starts) else self.end
         return part
 
+    def copy_to(self, other: FrameMap, at: int, start: int, end: int) -> None:
+        """Append to another map, from its offset ``at`` on, what carried the stream bytes start..end of this one."""
+        first, last = self._span(start, end)
+        for i in range(first, last):
+            low = max(self.starts[i], start)
+            high = min(self.starts[i + 1] if i + 1 < len(self.starts) else self.end, end)
+            place = self.at[i]
+            place = place + low - self.starts[i] if place >= 0 else -1
+            other.add(at + low - start, high - low, self.frames[i], place, self.times[i])
+
     def drop_before(self, offset: int) -> None:
         """Forget entries that end at or before the stream offset."""
         first = max(bisect_right(self.starts, offset) - 1, 0)

@@ -18,13 +18,26 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.capture.linktypes import link_name
 from dissector.capture.model import SourceInfo
 from dissector.http.model import HttpMessage
+from dissector.keyfiles import PASSWORD, KeyFiles
 from dissector.messages import Message
 from dissector.output.findings import finding_lines
 from dissector.output.text import Palette, printable
 from dissector.reader import Capture, open_capture
 from dissector.transport.model import TransportStats
 
-__all__ = ["Count", "exit_code", "limits_of", "note", "opened", "output", "palette", "report", "terminal_columns"]
+__all__ = [
+    "Count",
+    "exit_code",
+    "keyfiles_of",
+    "keylogs_of",
+    "limits_of",
+    "note",
+    "opened",
+    "output",
+    "palette",
+    "report",
+    "terminal_columns",
+]
 
 _LONG_FILE = 16 << 20
 """Bytes of input from which a progress bar is worth its line."""
@@ -36,9 +49,30 @@ def limits_of(args: argparse.Namespace) -> Limits:
     return replace(DEFAULT_LIMITS, **given) if given else DEFAULT_LIMITS
 
 
+def keylogs_of(args: argparse.Namespace) -> list[str]:
+    """The key logs of ``--keylog``, and the one that the environment names, if it is there."""
+    found = list(args.keylog)
+    from_environment = os.environ.get("SSLKEYLOGFILE")
+    if from_environment and os.path.isfile(from_environment) and from_environment not in found:
+        found.append(from_environment)
+    return found
+
+
+def keyfiles_of(args: argparse.Namespace) -> KeyFiles:
+    """The keys for TLS that the options name."""
+    password = os.environ.get(PASSWORD)
+    return KeyFiles(keylogs_of(args), args.rsa_key, args.pre_master, password.encode() if password else None)
+
+
 @contextlib.contextmanager
 def opened(
-    args: argparse.Namespace, *, keep: bool = False, digest: bool = True, quiet: bool = False, any_link: bool = False
+    args: argparse.Namespace,
+    *,
+    keep: bool = False,
+    digest: bool = True,
+    quiet: bool = False,
+    any_link: bool = False,
+    watch_tls: bool = False,
 ) -> Iterator[Capture]:
     """The capture of ``FILE…``, with a progress bar where standard error is a terminal and the input is long.
 
@@ -55,6 +89,11 @@ def opened(
         digest=digest,
         limits=limits_of(args),
         progress=bar,
+        keylog=keylogs_of(args),
+        rsa_key=args.rsa_key,
+        pre_master=args.pre_master,
+        key_password=os.environ.get(PASSWORD),
+        watch_tls=watch_tls,
     ) as capture:
         try:
             yield capture

@@ -15,5 +15,6 @@ def run(args: argparse.Namespace) -> ExitCode:
     if "-" in args.files:
         raise UsageError("crosscheck reads each file twice, so it needs files, not standard input")
     from dissector import crosscheck
+    from dissector.cli.common import keyfiles_of
 
-    return ExitCode(crosscheck.run(args.files, as_json=args.json, out=sys.stdout))
+    return ExitCode(crosscheck.run(args.files, as_json=args.json, out=sys.stdout, keyfiles=keyfiles_of(args)))

@@ -212,6 +212,7 @@ def _command(
 
 def _files(parser: Parser, *, color: bool = True, limit: bool = True) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="capture, “-” for standard input")
+    _keys(parser)
     if limit:
         parser.add_argument(
             "--limit",
@@ -225,6 +226,33 @@ def _files(parser: Parser, *, color: bool = True, limit: bool = True) -> None:
             "--color", choices=("auto", "always", "never"), default="auto",
             help="colours: auto (on a terminal, unless NO_COLOR is set), always, never",
         )  # fmt: skip
+
+
+def _keys(parser: Parser) -> None:
+    keys = parser.add_argument_group(
+        "keys for TLS", "Secrets inside a pcapng file are used without; $SSLKEYLOGFILE counts as a --keylog."
+    )
+    keys.add_argument(
+        "--keylog",
+        action="append",
+        metavar="FILE",
+        default=[],
+        help="NSS key log (SSLKEYLOGFILE); it may grow while the capture does",
+    )
+    keys.add_argument(
+        "--rsa-key",
+        action="append",
+        metavar="FILE",
+        default=[],
+        help="the server's private RSA key: PEM, DER or PKCS#12 (password in $DSMSHARK_KEY_PASSWORD)",
+    )
+    keys.add_argument(
+        "--pre-master",
+        action="append",
+        metavar="HEX",
+        default=[],
+        help="pre-master secret, or CLIENT-RANDOM:SECRET; tried where no other key is known",
+    )
 
 
 def _out(parser: Parser) -> None:

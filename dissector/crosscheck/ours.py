@@ -10,6 +10,7 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, Gap, StreamRef
 from dissector.capture import open_source
 from dissector.http.model import BodyPolicy, HttpMessage
+from dissector.keyfiles import KeyFiles
 from dissector.transport.model import Conversation, Run, StreamConsumer, StreamEnd
 
 __all__ = ["Direction", "HttpFact", "Side", "read"]
@@ -47,11 +48,13 @@ class HttpFact:
 
 @dataclass
 class Side:
-    """What one of the two programs found. ``rules``: rule identifiers of findings of each stream."""
+    """What one of the two programs found. ``rules``: rule identifiers of findings of each stream; ``tls``: the streams
+    whose TLS was opened."""
 
     streams: dict[int, dict[Endpoint, Direction]] = field(default_factory=dict)
     messages: list[HttpFact] = field(default_factory=list)
     rules: dict[int, set[str]] = field(default_factory=dict)
+    tls: set[int] = field(default_factory=set)
 
 
 class _Tee:
@@ -100,7 +103,7 @@ class _Watched(MessagePass):
         return _Tee(direction, super()._consumer(conversation, stream))
 
 
-def read(paths: list[str], limits: Limits = DEFAULT_LIMITS) -> Side:
+def read(paths: list[str], limits: Limits = DEFAULT_LIMITS, keyfiles: KeyFiles | None = None) -> Side:
     """Read a capture our way.
 
     Raises:
@@ -125,11 +128,17 @@ def read(paths: list[str], limits: Limits = DEFAULT_LIMITS) -> Side:
 
     source = open_source(paths, limits=limits)
     watched = _Watched(
-        source, policy=BodyPolicy(digest=False, digest_bodies=True), limits=limits, on_http=take, side=side
+        source,
+        policy=BodyPolicy(digest=False, digest_bodies=True),
+        limits=limits,
+        on_http=take,
+        side=side,
+        keyfiles=keyfiles,
     )
     for _ in watched:
         pass
     for conversation in watched.conversations:
         side.rules[conversation.number] = {finding.rule for finding in conversation.findings}
+    side.tls = {facts.number for facts in watched.tls_opened}
     source.close()
     return side

@@ -10,12 +10,20 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.crosscheck import ours as our_side
 from dissector.crosscheck import tshark
 from dissector.crosscheck.compare import Line, compare
+from dissector.keyfiles import KeyFiles
 
 __all__ = ["run"]
 
 
-def run(paths: list[str], *, as_json: bool = False, out: TextIO, limits: Limits = DEFAULT_LIMITS) -> ExitCode:
-    """Compare, and print one line for each stream direction and HTTP message.
+def run(
+    paths: list[str],
+    *,
+    as_json: bool = False,
+    out: TextIO,
+    limits: Limits = DEFAULT_LIMITS,
+    keyfiles: KeyFiles | None = None,
+) -> ExitCode:
+    """Compare, and print one line for each stream direction and HTTP message. Both sides get the same keys for TLS.
 
     Returns:
         ``ExitCode.OK``, or ``ExitCode.FINDINGS`` where a difference has no explanation.
@@ -27,8 +35,9 @@ def run(paths: list[str], *, as_json: bool = False, out: TextIO, limits: Limits 
     if "-" in paths:
         raise UsageError("crosscheck reads its input twice: it needs a file, not standard input")
     tshark.find_tshark()
-    mine = our_side.read(paths, limits)
-    its, version = tshark.read(paths, mine)
+    mine = our_side.read(paths, limits, keyfiles)
+    keys = tshark.Keys(keyfiles.key_logs(), keyfiles.pem()) if keyfiles is not None else None
+    its, version = tshark.read(paths, mine, keys)
     lines = compare(mine, its)
     unexplained = sum(line.unexplained for line in lines)
     if as_json:

@@ -12,15 +12,16 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dissector.base.errors import UnreadableInput, UsageError
 from dissector.base.origin import Endpoint
-from dissector.capture import PcapngWriter, open_source
+from dissector.capture import TLS_KEY_LOG, PcapngWriter, open_source
 from dissector.crosscheck.ours import Direction, HttpFact, Side
 
-__all__ = ["find_tshark", "follow", "http_messages", "plain_copy", "read"]
+__all__ = ["Keys", "find_tshark", "follow", "http_messages", "plain_copy", "read"]
 
 STREAMS = 500
 """Streams that are followed; tshark reads the whole file for each call."""
@@ -40,6 +41,14 @@ OPTIONS = [
 
 MISSING = re.compile(rb"\[\d+ bytes missing in capture file\]\.?\x00?")
 """What tshark writes into a followed stream in place of lost bytes."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What opens TLS: texts of key logs, private keys as PEM."""
+
+    keylogs: tuple[bytes, ...] = ()
+    rsa_keys: tuple[bytes, ...] = ()
 
 
 def find_tshark() -> tuple[str, str]:
@@ -70,14 +79,19 @@ def _call(path: str, file: Path, *arguments: str) -> bytes:
     return done.stdout
 
 
-def plain_copy(paths: list[str], folder: Path) -> Path:
-    """One uncompressed pcapng with the frames of all files, in our order, for tshark to read."""
+def plain_copy(paths: list[str], folder: Path, keylogs: Iterable[bytes] = ()) -> Path:
+    """One uncompressed pcapng with the frames of all files, in our order, and the secrets, for tshark to read."""
     source = open_source(paths)
     copy = folder / "copy.pcapng"
     with copy.open("wb") as file:
         writer = PcapngWriter(file)
-        known = 0
+        for text in keylogs:
+            writer.write_secrets(TLS_KEY_LOG, text)
+        known = told = 0
         for block in source:
+            for kind, text in source.info.secrets[told:]:
+                writer.write_secrets(kind, text)
+                told += 1
             for interface in source.interfaces[known:]:
                 writer.add_interface(interface.link_type, tsresol=9, snaplen=interface.snaplen)
                 known += 1
@@ -99,10 +113,13 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def http_messages(path: str, file: Path, ports: Iterable[int]) -> list[HttpFact]:
-    """Every HTTP message that tshark shows, ports where we saw HTTP read as HTTP."""
-    decode = [word for port in sorted(set(ports)) for word in ("-d", f"tcp.port=={port},http")]
-    text = _call(path, file, *decode, "-Y", "http", "-T", "json", "-x", "-J", "frame tcp http")
+def http_messages(
+    path: str, file: Path, ports: Iterable[int], tls: Iterable[int] = (), options: Iterable[str] = ()
+) -> list[HttpFact]:
+    """Every HTTP message that tshark shows, ports where we saw HTTP read as HTTP, and those of ``tls`` as TLS."""
+    kinds = dict.fromkeys(ports, "http") | dict.fromkeys(tls, "tls")
+    decode = [word for port in sorted(kinds) for word in ("-d", f"tcp.port=={port},{kinds[port]}")]
+    text = _call(path, file, *options, *decode, "-Y", "http", "-T", "json", "-x", "-J", "frame tcp http")
     try:
         packets = json.loads(text or b"[]", object_pairs_hook=_pairs)
     except ValueError as error:
@@ -158,7 +175,18 @@ def follow(path: str, file: Path, streams: list[int]) -> dict[int, dict[Endpoint
     return found
 
 
-def read(paths: list[str], ours: Side) -> tuple[Side, str]:
+def key_options(keys: Keys, folder: Path) -> list[str]:
+    """The options that give tshark the same keys: it reads key logs and private keys from files."""
+    options: list[str] = []
+    for number, key in enumerate(keys.rsa_keys):
+        file = folder / f"key{number}.pem"
+        file.touch(mode=0o600)
+        file.write_bytes(key)
+        options += ["-o", f'uat:rsa_keys:"{file}",""']
+    return options
+
+
+def read(paths: list[str], ours: Side, keys: Keys | None = None) -> tuple[Side, str]:
     """Read a capture Wireshark's way; gives what was found and tshark's version."""
     path, version = find_tshark()
     ports = {min(end.port for end in ends) for ends in ours.streams.values()}
@@ -169,9 +197,11 @@ def read(paths: list[str], ours: Side) -> tuple[Side, str]:
         for end in ours.streams.get(message.stream, {})
         if end.port < 49152
     }
+    tls = {end.port for number in ours.tls for end in ours.streams.get(number, {}) if end.port in ports}
     side = Side()
     with tempfile.TemporaryDirectory() as folder:
-        file = plain_copy(paths, Path(folder))
-        side.messages = http_messages(path, file, ports)
+        keys = keys or Keys()
+        file = plain_copy(paths, Path(folder), keys.keylogs)
+        side.messages = http_messages(path, file, ports, tls, key_options(keys, Path(folder)))
         side.streams = follow(path, file, sorted(ours.streams)[:STREAMS])
     return side, version

@@ -77,6 +77,11 @@ class Flow:
         """Where the data of one of the sides begins is known."""
         return self.syn_true is not None or self.syn_false is not None
 
+    @property
+    def opaque_taken(self) -> bool:
+        """It is taken for an opaque protocol that there are keys for: its packets are counted too."""
+        return self.pair is not None and bool(self.pair.conversation.protocol)
+
     def dismiss(self) -> None:
         """It is noise. Where it is taken after all, later, that is in the middle of it."""
         self.state = NOISE

@@ -39,7 +39,7 @@ from dissector.transport.model import (
 )
 from dissector.transport.opaque import OpaqueCounter
 from dissector.transport.pair import Pair
-from dissector.transport.segment import segments
+from dissector.transport.segment import segments, whole_segments
 from dissector.transport.tcp import Direction
 from dissector.transport.udp import DatagramPicker
 
@@ -114,6 +114,9 @@ class FlowTable:
     def _feed_tcp(self, c: PacketColumns, rows: Rows) -> None:
         word = self._first_words(c, rows)
         match = np.isin(word, self._words) if len(self._words) else np.zeros(len(rows), dtype=np.bool_)
+        words = match
+        if self._interest.opened:
+            match = match | self._begins_opened(word)
         order = np.argsort(c.flow[rows], kind="stable")
         hashes = c.flow[rows][order]
         starts = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1])))
@@ -126,7 +129,7 @@ class FlowTable:
         for flow in flow_of:
             flow.last = block
         # Before any of them is dismissed: an opaque flow counts from its handshake on.
-        self._opaque.count(c, rows, word, match, order, starts, flow_of, self._reopened)
+        self._opaque.count(c, rows, word, words, order, starts, flow_of, self._reopened)
         if self._next_number > met:
             self._dismiss(c, rows, match, order, starts)
         has_match = np.logical_or.reduceat(match[order], starts)
@@ -164,6 +167,13 @@ class FlowTable:
                     | data[at + 3].astype(np.uint32) << np.uint32(24)
                 )
         return word
+
+    def _begins_opened(self, word: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+        """Rows that begin as an opened protocol does."""
+        found = np.zeros(len(word), dtype=np.bool_)
+        for mask, value, _ in self._interest.beginnings():
+            found |= (word & np.uint32(mask)) == np.uint32(value)
+        return found
 
     # -- new flows -------------------------------------------------------------------------------------------------
 
@@ -321,6 +331,9 @@ class FlowTable:
         if flow.pair is not None and at < len(rows):
             self._stats.taken += len(rows) - at
             flow.pair.take(c, rows[at:], bulk=self._bulk)
+        if flow.pair is not None and flow.pair.conversation.released:
+            flow.pair = None
+            flow.dismiss()
 
     def _weigh(self, c: PacketColumns, rows: Rows, match: npt.NDArray[np.bool_], flow: Flow) -> int:
         """Hold rows of an undecided flow until its first bytes tell what it is. Returns how many rows were used."""
@@ -363,14 +376,10 @@ class FlowTable:
                 skip = len(start) - ((s.seq - expected) & 0xFFFFFFFF)
                 if 0 <= skip < len(s.data):
                     start += bytes(s.data[skip:])
-            if len(start) >= 4:
-                if start[:4] in self._interest.words:
-                    return True
-                verdicts.append(False)
-            elif any(word.startswith(start) for word in self._interest.words):
-                verdicts.append(None)
-            else:
-                verdicts.append(False)
+            verdict = self._interest.begins(start)
+            if verdict:
+                return True
+            verdicts.append(verdict)
         return False if False in verdicts else None
 
     def _take(self, c: PacketColumns, row: int, flow: Flow) -> None:
@@ -383,6 +392,7 @@ class FlowTable:
         frame = int(c.frame[row])
         client = by_side[flow.client] if flow.client is not None and flow.client_frame <= frame else None
         conversation = Conversation(flow.number, one, two, client is not None and flow.opened, client)
+        conversation.protocol = self._protocol(c, row, flow)
         flow.state = TAKEN
         held, flow.held = flow.held or [], None
 
@@ -403,6 +413,19 @@ class FlowTable:
             flow.pair.segment(s)
         flow.pair.flush()
         self._stats.taken += len(held)
+
+    def _protocol(self, c: PacketColumns, row: int, flow: Flow) -> str:
+        """The opened protocol that a flow is taken for, "" where it begins with a word."""
+        if not self._interest.opened:
+            return ""
+        for s in [*(flow.held or []), *whole_segments(c, np.array([row]))]:
+            for mask, value, name in self._interest.beginnings():
+                if len(s.data) >= 4 and int.from_bytes(s.data[:4], "little") & mask == value:
+                    return name
+        # Its first segments are too short to tell: they are no word, or it would have been taken for one.
+        starts = [bytes(s.data) for s in flow.held or [] if len(s.data)]
+        words = self._interest.words
+        return "" if any(word.startswith(starts[0]) for word in words) or not starts else min(self._interest.opened)
 
     def finish(self) -> None:
         """The capture is over: every direction ends."""

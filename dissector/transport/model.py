@@ -138,14 +138,36 @@ class Interest:
         words: first four bytes, such as ``b"POST"``; all exactly four long.
         opaque: first bytes of protocols that are counted but not read, such as ``{b"\\x16\\x03": "tls"}``, two
             bytes each.
+        opened: those of these protocols that are taken too, since there are keys; may change during the pass.
+        masked: other beginnings of opened protocols, as (mask, value, protocol): the first four bytes as a
+            little-endian number, masked, are the value.
         datagram: first bytes (one byte each) that a datagram of interest can start with.
         ports: UDP ports whose datagrams are of interest whatever they start with.
     """
 
     words: frozenset[bytes]
     opaque: dict[bytes, str] = field(default_factory=dict)
+    opened: set[str] = field(default_factory=set)
+    masked: tuple[tuple[int, int, str], ...] = ()
     datagram: frozenset[bytes] = frozenset()
     ports: frozenset[int] = frozenset()
+
+    def beginnings(self) -> list[tuple[int, int, str]]:
+        """How the opened protocols begin, each as in ``masked``."""
+        plain = [(0xFFFF, int.from_bytes(start, "little"), name) for start, name in self.opaque.items()]
+        return [one for one in (*plain, *self.masked) if one[2] in self.opened]
+
+    def begins(self, start: bytes) -> bool | None:
+        """Whether the first bytes of a direction begin something to be taken; None: too few to tell."""
+        opened = self.beginnings() if self.opened else ()
+        if len(start) >= 4:
+            word = int.from_bytes(start[:4], "little")
+            return start[:4] in self.words or any(word & mask == value for mask, value, _ in opened)
+        if any(word.startswith(start) for word in self.words):
+            return None
+        size = len(start)
+        word, seen = int.from_bytes(start, "little"), (1 << 8 * size) - 1
+        return None if any(word & mask == value & seen for mask, value, _ in opened) else False
 
 
 @dataclass(slots=True)
@@ -202,6 +224,9 @@ class Conversation:
         opened: the SYN of the opening side was seen.
         client: the endpoint that opened it (by SYN, SYN/ACK), None where that was not seen.
         findings: of the transport: differing retransmission, data after the end, …
+        protocol: the opaque protocol that it was taken for, "" for a word.
+        in_order: its consumers need both directions in the order of the frames, at the cost of speed.
+        released: its consumers want no more of it.
     """
 
     number: int
@@ -210,6 +235,9 @@ class Conversation:
     opened: bool = False
     client: Endpoint | None = None
     findings: list[Finding] = field(default_factory=list)
+    protocol: str = ""
+    in_order: bool = False
+    released: bool = False
 
 
 ConsumerFactory = Callable[[Conversation, StreamRef], StreamConsumer]

@@ -54,7 +54,11 @@ class OpaqueCounter:
         matches = np.logical_or.reduceat(match[order], starts).tolist()
         fresh_groups: list[int] = []
         for at, flow in enumerate(flow_of):
-            if flow.opaque is not None and flow.state != TAKEN and not matches[at] and not reopened:
+            if (
+                flow.opaque is not None
+                and not reopened
+                and (flow.opaque_taken or (flow.state != TAKEN and not matches[at]))
+            ):
                 self._add(flow.opaque, counts[at], sizes[at])
                 continue
             if flow.opaque is None:
@@ -136,7 +140,7 @@ class OpaqueCounter:
         word: npt.NDArray[np.uint32],
         wire: I64,
     ) -> None:
-        if flow.state == TAKEN or not len(mine):
+        if (flow.state == TAKEN and not flow.opaque_taken) or not len(mine):
             return
         packets, start = len(mine), 0
         if flow.opaque is None:

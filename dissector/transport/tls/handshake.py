@@ -1,0 +1,336 @@
+"""Handshake messages: out of records, and what they say.
+
+Parsers never raise: what is cut or wrong gives None, or what could be read before it. Source: RFC 8446 4, RFC 5246 7.4,
+RFC 6066 3 (server name), RFC 7301 3.1 (ALPN), RFC 5077 3.3 (ticket), RFC 5246 E.2 (SSL 2.0 hello).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dissector.transport.tls.ciphers import Buffer
+from dissector.transport.tls.names import RETRY_RANDOM, Extension
+
+__all__ = [
+    "ClientHello",
+    "MessageReader",
+    "ServerHello",
+    "authorities",
+    "certificates",
+    "client_hello",
+    "extensions_of",
+    "protocol_names",
+    "server_hello",
+    "ssl2_hello",
+    "ticket_of",
+]
+
+LONGEST = 256 << 10
+"""Bytes of one handshake message; a chain of twenty certificates is about 40 KiB."""
+
+
+class Short(Exception):
+    """The bytes end before what they should hold."""
+
+
+class Cursor:
+    """Takes fields off bytes."""
+
+    __slots__ = ("at", "data")
+
+    def __init__(self, data: Buffer) -> None:
+        self.data = bytes(data)
+        self.at = 0
+
+    def take(self, size: int) -> bytes:
+        """So many bytes."""
+        end = self.at + size
+        if end > len(self.data):
+            raise Short
+        part = self.data[self.at : end]
+        self.at = end
+        return part
+
+    def number(self, size: int) -> int:
+        """An unsigned number of so many bytes."""
+        return int.from_bytes(self.take(size), "big")
+
+    def vector(self, size: int) -> bytes:
+        """Bytes behind a length of so many bytes."""
+        return self.take(self.number(size))
+
+    @property
+    def left(self) -> bool:
+        """Whether there is more."""
+        return self.at < len(self.data)
+
+
+@dataclass(slots=True)
+class ClientHello:
+    """What a ClientHello says.
+
+    Attributes:
+        version: the field of old; ``versions`` has what is really offered.
+        versions: offered by the extension, or the one of the field.
+        server_name: SNI, "" where there is none.
+        alpn: application protocols offered.
+        ticket: the session ticket offered, b"" for none.
+        psk: identities of pre-shared keys are offered (resumption in TLS 1.3).
+        whole: it could be read to its end.
+    """
+
+    version: int
+    random: bytes
+    session: bytes = b""
+    suites: tuple[int, ...] = ()
+    extensions: dict[int, bytes] = field(default_factory=dict)
+    versions: tuple[int, ...] = ()
+    server_name: str = ""
+    alpn: tuple[str, ...] = ()
+    ticket: bytes = b""
+    psk: bool = False
+    early_data: bool = False
+    extended_master: bool = False
+    whole: bool = True
+
+
+@dataclass(slots=True)
+class ServerHello:
+    """What a ServerHello, or HelloRetryRequest (``retry``), says."""
+
+    version: int
+    random: bytes
+    session: bytes
+    suite: int
+    compression: int
+    extensions: dict[int, bytes]
+    alpn: str = ""
+    retry: bool = False
+    extended_master: bool = False
+    encrypt_then_mac: bool = False
+    psk: bool = False
+
+
+class MessageReader:
+    """Handshake messages out of the fragments of one direction; they may be cut and joined in any way (RFC 8446 5.1).
+
+    Attributes:
+        broken: a message was too long to be one; nothing more is read until :meth:`clear`.
+    """
+
+    __slots__ = ("_buffer", "broken")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self.broken = False
+
+    @property
+    def under_way(self) -> bool:
+        """A message has begun and is not whole."""
+        return bool(self._buffer)
+
+    def feed(self, fragment: Buffer) -> Iterator[tuple[int, bytes]]:
+        """The next fragment: gives (type, message with its header of four bytes)."""
+        if self.broken:
+            return
+        buffer = self._buffer
+        buffer += fragment
+        at = 0
+        while len(buffer) - at >= 4:
+            size = int.from_bytes(buffer[at + 1 : at + 4], "big")
+            if size > LONGEST:
+                self.broken = True
+                break
+            if len(buffer) - at < 4 + size:
+                break
+            message = bytes(buffer[at : at + 4 + size])
+            at += 4 + size
+            yield message[0], message
+        del buffer[:at]
+        if self.broken:
+            buffer.clear()
+
+    def clear(self) -> None:
+        """Forget what was begun: bytes were lost."""
+        self._buffer.clear()
+        self.broken = False
+
+
+# -- messages ------------------------------------------------------------------------------------------------------
+
+
+def client_hello(body: bytes) -> ClientHello | None:
+    """A ClientHello, without its header of four bytes; None where not even its random is there."""
+    cursor = Cursor(body)
+    try:
+        hello = ClientHello(cursor.number(2), cursor.take(32))
+    except Short:
+        return None
+    hello.versions = (hello.version,)
+    try:
+        hello.session = cursor.vector(1)
+        numbers = cursor.vector(2)
+        hello.suites = tuple(int.from_bytes(numbers[i : i + 2], "big") for i in range(0, len(numbers) - 1, 2))
+        cursor.vector(1)
+        if cursor.left:
+            hello.extensions = extensions_of(cursor.vector(2))
+    except Short:
+        hello.whole = False
+    found = hello.extensions
+    hello.server_name = _server_name(found.get(Extension.SERVER_NAME, b""))
+    hello.alpn = protocol_names(found.get(Extension.ALPN, b""))
+    hello.ticket = found.get(Extension.SESSION_TICKET, b"")
+    hello.psk = Extension.PRE_SHARED_KEY in found
+    hello.early_data = Extension.EARLY_DATA in found
+    hello.extended_master = Extension.EXTENDED_MASTER_SECRET in found
+    offered = found.get(Extension.SUPPORTED_VERSIONS, b"")[1:]
+    if offered:
+        chosen = [int.from_bytes(offered[i : i + 2], "big") for i in range(0, len(offered) - 1, 2)]
+        # Numbers like 0x2a2a are there to keep servers tolerant (RFC 8701).
+        hello.versions = tuple(n for n in chosen if n & 0x0F0F != 0x0A0A) or hello.versions
+    hello.suites = tuple(n for n in hello.suites if n & 0x0F0F != 0x0A0A)
+    return hello
+
+
+def ssl2_hello(body: Buffer) -> ClientHello | None:
+    """The SSL 2.0 form of a ClientHello, from its message type on."""
+    cursor = Cursor(body)
+    try:
+        if cursor.number(1) != 1:
+            return None
+        version = cursor.number(2)
+        suites, session, challenge = cursor.number(2), cursor.number(2), cursor.number(2)
+        numbers = cursor.take(suites)
+        found = cursor.take(session)
+        # The challenge stands at the end of the random, zeros before it.
+        random = cursor.take(challenge)[-32:].rjust(32, b"\0")
+    except Short:
+        return None
+    three = [int.from_bytes(numbers[i : i + 3], "big") for i in range(0, len(numbers) - 2, 3)]
+    return ClientHello(version, random, found, tuple(n for n in three if n < 0x10000), versions=(version,))
+
+
+def server_hello(body: bytes) -> ServerHello | None:
+    """A ServerHello, without its header; None where it is cut before the suite."""
+    cursor = Cursor(body)
+    extensions: dict[int, bytes] = {}
+    try:
+        version, random, session = cursor.number(2), cursor.take(32), cursor.vector(1)
+        suite, compression = cursor.number(2), cursor.number(1)
+    except Short:
+        return None
+    try:
+        if cursor.left:
+            extensions = extensions_of(cursor.vector(2))
+    except Short:
+        pass
+    chosen = extensions.get(Extension.SUPPORTED_VERSIONS, b"")
+    if len(chosen) == 2:
+        version = int.from_bytes(chosen, "big")
+    names = protocol_names(extensions.get(Extension.ALPN, b""))
+    return ServerHello(
+        version=version,
+        random=random,
+        session=session,
+        suite=suite,
+        compression=compression,
+        extensions=extensions,
+        alpn=names[0] if names else "",
+        retry=random == RETRY_RANDOM,
+        extended_master=Extension.EXTENDED_MASTER_SECRET in extensions,
+        encrypt_then_mac=Extension.ENCRYPT_THEN_MAC in extensions,
+        psk=Extension.PRE_SHARED_KEY in extensions,
+    )
+
+
+def extensions_of(body: bytes) -> dict[int, bytes]:
+    """Extensions by type, as far as they can be read; the first of a type counts."""
+    cursor = Cursor(body)
+    found: dict[int, bytes] = {}
+    try:
+        while cursor.left:
+            type, value = cursor.number(2), cursor.vector(2)
+            found.setdefault(type, value)
+    except Short:
+        pass
+    return found
+
+
+def _server_name(value: bytes) -> str:
+    """The host name of the extension, "" where it is empty (as in a server's answer)."""
+    cursor = Cursor(value)
+    try:
+        names = Cursor(cursor.vector(2))
+        while names.left:
+            kind, name = names.number(1), names.vector(2)
+            if kind == 0:
+                return name.decode("ascii", "backslashreplace")
+    except Short:
+        pass
+    return ""
+
+
+def protocol_names(value: bytes) -> tuple[str, ...]:
+    """The names of an ALPN extension, such as ``http/1.1``."""
+    cursor = Cursor(value)
+    names: list[str] = []
+    try:
+        inner = Cursor(cursor.vector(2))
+        while inner.left:
+            names.append(inner.vector(1).decode("ascii", "backslashreplace"))
+    except Short:
+        pass
+    return tuple(names)
+
+
+def certificates(body: bytes, *, contexts: bool) -> list[bytes]:
+    """The certificates (DER) of a Certificate message, the sender's own first; ``contexts``: the form of TLS 1.3."""
+    cursor = Cursor(body)
+    found: list[bytes] = []
+    try:
+        if contexts:
+            cursor.vector(1)
+        entries = Cursor(cursor.vector(3))
+        while entries.left:
+            found.append(entries.vector(3))
+            if contexts:
+                entries.vector(2)
+    except Short:
+        pass
+    return found
+
+
+def authorities(body: bytes, *, extensions: bool, algorithms: bool) -> list[bytes]:
+    """The names (DER) of the authorities that a CertificateRequest accepts.
+
+    Args:
+        extensions: the form of TLS 1.3.
+        algorithms: the form of TLS 1.2, which lists signature algorithms too.
+    """
+    cursor = Cursor(body)
+    found: list[bytes] = []
+    try:
+        cursor.vector(1)
+        if extensions:
+            value = extensions_of(cursor.vector(2)).get(Extension.CERTIFICATE_AUTHORITIES, b"")
+            names = Cursor(Cursor(value).vector(2) if value else b"")
+        else:
+            if algorithms:
+                cursor.vector(2)
+            names = Cursor(cursor.vector(2))
+        while names.left:
+            found.append(names.vector(2))
+    except Short:
+        pass
+    return found
+
+
+def ticket_of(body: bytes) -> bytes:
+    """The ticket of a NewSessionTicket up to TLS 1.2, b"" where it is empty or cut."""
+    cursor = Cursor(body)
+    try:
+        cursor.number(4)
+        return cursor.vector(2)
+    except Short:
+        return b""

@@ -1,0 +1,129 @@
+"""What is known of one TLS connection, with keys or without: the facts that ``dsmshark tls`` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from dissector.base.findings import Finding
+from dissector.base.origin import Endpoint
+from dissector.transport.model import StreamEnd
+from dissector.transport.tls.certificates import Certificate
+
+__all__ = ["Alert", "Flight", "RecordSeen", "Talk", "TlsFacts"]
+
+RECORDS = 1000
+"""Records of one connection whose sizes and times are kept; all are counted."""
+
+
+class RecordSeen(NamedTuple):
+    """One record: who sent it, content type as on the wire and (opened) inside, bytes of its fragment, place."""
+
+    from_client: bool
+    type: int
+    inner: int | None
+    size: int
+    frame: int
+    time: int
+
+
+class Alert(NamedTuple):
+    """An alert. ``level`` and ``description`` are None where it was encrypted and could not be opened."""
+
+    from_client: bool
+    level: int | None
+    description: int | None
+    frame: int
+    time: int
+
+
+@dataclass(slots=True)
+class Talk:
+    """What one side sent: records by content type, bytes of fragments, bytes of application data where opened."""
+
+    records: dict[int, int] = field(default_factory=dict)
+    bytes: int = 0
+    plain: int = 0
+    lost: int = 0
+    """Places where records are missing or damaged."""
+    finished: bool = False
+    """Its part of the handshake ended: Finished was seen, or encrypted records that can be nothing else."""
+    opened: bool = False
+    end: StreamEnd | None = None
+
+
+@dataclass(slots=True)
+class Flight:
+    """A handshake message, for the order of things: who sent it, type, frame, time."""
+
+    from_client: bool
+    type: int
+    frame: int
+    time: int
+
+
+@dataclass(slots=True)
+class TlsFacts:
+    """One connection.
+
+    Attributes:
+        number: as Wireshark's tcp.stream.
+        client, server: by the hellos; where none was seen, by who opened the connection.
+        frame, time: of the first record.
+        server_name: SNI.
+        offered: versions that the client offers; ``suites`` its cipher suites; ``alpn_offered`` its protocols.
+        version, suite, alpn: what the server chose; None, "" where its hello was not seen.
+        resumed: "", "id", "ticket" or "psk".
+        retried: the server asked for a second ClientHello.
+        early: of early data: "", "offered", "accepted", "rejected".
+        certificates: of the server, its own first; empty where they were encrypted or not sent.
+        client_certificates: of the client.
+        asked: the server asked for a client's certificate; None where that is encrypted.
+        given: the client gave one; None where that is not known.
+        authorities: names of the authorities that the server accepts for clients.
+        handshakes: 1, more where it was renegotiated.
+        key_updates: of both sides together.
+        state: "opened", "partly" (some of it), "no keys", "wrong keys", "unsupported", "no handshake".
+        keys: where the keys came from: "key log", "traffic secrets", "RSA key", "pre-master secret", "session".
+    """
+
+    number: int
+    client: Endpoint
+    server: Endpoint
+    frame: int = 0
+    time: int = 0
+    last_frame: int = 0
+    last_time: int = 0
+    server_name: str = ""
+    offered: tuple[int, ...] = ()
+    suites: tuple[int, ...] = ()
+    alpn_offered: tuple[str, ...] = ()
+    version: int | None = None
+    suite: int | None = None
+    alpn: str = ""
+    resumed: str = ""
+    retried: bool = False
+    extended_master: bool = False
+    encrypt_then_mac: bool = False
+    early: str = ""
+    certificates: list[Certificate] = field(default_factory=list)
+    client_certificates: list[Certificate] = field(default_factory=list)
+    asked: bool | None = None
+    given: bool | None = None
+    authorities: list[str] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    messages: list[Flight] = field(default_factory=list)
+    handshakes: int = 0
+    key_updates: int = 0
+    talks: tuple[Talk, Talk] = field(default_factory=lambda: (Talk(), Talk()))
+    """What the client sent, and what the server sent."""
+    records: list[RecordSeen] = field(default_factory=list)
+    state: str = "no keys"
+    keys: str = ""
+    findings: list[Finding] = field(default_factory=list)
+    """Complete when the connection ended."""
+
+    @property
+    def finished(self) -> bool:
+        """The handshake came to its end on both sides."""
+        return self.talks[0].finished and self.talks[1].finished

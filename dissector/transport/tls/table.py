@@ -1,0 +1,69 @@
+"""All TLS connections of a pass: makes their consumers, and wakes those that wait when keys come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.base.origin import StreamRef
+from dissector.transport.model import Conversation, StreamConsumer
+from dissector.transport.tls.connection import Inner, Shared, TlsConnection
+from dissector.transport.tls.keys import KeyMaterial
+from dissector.transport.tls.model import TlsFacts
+
+__all__ = ["TlsTable"]
+
+
+class TlsTable:
+    """The TLS connections of a pass.
+
+    Args:
+        keys: key material, which may grow.
+        inner: makes, for a connection that is opened, what makes the consumers of its plain streams.
+        limits: bounds.
+        watch: keep the facts of all connections, whether they can be opened or not.
+    """
+
+    def __init__(
+        self,
+        keys: KeyMaterial,
+        inner: Callable[[Conversation], Inner],
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        watch: bool = False,
+    ) -> None:
+        self._shared = Shared(keys, watch)
+        self._inner = inner
+        self._limits = limits
+        self._version = keys.version
+
+    @property
+    def facts(self) -> list[TlsFacts]:
+        """Of the connections met, by their first record; complete after the pass."""
+        return self._shared.facts
+
+    @property
+    def left_out(self) -> int:
+        """Connections beyond the limit, whose facts were not kept."""
+        return self._shared.left_out
+
+    @property
+    def opened(self) -> list[TlsFacts]:
+        """Of the connections that were opened, those whose plain streams were read."""
+        return self._shared.opened
+
+    def consumer(self, conversation: Conversation, stream: StreamRef) -> StreamConsumer:
+        """The consumer of one direction."""
+        connection = self._shared.open.get(conversation.number)
+        if connection is None:
+            connection = TlsConnection(conversation, self._shared, self._inner, self._limits)
+            self._shared.open[conversation.number] = connection
+        return connection.direction(stream)
+
+    def keys_came(self) -> None:
+        """Key material may have grown: those who wait look again."""
+        if self._version == self._shared.keys.version and self._shared.keys.growing:
+            return
+        self._version = self._shared.keys.version
+        for connection in list(self._shared.open.values()):
+            connection.progress()
