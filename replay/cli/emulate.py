@@ -33,7 +33,7 @@ from replay.devices.scanner.device_file import load_device
 from replay.devices.scanner.from_capture import device_from_capture
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.engine import SPECIFIED, EngineLimits
-from replay.devices.scanserver.filters import MailServer, Places, parse_outcome
+from replay.devices.scanserver.filters import DISK, MailServer, Places, parse_outcome
 from replay.devices.scanserver.processes import ScanProcess, read_process
 from replay.devices.scanserver.profiles import PROFILES
 from replay.devices.scanserver.server import ScanServer
@@ -79,20 +79,21 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
         raise UsageError("client certificates need https: leave out --http")
     if arguments.client_certificates == "required" and not arguments.authorities:
         raise UsageError("--client-certificates required needs --authorities FILE, to know whose certificates are good")
+    given = limits_of(arguments.limit)
     places = Places(
         shares={unc: _folder(folder) for unc, folder in map(_named("--share", "UNC=DIR"), arguments.share)},
         smtp=_mail_server(arguments),
         sender=arguments.mail_from,
         my_site=arguments.my_site,
+        disk=given.get("disk", DISK),
         sites=dict(map(_named("--site", "URL=TARGET"), arguments.site)),
     )
     outcomes = dict(map(parse_outcome, arguments.outcome))
     users = dict(map(_named("--user", "SID=NAME"), arguments.user))
     identity: list[Identity] = []
-    given = limits_of(arguments.limit)
     engine_limits = EngineLimits(
         ending=arguments.ending, active=given.get("jobs", SPECIFIED.active), disk=given.get("disk", SPECIFIED.disk),
-        images=given.get("images", SPECIFIED.images),
+        images=given.get("images", SPECIFIED.images), history=given.get("history", SPECIFIED.history),
     )  # fmt: skip
 
     def make(around: Around) -> ScanServer:
@@ -191,7 +192,7 @@ def _serve(
         must_be_found=bool(arguments.interface), pcap=pcap, behaviour=behaviour, clock=RealClock(), seed=arguments.seed,
     )  # fmt: skip
     limits = limits_of(arguments.limit)
-    of_server = {name: value for name, value in limits.items() if name in ("request", "connections")}
+    of_server = {name: value for name, value in limits.items() if name in ("request", "arriving", "connections")}
     around.limits = replace(around.limits, **of_server)
     around.subscriptions = limits.get("subscriptions", around.subscriptions)
     _client_encryption(arguments, around)

@@ -21,8 +21,9 @@ EXIT_CODES = """exit codes:
 
 
 LIMITS = {
-    "request": "bytes of one request", "connections": "at once", "subscriptions": "of one service", "jobs": "at once",
-    "images": "of one job", "disk": "bytes of images kept",
+    "request": "bytes of one request", "arriving": "bytes of all requests at once", "connections": "at once",
+    "subscriptions": "of one service", "jobs": "at once", "history": "ended jobs remembered, with their images",
+    "images": "of one job", "disk": "bytes of images kept, and of images written to shares",
 }  # fmt: skip
 """Bounds that --limit changes."""
 
@@ -156,7 +157,10 @@ def _scan_server(kinds: Any) -> None:
         "  dsmreplay emulate scan-server --http --outcome email=CompletedWithErrors:UnableToSendEmail\n\n" + EXIT_CODES,
     )  # fmt: skip
     group = parser.add_argument_group("server")
-    group.add_argument("--output", metavar="DIR", help="folder for the images of jobs (default: a temporary one)")
+    group.add_argument(
+        "--output", metavar="DIR",
+        help="folder for the images of jobs, as long as they are remembered (default: a temporary one)",
+    )  # fmt: skip
     group.add_argument(
         "--profile", default="specification", metavar="NAME",
         help="how it answers: specification (default), windows-2008-r2, windows-2012-r2, windows-2016",

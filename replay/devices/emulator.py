@@ -46,6 +46,9 @@ DIRECTED_PROBE = "/StableWSDiscoveryEndpoint/schemas-xmlsoap-org_ws_2005_04_disc
 
 MAX_SUBSCRIPTIONS = 200
 
+MAX_SPREADING = 500
+"""Questions by UDP that are being answered at once; who asks more is not heard."""
+
 MATCH_DELAY = 0.5
 """Seconds up to which Hello and ProbeMatches are delayed at random: APP_MAX_DELAY of WS-Discovery 2005. The device
 profile allows 5 s, but clients such as airscan-discover listen for 2.5 s in all."""
@@ -314,7 +317,7 @@ class Emulator:
     def _datagram(self, data: bytes, source: Endpoint, local: str, multicast: bool) -> None:
         assert self.discovery is not None
         answers = self.discovery.receive(data, source, local, multicast)
-        if not answers:
+        if not answers or len(self._spreading) >= MAX_SPREADING:
             return
         asked = answers[0].kind.removesuffix("Matches")
         answers = self._harmed(asked, answers)

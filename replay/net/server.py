@@ -42,6 +42,7 @@ class ServerLimits:
 
     Attributes:
         request: one request with its body.
+        arriving: all requests together that are not whole yet; they are in memory and in temporary files.
         connections: at once; further ones are closed at once.
         idle: between requests; then the connection is closed in order.
         slow: between two reads inside a request, for a TLS handshake, and for a client to take :data:`BLOCK` bytes of
@@ -49,6 +50,7 @@ class ServerLimits:
     """
 
     request: int = 512 << 20
+    arriving: int = 4 << 30
     connections: int = 1000
     idle: float = 300.0
     slow: float = 60.0
@@ -147,6 +149,7 @@ class HttpServer:
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
+        self._arriving: dict[Line, int] = {}
         self.addresses: list[Endpoint] = []
         """Where it listens, ports filled in."""
 
@@ -201,6 +204,7 @@ class HttpServer:
             if not isinstance(error, ConnectionError) or not line.closed:
                 self._log.say("warning", f"{line.peer}: {words_of(error)}", peer=str(line.peer))
         finally:
+            self._arriving.pop(line, None)
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await line.close(patience)
 
@@ -261,6 +265,11 @@ class HttpServer:
             if max(receiver.pending, receiver.declared) > self._limits.request:
                 words = f"a request of more than {self._limits.request} bytes, refused"
                 await self._refuse(line, 413, "Content Too Large", words)
+                return
+            self._arriving[line] = receiver.pending
+            if receiver.pending and sum(self._arriving.values()) > self._limits.arriving:
+                words = f"more than {self._limits.arriving} bytes of requests are arriving, this one is refused"
+                await self._refuse(line, 503, "Service Unavailable", words)
                 return
             if junk := receiver.junk:
                 await self._refuse(line, 400, "Bad Request", _no_http(junk))

@@ -152,6 +152,28 @@ def test_a_request_that_says_it_is_too_large_is_refused_before_it_came(expect: b
     run(story())
 
 
+def test_requests_that_arrive_at_once_are_bounded_together() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n"
+
+    async def story() -> None:
+        async with Serving(limits=ServerLimits(arriving=1500)) as serving:
+            async with Raw(serving.port) as first, Raw(serving.port) as second, Raw(serving.port) as third:
+                await first.send(head + bytes(900))
+                await until(lambda: sum(serving.server._arriving.values()) > 900)
+                await second.send(head + bytes(900))
+                assert (await second.answer()).status == 503
+                second.writer.write_eof()
+                assert await ended(second)
+                assert "more than 1500 bytes of requests are arriving" in serving.warnings[0]
+                await first.send(bytes(100))
+                assert (await first.answer()).status == 200
+                await third.send(head + bytes(1000))
+                assert (await third.answer()).status == 200
+            await until(lambda: not serving.server._arriving)
+
+    run(story())
+
+
 def test_a_client_that_goes_on_sending_still_reads_the_refusal() -> None:
     async def story() -> None:
         async with Serving(limits=ServerLimits(request=1000)) as serving, Raw(serving.port) as raw:
