@@ -6,25 +6,31 @@ import argparse
 import asyncio
 import contextlib
 import os
-import secrets
-import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from dissector.base.errors import ExitCode, UnreadableInput, UsageError
 from dissector.output.text import count, printable
 from replay.base.clock import RealClock
-from replay.base.log import Entry, JsonSink, Log, Sink, TextSink
-from replay.behaviour.file import load_behaviour, parse_rule
-from replay.behaviour.rules import Behaviour
+from replay.base.log import JsonSink, Log, TextSink
 from replay.cli.addresses import endpoints_of
-from replay.cli.main import abandon_stdout
-from replay.cli.parser import LIMITS
+from replay.cli.living import (
+    behaviour_of,
+    client_encryption,
+    keylog_of,
+    limits_of,
+    named,
+    opened,
+    tell,
+    trust_of,
+    until_signal,
+    while_read,
+)
 from replay.devices.control import ControlPort
 from replay.devices.dsmdevice import DsmDevice, Order
 from replay.devices.emulator import Around, Emulator, Encryption, is_loopback
@@ -37,7 +43,7 @@ from replay.devices.scanserver.filters import DISK, MailServer, Places, parse_ou
 from replay.devices.scanserver.processes import ScanProcess, read_process
 from replay.devices.scanserver.profiles import PROFILES
 from replay.devices.scanserver.server import ScanServer
-from replay.net.certificates import Identity, issue, load_identity, make_authority, own_certificate
+from replay.net.certificates import Identity, issue, make_authority, own_certificate
 from replay.net.tls import client_context, server_context
 
 E = TypeVar("E", bound=Emulator)
@@ -81,15 +87,15 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
         raise UsageError("--client-certificates required needs --authorities FILE, to know whose certificates are good")
     given = limits_of(arguments.limit)
     places = Places(
-        shares={unc: _folder(folder) for unc, folder in map(_named("--share", "UNC=DIR"), arguments.share)},
+        shares={unc: _folder(folder) for unc, folder in map(named("--share", "UNC=DIR"), arguments.share)},
         smtp=_mail_server(arguments),
         sender=arguments.mail_from,
         my_site=arguments.my_site,
         disk=given.get("disk", DISK),
-        sites=dict(map(_named("--site", "URL=TARGET"), arguments.site)),
+        sites=dict(map(named("--site", "URL=TARGET"), arguments.site)),
     )
     outcomes = dict(map(parse_outcome, arguments.outcome))
-    users = dict(map(_named("--user", "SID=NAME"), arguments.user))
+    users = dict(map(named("--user", "SID=NAME"), arguments.user))
     identity: list[Identity] = []
     engine_limits = EngineLimits(
         ending=arguments.ending, active=given.get("jobs", SPECIFIED.active), disk=given.get("disk", SPECIFIED.disk),
@@ -182,9 +188,9 @@ def _serve(
     unicast: tuple[int, ...] = (),
     work: Callable[[E], Awaitable[None]] | None = None,
 ) -> int:
-    behaviour = _behaviour(arguments)
+    behaviour = behaviour_of(arguments)
     listen = endpoints_of(arguments.listen or [arguments.default_listen])
-    pcap = _opened(arguments.pcap) if arguments.pcap else None
+    pcap = opened(arguments.pcap) if arguments.pcap else None
     interfaces = arguments.interface or list(dict.fromkeys(host for host, _ in listen))
     around = Around(
         listen=listen, name=arguments.name, interfaces=interfaces, unicast_ports=unicast,
@@ -195,7 +201,7 @@ def _serve(
     of_server = {name: value for name, value in limits.items() if name in ("request", "arriving", "connections")}
     around.limits = replace(around.limits, **of_server)
     around.subscriptions = limits.get("subscriptions", around.subscriptions)
-    _client_encryption(arguments, around)
+    client_encryption(arguments, around)
     try:
         return asyncio.run(_run(arguments, around, make, ready, work))
     finally:
@@ -214,20 +220,20 @@ async def _run(
     stop = asyncio.Event()
     wanted = (lambda entry: entry.kind in QUIET) if arguments.quiet else None
     sink = JsonSink(sys.stdout) if arguments.json else TextSink(sys.stdout, bodies=arguments.verbose, wanted=wanted)
-    log = around.log = Log(clock, _while_read(sink, stop))
-    async with _until_signal(stop), make(around) as emulator:
+    log = around.log = Log(clock, while_read(sink, stop))
+    async with until_signal(stop), make(around) as emulator:
         headline, facts = ready(emulator)
         if arguments.json:
             log.say("ready", headline, url=emulator.url(), addresses=facts)
         elif work is None:
-            _tell(stop, headline, facts)
+            tell(stop, headline, facts)
         async with contextlib.AsyncExitStack() as stack:
             waits: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
             if arguments.control is not None:
                 control = await stack.enter_async_context(ControlPort(emulator, port=arguments.control))
                 waits.append(asyncio.create_task(control.stopped.wait()))
                 if not arguments.json:
-                    _tell(stop, "", {"control": control.url})
+                    tell(stop, "", {"control": control.url})
             if arguments.duration is not None:
                 waits.append(asyncio.create_task(clock.sleep(arguments.duration)))
             if work is not None:
@@ -239,51 +245,6 @@ async def _run(
             for one in done:
                 one.result()
     return ExitCode.OK
-
-
-def _while_read(sink: Sink, stop: asyncio.Event) -> Sink:
-    """Prints as long as somebody reads; when the reader of a pipe has gone, the emulator ends in order."""
-
-    def take(entry: Entry) -> None:
-        try:
-            sink(entry)
-        except BrokenPipeError:
-            abandon_stdout()
-            stop.set()
-
-    return take
-
-
-def _tell(stop: asyncio.Event, headline: str, facts: Mapping[str, str]) -> None:
-    """What clients need to know. Names in it may come out of a capture."""
-    width = max(map(len, facts))
-    lines = [headline] if headline else []
-    lines += [f"  {name:{width}}  {value}" for name, value in facts.items()]
-    try:
-        for line in lines:
-            print(printable(line), flush=True)
-    except BrokenPipeError:
-        abandon_stdout()
-        stop.set()
-
-
-@contextlib.asynccontextmanager
-async def _until_signal(stop: asyncio.Event) -> AsyncIterator[None]:
-    """Ctrl-C and SIGTERM end the emulator in order: Bye and SubscriptionEnd are said. A second one ends it at once."""
-    loop = asyncio.get_running_loop()
-
-    def asked() -> None:
-        stop.set()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 # -- options -----------------------------------------------------------------------------------------------------
@@ -321,21 +282,6 @@ def _pages(arguments: argparse.Namespace) -> int | list[str]:
     return given
 
 
-def _behaviour(arguments: argparse.Namespace) -> Behaviour:
-    if arguments.seed is None and (arguments.behaviour or arguments.do):
-        # A run with chances must be had again: the seed is chosen here, so that it can be told.
-        seed = secrets.randbelow(1 << 32)
-        behaviour = load_behaviour(arguments.behaviour, None) if arguments.behaviour else Behaviour(seed=seed)
-        if not arguments.behaviour and any("probability" in text for text in arguments.do):
-            print(f"dsmreplay: chances by --seed {seed}", file=sys.stderr)
-    else:
-        seed = arguments.seed
-        behaviour = load_behaviour(arguments.behaviour, seed) if arguments.behaviour else Behaviour(seed=seed)
-    for text in arguments.do:
-        behaviour.add(parse_rule(text))
-    return behaviour
-
-
 def _server_encryption(arguments: argparse.Namespace, around: Around) -> tuple[Identity, Encryption]:
     """A certificate of its own (made at first start), and what its peers must show."""
     folder = Path(arguments.certificates) if arguments.certificates else Path.home() / ".local/share/dsmshark"
@@ -345,7 +291,7 @@ def _server_encryption(arguments: argparse.Namespace, around: Around) -> tuple[I
         identity = own_certificate(folder, names, datetime.now(UTC))
     except OSError as error:
         raise UsageError(f"the certificate cannot be kept in {folder}: {error.strerror or error}") from error
-    keylog = _keylog(arguments)
+    keylog = keylog_of(arguments)
     authorities = getattr(arguments, "authorities", None)
     context = server_context(
         identity, client_certificates=getattr(arguments, "client_certificates", "none"),
@@ -353,49 +299,6 @@ def _server_encryption(arguments: argparse.Namespace, around: Around) -> tuple[I
     )  # fmt: skip
     before = around.encryption or Encryption()
     return identity, Encryption(context, before.client, before.pinned, keylog)
-
-
-def _client_encryption(arguments: argparse.Namespace, around: Around) -> None:
-    """How peers are trusted when this device connects to them over https."""
-    trust = getattr(arguments, "trust", None)
-    if trust is None:
-        trust = "none"
-    keylog = _keylog(arguments)
-    shown = getattr(arguments, "client_certificate", None)
-    identity = load_identity(Path(shown[0]), Path(shown[1])) if shown else None
-    around.encryption = Encryption(
-        None, lambda: client_context(trust_of(trust), identity, keylog),
-        trust.removeprefix("sha256:") if trust.startswith("sha256:") else None, keylog,
-    )  # fmt: skip
-
-
-def limits_of(texts: list[str]) -> dict[str, int]:
-    """The options --limit, by name."""
-    found = {}
-    for name, text in map(_named("--limit", "NAME=NUMBER"), texts):
-        if name not in LIMITS or not text.isdecimal() or not 0 < int(text) < 1 << 60:
-            raise UsageError(f"--limit {name}={text}: a number is expected, for one of {', '.join(LIMITS)}")
-        found[name] = int(text)
-    return found
-
-
-def trust_of(text: str) -> str | Path:
-    """The option --trust → what :func:`client_context` takes."""
-    if text in ("system", "none"):
-        return text
-    return text.removeprefix("sha256:") if text.startswith("sha256:") else Path(text)
-
-
-def _keylog(arguments: argparse.Namespace) -> Path | None:
-    """The key log goes beside the capture, and from there into it."""
-    return Path(arguments.pcap + ".keys") if arguments.pcap else None
-
-
-def _opened(path: str) -> BinaryIO:
-    try:
-        return open(path, "wb")
-    except OSError as error:
-        raise UnreadableInput(f"{path}: {error.strerror or error}") from error
 
 
 def _mail_server(arguments: argparse.Namespace) -> MailServer | None:
@@ -422,16 +325,6 @@ def _folder(path: str) -> Path:
     except OSError as error:
         raise UsageError(f"--share {path}: {error.strerror or error}; expected a folder") from error
     return folder
-
-
-def _named(option: str, form: str) -> Callable[[str], tuple[str, str]]:
-    def split(text: str) -> tuple[str, str]:
-        name, mark, value = text.partition("=")
-        if not (name and mark and value):
-            raise UsageError(f"{option} {text!r}: {form} is expected")
-        return name, value
-
-    return split
 
 
 def _host_port(text: str, option: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dissector import __version__
 from replay.cli.packets import add_packets
+from replay.cli.serve import add_serve
 
 __all__ = ["make_parser"]
 
@@ -89,6 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
     _emulate(commands)
     _extract(commands)
     _run(commands)
+    add_serve(commands)
     add_packets(commands)
     _control(commands)
     _certificate(commands)

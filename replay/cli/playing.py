@@ -144,8 +144,13 @@ def listen_of(text: str, targets: Sequence[Target]) -> tuple[str, int]:
     return "127.0.0.1", 0
 
 
-def own_context(arguments: argparse.Namespace, scenario: Scenario, played: frozenset[str]) -> ssl.SSLContext | None:
-    """TLS for what the played parties listen on, where they did so in the recording, or ``--certificate`` says so."""
+def own_context(
+    arguments: argparse.Namespace, scenario: Scenario, played: frozenset[str], hosts: Sequence[str] = ()
+) -> ssl.SSLContext | None:
+    """TLS for what the played parties listen on, where they did so in the recording, or ``--certificate`` says so.
+
+    ``hosts`` are names and addresses that a certificate of its own is made for, besides loopback.
+    """
     recorded = any(base.startswith("https:") for name in played for base in scenario.parties[name].bases)
     keylog = Path(arguments.pcap + ".keys") if arguments.pcap else None
     if arguments.certificate:
@@ -156,7 +161,8 @@ def own_context(arguments: argparse.Namespace, scenario: Scenario, played: froze
         return None
     folder = Path.home() / ".local/share/dsmshark"
     try:
-        identity = own_certificate(folder, ["localhost", "127.0.0.1", "::1"], datetime.now(UTC))
+        names = ["localhost", "127.0.0.1", "::1", *(one for one in hosts if one not in ("0.0.0.0", "::"))]
+        identity = own_certificate(folder, list(dict.fromkeys(names)), datetime.now(UTC))
     except OSError as error:
         raise UsageError(f"the certificate cannot be kept in {folder}: {error.strerror or error}") from error
     return server_context(identity, keylog=keylog)

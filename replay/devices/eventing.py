@@ -22,7 +22,7 @@ from dissector.soap.namespaces import WSA04, WSCN, WSDP06, WSE
 from replay.base.ids import Ids
 from replay.soap.faults import SoapFault, eventing_fault
 
-__all__ = ["IDENTIFIER", "Subscription", "SubscriptionTable"]
+__all__ = ["IDENTIFIER", "Subscription", "SubscriptionTable", "actions_of", "reference_of"]
 
 PUSH = f"{WSE}/DeliveryModes/Push"
 ACTION_DIALECT = f"{WSDP06}/Action"
@@ -123,10 +123,10 @@ class SubscriptionTable:
                 "Only push delivery is offered",
                 build("wse:SupportedDeliveryMode", PUSH),
             )
-        notify_to = _reference(delivery.find("NotifyTo") if delivery is not None else None)
+        notify_to = reference_of(delivery.find("NotifyTo") if delivery is not None else None)
         if notify_to is None or not notify_to.address:
             raise eventing_fault("InvalidMessage", "Delivery has no NotifyTo with an Address")
-        end_to = _reference(body.find("EndTo"))
+        end_to = reference_of(body.find("EndTo"))
         for reference in (notify_to, end_to):
             if reference is not None and not self._may_notify(reference.address):
                 raise SoapFault(
@@ -236,14 +236,12 @@ class SubscriptionTable:
         if field is None:
             return ()
         dialect = field.attributes.get("Dialect", ("", ""))[1].strip()
-        words = field.text.split()
         if dialect and dialect != ACTION_DIALECT:
             raise eventing_fault(
                 "FilteringRequestedUnavailable", f"The filter dialect {dialect} is not offered",
                 build("wse:SupportedDialect", ACTION_DIALECT),
             )  # fmt: skip
-        # The page example of the scan service has bare event names and no dialect.
-        actions = tuple(word if ":" in word else f"{WSCN}/{word}" for word in words)
+        actions = actions_of(field)
         probe = Subscription("", EndpointReference(""), None, actions, 0.0)
         if not any(probe.wants(one) for one in self._offered):
             raise eventing_fault("FilterActionNotSupported", "No event of this service passes the filter")
@@ -275,7 +273,15 @@ def duration(seconds: float) -> str:
     return f"PT{text or '0S'}"
 
 
-def _reference(field: Field | None) -> EndpointReference | None:
+def actions_of(field: Field | None) -> tuple[str, ...]:
+    """The actions that a wse:Filter lets through; () for all."""
+    words = field.text.split() if field is not None else []
+    # The page example of the scan service has bare event names and no dialect.
+    return tuple(word if ":" in word else f"{WSCN}/{word}" for word in words)
+
+
+def reference_of(field: Field | None) -> EndpointReference | None:
+    """An endpoint reference with its reference parameters, None for no element."""
     if field is None:
         return None
     parameters: list[tuple[QName, str]] = []

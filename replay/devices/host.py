@@ -34,7 +34,17 @@ from replay.soap.caller import action_of, read_message
 from replay.soap.compose import USUAL, Dress, Picture, Style, http_response, pack
 from replay.soap.faults import SoapFault, addressing_fault, not_understood, service_fault, version_mismatch
 
-__all__ = ["Call", "Host", "Ignored", "Operation", "Reply", "ServicePoint"]
+__all__ = [
+    "Call",
+    "Host",
+    "Ignored",
+    "Operation",
+    "Reply",
+    "ServicePoint",
+    "facts_of",
+    "ordered_fault",
+    "unreadable",
+]
 
 STRUCTURE = frozenset({"content.missing", "content.many", "content.choice", "content.empty"})
 """Findings on a body for which a request is refused with InvalidArgs; wrong order is not one of them, real clients send
@@ -195,7 +205,7 @@ class Host:
         if http.method != "POST":
             return self._plain(request, 405, ("Allow", "POST"))
         message = read_message(http)
-        why = _unreadable(message)
+        why = unreadable(message)
         if message is None or message.envelope is None or why:
             if http.media_type and "soap" not in http.media_type and "multipart" not in http.media_type:
                 return self._plain(request, 415)
@@ -210,7 +220,7 @@ class Host:
         effects = Effects()
         try:
             service, operation, carry_out = self._find(message, point)
-            facts = _facts(message)
+            facts = facts_of(message)
             effects = self.behaviour.choose(service, operation, _kind_of(message), facts)
             if effects:
                 self.log.say("behaviour", f"{operation}: {effects.describe()}", operation=operation)
@@ -221,7 +231,7 @@ class Host:
                 if effects.status is not None:
                     return self._plain(request, effects.status, effects=effects)
                 if effects.fault is not None:
-                    raise _ordered(effects, service)
+                    raise ordered_fault(effects, service)
             if self.on_request is not None and (refusal := self.on_request(message, point)) is not None:
                 raise refusal
             self._check(message, service)
@@ -361,7 +371,7 @@ class Host:
         return Answer(pieces, close, None, after)
 
 
-def _unreadable(message: Message | None) -> str:
+def unreadable(message: Message | None) -> str:
     """Why an envelope cannot be taken, "" where it can."""
     if message is None:
         return ""
@@ -381,7 +391,7 @@ def _kind_of(message: Message) -> str:
     return "event" if told else "request"
 
 
-def _facts(message: Message) -> Mapping[str, str]:
+def facts_of(message: Message) -> Mapping[str, str]:
     """What ``where`` of a rule can ask about: the simple elements at the top of the body, in snake_case."""
     body = message.body
     if body is None:
@@ -394,7 +404,7 @@ def _facts(message: Message) -> Mapping[str, str]:
     return found
 
 
-def _ordered(effects: Effects, service: str) -> SoapFault:
+def ordered_fault(effects: Effects, service: str) -> SoapFault:
     """The fault that the behaviour orders."""
     given = effects.fault
     assert given is not None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from xml.sax.saxutils import escape
 
-__all__ = ["LENGTH", "fill", "names_in", "plain", "put", "says_same"]
+__all__ = ["LENGTH", "cut", "fill", "names_in", "plain", "put", "says_same"]
 
 LENGTH = "#length"
 """Stands for the length of the body as it is sent; never the name of a value."""
@@ -67,6 +67,21 @@ def names_in(text: str) -> list[str]:
     """The names in a text, each once, in order."""
     found = dict.fromkeys(match[1] for match in _NAME.finditer(text))
     return [name for name in found if name is not None and name != LENGTH]
+
+
+def cut(text: str) -> tuple[list[str], list[str]]:
+    """A text cut at its names: the pieces between them (one more than names, ``$$`` undone), and the names in order."""
+    pieces, names, at = [""], [], 0
+    for match in _NAME.finditer(text):
+        pieces[-1] += text[at : match.start()]
+        at = match.end()
+        if match[1] is None:
+            pieces[-1] += "$"
+        else:
+            names.append(match[1])
+            pieces.append("")
+    pieces[-1] += text[at:]
+    return pieces, names
 
 
 def plain(value: str, *, xml: bool) -> str:

@@ -1,0 +1,161 @@
+"""What commands that stay running have in common: an end by signal, output as long as somebody reads, options."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from dissector.base.errors import UnreadableInput, UsageError
+from dissector.output.text import printable
+from replay.base.log import Entry, Sink
+from replay.behaviour.file import load_behaviour, parse_rule
+from replay.behaviour.rules import Behaviour
+from replay.cli.main import abandon_stdout
+from replay.cli.parser import LIMITS
+from replay.devices.emulator import Around, Encryption
+from replay.net.certificates import load_identity
+from replay.net.tls import client_context
+
+__all__ = [
+    "behaviour_of",
+    "client_encryption",
+    "keylog_of",
+    "limits_of",
+    "named",
+    "opened",
+    "tell",
+    "trust_of",
+    "until_signal",
+    "while_read",
+]
+
+
+def while_read(sink: Sink, stop: asyncio.Event) -> Sink:
+    """Prints as long as somebody reads; when the reader of a pipe has gone, the emulator ends in order."""
+
+    def take(entry: Entry) -> None:
+        try:
+            sink(entry)
+        except BrokenPipeError:
+            abandon_stdout()
+            stop.set()
+
+    return take
+
+
+def tell(stop: asyncio.Event, headline: str, facts: Mapping[str, str]) -> None:
+    """What clients need to know. Names in it may come out of a capture."""
+    width = max(map(len, facts))
+    lines = [headline] if headline else []
+    lines += [f"  {name:{width}}  {value}" for name, value in facts.items()]
+    try:
+        for line in lines:
+            print(printable(line), flush=True)
+    except BrokenPipeError:
+        abandon_stdout()
+        stop.set()
+
+
+@contextlib.asynccontextmanager
+async def until_signal(stop: asyncio.Event) -> AsyncIterator[None]:
+    """Ctrl-C and SIGTERM end the emulator in order: Bye and SubscriptionEnd are said. A second one ends it at once."""
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+# -- options -----------------------------------------------------------------------------------------------------
+
+
+def behaviour_of(arguments: argparse.Namespace) -> Behaviour:
+    """The rules of ``--behaviour`` and ``--do``."""
+    if arguments.seed is None and (arguments.behaviour or arguments.do):
+        # A run with chances must be had again: the seed is chosen here, so that it can be told.
+        seed = secrets.randbelow(1 << 32)
+        behaviour = load_behaviour(arguments.behaviour, None) if arguments.behaviour else Behaviour(seed=seed)
+        if not arguments.behaviour and any("probability" in text for text in arguments.do):
+            print(f"dsmreplay: chances by --seed {seed}", file=sys.stderr)
+    else:
+        seed = arguments.seed
+        behaviour = load_behaviour(arguments.behaviour, seed) if arguments.behaviour else Behaviour(seed=seed)
+    for text in arguments.do:
+        behaviour.add(parse_rule(text))
+    return behaviour
+
+
+def client_encryption(arguments: argparse.Namespace, around: Around) -> None:
+    """How peers are trusted when this device connects to them over https."""
+    trust = getattr(arguments, "trust", None)
+    if trust is None:
+        trust = "none"
+    keylog = keylog_of(arguments)
+    shown = getattr(arguments, "client_certificate", None)
+    identity = load_identity(Path(shown[0]), Path(shown[1])) if shown else None
+    around.encryption = Encryption(
+        None, lambda: client_context(trust_of(trust), identity, keylog),
+        trust.removeprefix("sha256:") if trust.startswith("sha256:") else None, keylog,
+    )  # fmt: skip
+
+
+def limits_of(texts: list[str]) -> dict[str, int]:
+    """The options --limit, by name."""
+    found = {}
+    for name, text in map(named("--limit", "NAME=NUMBER"), texts):
+        if name not in LIMITS or not text.isdecimal() or not 0 < int(text) < 1 << 60:
+            raise UsageError(f"--limit {name}={text}: a number is expected, for one of {', '.join(LIMITS)}")
+        found[name] = int(text)
+    return found
+
+
+def trust_of(text: str) -> str | Path:
+    """The option --trust → what :func:`client_context` takes."""
+    if text in ("system", "none"):
+        return text
+    return text.removeprefix("sha256:") if text.startswith("sha256:") else Path(text)
+
+
+def keylog_of(arguments: argparse.Namespace) -> Path | None:
+    """The key log goes beside the capture, and from there into it."""
+    return Path(arguments.pcap + ".keys") if arguments.pcap else None
+
+
+def opened(path: str) -> BinaryIO:
+    """A file to write.
+
+    Raises:
+        UnreadableInput: it cannot be written.
+    """
+    try:
+        return open(path, "wb")
+    except OSError as error:
+        raise UnreadableInput(f"{path}: {error.strerror or error}") from error
+
+
+def named(option: str, form: str) -> Callable[[str], tuple[str, str]]:
+    """Cuts texts such as ``NAME=VALUE``; ``form`` says in an error what is expected."""
+
+    def split(text: str) -> tuple[str, str]:
+        name, mark, value = text.partition("=")
+        if not (name and mark and value):
+            raise UsageError(f"{option} {text!r}: {form} is expected")
+        return name, value
+
+    return split
