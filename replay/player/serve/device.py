@@ -54,6 +54,9 @@ __all__ = ["Served", "VirtualDevice"]
 QUIET = 3.0
 """Seconds without a request after which a story is over of which all that changes something has happened."""
 
+OWN = (("Header/To", "ignore"), ("EndTo/**", "ignore"), ("NotifyTo/**", "ignore"), ("ClientContext", "any"))
+"""What is a client's own in its requests, behind a scenario's rules: how it calls the device, and where its sink is."""
+
 KNOWN_FORMS = 2000
 """Forms of requests whose differences from the recorded ones are remembered."""
 
@@ -125,7 +128,7 @@ class VirtualDevice(Emulator):
             behaviour=self.behaviour, speed=options.speed, allowed=Allowed(options.allow), tally=self.tally,
             dress=self._dress, progress=self._look,
         )  # fmt: skip
-        self._rules = [ValueRule(path, how) for path, how in self.scenario.rules]
+        self._rules = [ValueRule(path, how) for path, how in [*self.scenario.rules, *OWN]]
         self._known: OrderedDict[tuple[Any, ...], str] = OrderedDict()
         self._info, self.path = identity_of(self.story, self.parties[0], self._renamed)
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from dissector.catalog import Field
 from dissector.messages import Message
 from dissector.soap.model import QName
-from replay.net.server import HttpRequest
 
-__all__ = ["KEYS", "Question", "key_distance", "question_of"]
+__all__ = ["KEYS", "Question", "key_distance", "leaf_distance", "question_of"]
 
 KEYS = frozenset({
     "JobToken", "JobId", "DestinationToken", "ScanIdentifier", "DocumentId", "Name", "PSP_Identifier",
@@ -94,6 +93,7 @@ def key_distance(recorded: Question, asked: Question) -> int:
     return off + 2 * ((one - other).total() + (other - one).total())
 
 
-def path_of(request: HttpRequest) -> str:
-    """The path of a request, without the mark at its end that clients may or may not write."""
-    return request.path.rstrip("/") or "/"
+def leaf_distance(recorded: Question, asked: Question) -> int:
+    """How many texts only one of two requests has."""
+    one, other = Counter(recorded.leaves), Counter(asked.leaves)
+    return (one - other).total() + (other - one).total()

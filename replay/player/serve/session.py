@@ -30,6 +30,9 @@ MAX_SESSIONS = 500
 MAX_AGE = 6 * 3600.0
 """Seconds without a message after which a run is forgotten."""
 
+AT_ONCE = 10.0
+"""Seconds within which runs of one host count as going on at once."""
+
 MAX_TEXTS = 2000
 """Texts that are remembered as handed out in one run: a client may ask for new ones without end."""
 
@@ -55,7 +58,9 @@ class Maker:
         """A new text in place of a recorded one, of its form."""
         recorded = value.recorded
         if value.kind == "uuid":
-            # A device is the same for all its clients, and tomorrow.
+            # A device is the same for all its clients, and tomorrow; one that its clients know from elsewhere is that.
+            if not value.step:
+                return recorded
             return GUID.sub(lambda match: str(uuid.uuid5(MADE_HERE, match[0].lower())), recorded)
         if GUID.search(recorded):
             return GUID.sub(lambda match: self._ids.guid(), recorded)
@@ -232,15 +237,20 @@ class Runs:
         here = self._by_connection.get(peer)
         if here is not None and here.number in self._runs and self._fits(here, asked):
             return here
-        near = [one for one in reversed(self._runs.values()) if one.peer == peer.address]
-        return next((one for one in near if self._fits(one, asked)), None)
+        near = [one for one in self._runs.values() if one.peer == peer.address and self._fits(one, asked)]
+        # Of clients that are at it at once, the one that was quiet for the longest time is the likeliest to speak next;
+        # what was left long ago is over, and the last one counts.
+        late = self._now() - AT_ONCE
+        return next((one for one in near if one.seen >= late), None) or next(reversed(near), None)
 
     def _fits(self, run: Run, asked: Question) -> bool:
         """Whether a request that carries nothing of a run can belong to it."""
-        if self._story.fresh(asked, run.progress):
-            return True
-        opening = asked.name == "Subscribe" or asked.name.startswith("Create")
-        return not self._story.over(run.progress) and not opening
+        if asked.name == "Subscribe" or asked.name.startswith("Create"):
+            # It opens something: where the recorded one that is most like it was had, another run begins.
+            return self._story.fresh(self._story.alike(asked), run.progress)
+        return self._story.fresh(self._story.by_name.get(asked.name, ()), run.progress) or not self._story.over(
+            run.progress
+        )
 
     def _values(self, maker: Maker) -> _RunValues:
         scenario = self._story.scenario

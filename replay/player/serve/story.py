@@ -10,14 +10,14 @@ Pure: nothing is sent or read here but the scenario's own files, once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from dissector.base.errors import UsageError
 from dissector.catalog import canonical_action
 from dissector.messages import Message
 from replay.player.recorded import Recorded
-from replay.player.serve.question import Question, key_distance, question_of
+from replay.player.serve.question import Question, key_distance, leaf_distance, question_of
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step
 
@@ -254,9 +254,18 @@ class Story:
         fresh = [one for one in now if one.number not in progress.used]
         return _nearest(fresh or now[::-1], asked, distance)
 
-    def fresh(self, asked: Question, progress: Progress) -> bool:
-        """Whether the story still waits for a request of this operation."""
-        return any(one.number not in progress.used for one in self.by_name.get(asked.name, ()))
+    def alike(self, asked: Question) -> list[Exchange]:
+        """The exchanges of a request's operation whose requests were most like it."""
+        mine = self.by_name.get(asked.name, [])
+        if len({one.form for one in mine}) < 2:
+            return mine
+        apart = [leaf_distance(one.question, asked) for one in mine]
+        return [one for one, far in zip(mine, apart, strict=True) if far == min(apart)]
+
+    @staticmethod
+    def fresh(among: Sequence[Exchange], progress: Progress) -> bool:
+        """Whether one of these exchanges did not happen yet."""
+        return any(one.number not in progress.used for one in among)
 
     def over(self, progress: Progress) -> bool:
         """Everything that changes something has happened, or where nothing does, everything was asked."""
