@@ -53,7 +53,7 @@ class Delivery:
         allowed: where notices may go.
         tally: takes what came of them.
         dress: changes the pieces of each message (``--normalise``).
-        progress: called when something was sent or given up.
+        progress: called when nothing more is in line for a subscription.
     """
 
     def __init__(
@@ -176,8 +176,8 @@ class Delivery:
             except Exception as error:
                 # A fault of ours must not silence the line, nor be kept quiet.
                 self._failed(notice, f"internal error: {type(error).__name__}: {error}")
-            self._progress()
         del self._lanes[key]
+        self._progress()
 
     @property
     def idle(self) -> bool:
