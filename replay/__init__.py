@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from replay.devices.scanserver.filters import Outcome, Places
     from replay.devices.scanserver.processes import ScanProcess
     from replay.devices.scanserver.server import ScanServer
+    from replay.player.serve import Served, VirtualDevice
 
 __all__ = [
     "Around",
@@ -36,7 +37,9 @@ __all__ = [
     "ScanProcess",
     "ScanServer",
     "Scanner",
+    "Served",
     "Story",
+    "VirtualDevice",
     "load_device",
     "parse_rule",
 ]
@@ -45,7 +48,8 @@ _PLACES = {
     "Around": "devices.emulator", "Behaviour": "behaviour.rules", "DsmDevice": "devices.dsmdevice",
     "ManualClock": "base.clock", "Order": "devices.dsmdevice", "Outcome": "devices.scanserver.filters",
     "Places": "devices.scanserver.filters", "ScanProcess": "devices.scanserver.processes",
-    "ScanServer": "devices.scanserver.server", "Scanner": "devices.scanner.scanner", "Story": "devices.dsmdevice",
+    "ScanServer": "devices.scanserver.server", "Scanner": "devices.scanner.scanner", "Served": "player.serve",
+    "Story": "devices.dsmdevice", "VirtualDevice": "player.serve",
     "load_device": "devices.scanner.device_file", "parse_rule": "behaviour.file",
 }  # fmt: skip
 

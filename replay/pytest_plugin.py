@@ -11,6 +11,13 @@ Then a test asks for ``wsd_scanner``, ``wsd_scan_server``, or for ``emulate`` to
         my_client.scan(scanner.url)
         assert scanner.do(lambda it: len(it.engine.jobs.ended())) == 1
 
+``wsd_virtual_device`` makes one out of a scenario (``dsmreplay extract``)::
+
+    def test_my_client_at_that_customers_scanner(wsd_virtual_device):
+        scanner = wsd_virtual_device("scenarios/customer")
+        my_client.scan(scanner.url)
+        assert scanner.do(lambda it: it.tally.clean and not it.left())
+
 The devices run in a thread of their own with their own event loop, on loopback, on any free port; tests need no
 asyncio.
 """
@@ -21,6 +28,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -29,8 +37,9 @@ import pytest
 from replay.devices.emulator import Emulator
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.server import ScanServer
+from replay.player.serve import Served, VirtualDevice
 
-__all__ = ["Emulate", "Running", "emulate", "wsd_scan_server", "wsd_scanner"]
+__all__ = ["Emulate", "Running", "emulate", "wsd_scan_server", "wsd_scanner", "wsd_virtual_device"]
 
 E = TypeVar("E", bound=Emulator)
 T = TypeVar("T")
@@ -142,3 +151,13 @@ def wsd_scanner(emulate: Emulate) -> Running[Scanner]:
 def wsd_scan_server(emulate: Emulate) -> Running[ScanServer]:
     """A scan server over plain HTTP that keeps what it gets in a temporary folder."""
     return emulate(ScanServer)
+
+
+@pytest.fixture
+def wsd_virtual_device(emulate: Emulate) -> Callable[..., Running[VirtualDevice]]:
+    """A maker of virtual devices: called with the folder of a scenario, and with what :class:`Served` takes."""
+
+    def make(scenario: str | Path, **served: Any) -> Running[VirtualDevice]:
+        return emulate(VirtualDevice, scenario, Served(**served))
+
+    return make

@@ -102,7 +102,9 @@ def _from_answerer(message: Message, served: set[str]) -> bool:
 
 
 def _is_sink_answer(message: Message) -> bool:
-    return message.name.startswith("HTTP ") and message.http is not None and not message.http.is_request
+    # Some sinks answer an event with SOAP.
+    plain = message.name.startswith("HTTP ") or message.name.endswith("EventResponse")
+    return plain and message.http is not None and not message.http.is_request
 
 
 def extract(path: str | Path, choice: Choice | None = None, *, plays: str = "") -> tuple[Scenario, dict[str, Material]]:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.serving import scenario_folder
+
 PROJECT = """
 import asyncio
 import urllib.request
@@ -41,6 +43,17 @@ def test_several(emulate):
     assert two.do(lambda scanner: len(scanner.engine.feeder.pages)) == 3
 
 
+def test_a_scenario(wsd_virtual_device):
+    device = wsd_virtual_device(SCENARIO, speed=0)
+
+    async def send():
+        async with DsmDevice(pages=3) as client:
+            return await client.run(Order(device.url, ScanProcess.example(), wait=10))
+
+    assert asyncio.run(send()).completed_state == "Completed"
+    assert device.do(lambda served: served.left()) == []
+
+
 def test_what_cannot_be_made_is_told(emulate):
     from dissector.base.errors import UsageError
 
@@ -50,11 +63,12 @@ def test_what_cannot_be_made_is_told(emulate):
 
 
 def test_another_project_uses_the_fixtures(tmp_path: Path) -> None:
+    folder = scenario_folder("dsm-completed.pcapng", tmp_path)
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["replay.pytest_plugin"]\n')
-    (tmp_path / "test_it.py").write_text(PROJECT)
+    (tmp_path / "test_it.py").write_text(f"SCENARIO = {str(folder)!r}\n{PROJECT}")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(tmp_path)],
         capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 passed" in done.stdout
+    assert "5 passed" in done.stdout

@@ -37,8 +37,8 @@ def test_the_recorded_client_is_served_as_recorded_twice(name: str, tmp_path: Pa
     assert one.names.keys().isdisjoint(other.names.keys())
 
 
-# Not among them: the Kyocera's stand-in, which says one MessageID for ever; and two jobs at once on connections of their
-# own, which nothing tells apart from those of another client on the same host.
+# Not among them: the Kyocera's stand-in, which says one MessageID for ever; and two jobs at once on connections of
+# their own, which nothing tells apart from those of another client on the same host.
 AT_ONCE = ("dsm-completed.pcapng", "scan-push.pcapng", "emulated/device-polls.pcap", "emulated/airscan-duplex.pcap",
            "others/airscand-push.pcap")  # fmt: skip
 
