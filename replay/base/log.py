@@ -120,12 +120,26 @@ class TextSink:
 
 
 class JsonSink:
-    """One JSON object a line (``dsmreplay.log/1``)."""
+    """One JSON object a line (``dsmreplay.log/1``).
 
-    def __init__(self, stream: TextIO) -> None:
+    Args:
+        stream: where to.
+        bodies: with the XML, as ``body`` (``-v``).
+        wanted: kinds to print; None: all.
+    """
+
+    def __init__(
+        self, stream: TextIO, *, bodies: bool = False, wanted: Callable[[Entry], bool] | None = None
+    ) -> None:  # fmt: skip
         self._stream = stream
+        self._bodies = bodies
+        self._wanted = wanted
 
     def __call__(self, entry: Entry) -> None:
         """Print one entry."""
+        if self._wanted is not None and not self._wanted(entry):
+            return
         data = {"time": iso_time(entry.time, 6), "kind": entry.kind, "text": entry.text, **entry.facts}
+        if self._bodies and entry.body:
+            data["body"] = entry.body[:BODY_SHOWN].decode("utf-8", "replace")
         print(json.dumps(data, ensure_ascii=True, default=str), file=self._stream, flush=True)

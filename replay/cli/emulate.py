@@ -55,7 +55,7 @@ __all__ = ["run_certificate", "run_dsm_device", "run_scan_server", "run_scanner"
 MAIL_LOGIN = ("DSMREPLAY_SMTP_USER", "DSMREPLAY_SMTP_PASSWORD")
 """Environment variables with the login of the mail server."""
 
-QUIET = frozenset({"listening", "job", "story", "failed", "warning"})
+QUIET = frozenset({"listening", "ready", "job", "story", "failed", "warning"})
 """Kinds of log entries that --quiet prints."""
 
 
@@ -219,7 +219,8 @@ async def _run(
     clock = around.clock or RealClock()
     stop = asyncio.Event()
     wanted = (lambda entry: entry.kind in QUIET) if arguments.quiet else None
-    sink = JsonSink(sys.stdout) if arguments.json else TextSink(sys.stdout, bodies=arguments.verbose, wanted=wanted)
+    kind = JsonSink if arguments.json else TextSink
+    sink: Sink = kind(sys.stdout, bodies=arguments.verbose, wanted=wanted)
     log = around.log = Log(clock, while_read(sink, stop))
     async with until_signal(stop), make(around) as emulator:
         headline, facts = ready(emulator)

@@ -198,7 +198,7 @@ class DsmDevice(Scanner):
                 if subscription is not None:
                     with contextlib.suppress(TargetUnreachable, Refused):
                         await self._unsubscribe(subscription, story)
-                self._told.pop(story.job_token.lower(), None)
+                story.events = [one.name for one in self._told.pop(story.job_token.lower(), [])]
                 self._stale = story.job_token or self._stale
         except Refused as refusal:
             story.failure = str(refusal)
@@ -417,7 +417,6 @@ class DsmDevice(Scanner):
         try:
             while True:
                 told = self._told.get(token.lower(), [])
-                story.events = [one.name for one in told]
                 end = next((one for one in told if one.name == "PostScanJobEndStateEvent"), None)
                 if end is not None and end.body is not None:
                     _read_end(end.body, story)

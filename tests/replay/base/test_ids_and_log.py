@@ -81,3 +81,14 @@ def test_one_json_object_a_line() -> None:
     assert two["text"] == "two"
     assert out.getvalue().isascii()
     assert "\x1b" not in out.getvalue()
+
+
+def test_json_has_bodies_and_leaves_out_what_is_not_wanted() -> None:
+    out = io.StringIO()
+    log = Log(ManualClock(), JsonSink(out, bodies=True, wanted=lambda entry: entry.kind == "sent"))
+    log.say("received", "not wanted", body=b"<b/>")
+    log.say("sent", "wanted", body="<a>\u00e9\xff</a>".encode("latin-1"))
+    log.say("sent", "without")
+    one, two = (json.loads(line) for line in out.getvalue().splitlines())
+    assert one["body"] == "<a>\ufffd\ufffd</a>"
+    assert "body" not in two

@@ -437,6 +437,13 @@ def test_every_request_of_the_device_as_ordered(name: str, order: dict[str, Any]
     assert any("malformed" in line for line in said)
 
 
+def test_events_are_told_of_a_job_that_failed() -> None:
+    story, _, _ = job("EndPostScanJob: token=unknown")
+    assert isinstance(story, Story)
+    assert story.failure
+    assert set(story.events) == {"PostScanJobStatusEvent"}
+
+
 def test_a_wrong_token_is_sent_once_and_then_the_right_one() -> None:
     for order in ("unknown", "stale", "5b7fa4ec-7bf4-4e34-9b5e-3ba1cd1b6b9a"):
         story, _, _ = job(f"GetPostScanJobElements: token={order}, times=1", subscribe=False)
