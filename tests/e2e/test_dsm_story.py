@@ -4,7 +4,9 @@ certificate; what tcpdump and tshark saw of it tells the same story as the emula
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +69,13 @@ def device(lab: Lab, site: Path, out: Path, *more: str, http: bool = False) -> P
     )  # fmt: skip
 
 
+MAIL = 2525
 MAILED = ("--outcome", "email=CompletedSuccessfully")
 
 STORIES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str, list[str], list[tuple[str, str]], int, int]] = {
     # name: options of the server, of the device, end state, reasons, filters, exit code, images
     "completed": (
-        MAILED, (), "Completed", ["PostScanJobCompletedSuccessfully"],
+        ("--smtp", f"{SERVER}:{MAIL}"), (), "Completed", ["PostScanJobCompletedSuccessfully"],
         [("fileshare", "CompletedSuccessfully"), ("email", "CompletedSuccessfully")], 0, 3,
     ),
     "completed-with-errors": (
@@ -98,8 +101,14 @@ STORIES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str, list[str], list[
 @pytest.mark.parametrize("name", STORIES)
 def test_https_with_a_client_certificate(lab: Lab, site: Path, tmp_path: Path, name: str) -> None:
     of_server, of_device, state, reasons, filters, code, images = STORIES[name]
-    capture = tmp_path / "wire.pcap"
-    with lab["device"].capture(capture), server(lab, site, tmp_path, *of_server) as scans:
+    capture, mails = tmp_path / "wire.pcap", tmp_path / "mails"
+    mail = ("-m", "tests.support.mail_sink", SERVER, str(MAIL), str(mails))
+    with (
+        lab["server"].start(sys.executable, *mail) as sink,
+        lab["device"].capture(capture),
+        server(lab, site, tmp_path, *of_server) as scans,
+    ):
+        sink.await_text("listens")
         target = SERVER if name == "completed" else f"https://{SERVER}:5362/ScanServer"
         with device(lab, site, tmp_path, "--server", target, *of_device) as scanner:
             assert scanner.wait() == code, scanner.output
@@ -112,6 +121,10 @@ def test_https_with_a_client_certificate(lab: Lab, site: Path, tmp_path: Path, n
     assert ended[0]["images"] == images
     written = [one for one in (tmp_path / "share").rglob("*") if one.is_file()]
     assert len(written) == (images if filters[0][1] == "CompletedSuccessfully" else 0)
+    if name == "completed":
+        sent = message_from_bytes(mails.read_bytes(), policy=policy.default)
+        attached = [part.get_content() for part in sent.iter_attachments()]  # type: ignore[attr-defined]
+        assert attached == [path.read_bytes() for path in sorted(written, key=lambda path: (len(path.name), path.name))]
     # The wire, opened by tshark with the keys of the device's own capture, and read by dsmshark.
     keys = tmp_path / "own.pcapng.keys"
     plain = tmp_path / "plain.pcapng"
@@ -129,7 +142,13 @@ def test_https_with_a_client_certificate(lab: Lab, site: Path, tmp_path: Path, n
 def test_http_as_tcpdump_sees_it(lab: Lab, site: Path, tmp_path: Path, name: str) -> None:
     of_server, of_device, state, reasons, filters, code, images = STORIES[name]
     capture = tmp_path / "wire.pcap"
-    with lab["server"].capture(capture), server(lab, site, tmp_path, *of_server, http=True):
+    mail = ("-m", "tests.support.mail_sink", SERVER, str(MAIL), str(tmp_path / "mails"))
+    with (
+        lab["server"].start(sys.executable, *mail) as sink,
+        lab["server"].capture(capture),
+        server(lab, site, tmp_path, *of_server, http=True),
+    ):
+        sink.await_text("listens")
         target = f"http://{SERVER}:5362/ScanServer"
         with device(lab, site, tmp_path, "--server", target, *of_device, http=True) as scanner:
             assert scanner.wait() == code, scanner.output
