@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from dissector.base.errors import ExitCode, UnreadableInput, UsageError
 from dissector.output.text import count, printable
 from replay.base.clock import RealClock
-from replay.base.log import JsonSink, Log, TextSink
+from replay.base.log import JsonSink, Log, Sink, TextSink
 from replay.cli.addresses import endpoints_of
 from replay.cli.living import (
     behaviour_of,

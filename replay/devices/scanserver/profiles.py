@@ -24,7 +24,7 @@ class Profile:
         terminating: Terminating is shown (note 9: Windows never does).
         warnings: PostScanJobCompletedWithWarnings exists (note 8).
         change_event: RepositoryElementsChangeEvent is sent (note 17: Windows never does).
-        extensions: the spx flags of scan processes are understood (notes 2 to 4, 6, 7).
+        extensions: the spx flags of scan processes are understood; only 2008 R2 does not know them (notes 2 to 7).
         style: HTTP.
     """
 
@@ -48,8 +48,8 @@ PROFILES: Mapping[str, Profile] = {
         extensions=False, style=_WINDOWS,
     ),
     "windows-2012-r2": Profile(
-        "Windows Server 2012 and 2012 R2: no Terminating, no RepositoryElementsChangeEvent, no spx extensions",
-        terminating=False, change_event=False, extensions=False, style=_WINDOWS,
+        "Windows Server 2012 and 2012 R2: no Terminating, no RepositoryElementsChangeEvent",
+        terminating=False, change_event=False, style=_WINDOWS,
     ),
     "windows-2016": Profile(
         "Windows Server 2016 to 1803: no Terminating, no RepositoryElementsChangeEvent",

@@ -253,7 +253,7 @@ def test_profiles_of_windows_follow_the_notes() -> None:
     assert {name: traits(one) for name, one in PROFILES.items()} == {
         "specification": (False, False, True, True, True, True),
         "windows-2008-r2": (True, True, False, False, False, False),
-        "windows-2012-r2": (False, False, False, True, False, False),
+        "windows-2012-r2": (False, False, False, True, False, True),
         "windows-2016": (False, False, False, True, False, True),
     }
     for name, one in PROFILES.items():

@@ -433,7 +433,8 @@ def test_the_directory_decides_what_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "taken"), [("specification", True), ("windows-2012-r2", False), ("windows-2016", True)]
+    ("profile", "taken"),
+    [("specification", True), ("windows-2008-r2", False), ("windows-2012-r2", True), ("windows-2016", True)],
 )
 def test_a_device_may_change_the_name_where_the_server_knows_the_extension(profile: str, taken: bool) -> None:
     kept = process(allow_name_change=True)
