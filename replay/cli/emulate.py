@@ -34,6 +34,7 @@ from replay.cli.living import (
 from replay.devices.control import ControlPort
 from replay.devices.dsmdevice import DsmDevice, Order
 from replay.devices.emulator import Around, Emulator, Encryption, is_loopback
+from replay.devices.host import Call
 from replay.devices.scanner.device import Device
 from replay.devices.scanner.device_file import load_device
 from replay.devices.scanner.from_capture import device_from_capture
@@ -42,8 +43,9 @@ from replay.devices.scanserver.engine import SPECIFIED, EngineLimits
 from replay.devices.scanserver.filters import DISK, MailServer, Places, parse_outcome
 from replay.devices.scanserver.processes import ScanProcess, read_process
 from replay.devices.scanserver.profiles import PROFILES
-from replay.devices.scanserver.server import ScanServer
+from replay.devices.scanserver.server import ScanServer, callers
 from replay.net.certificates import Identity, issue, make_authority, own_certificate
+from replay.net.interfaces import local_addresses
 from replay.net.tls import client_context, server_context
 
 E = TypeVar("E", bound=Emulator)
@@ -108,7 +110,7 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
             identity.append(found)
         return ScanServer(
             arguments.output, places=places, outcomes=outcomes, processes=arguments.processes,
-            profile=arguments.profile,
+            profile=arguments.profile, may_manage=_managers(arguments.admin) if arguments.admin else None,
             users=users, limits=engine_limits, around=around,
         )  # fmt: skip
 
@@ -287,7 +289,7 @@ def _server_encryption(arguments: argparse.Namespace, around: Around) -> tuple[I
     """A certificate of its own (made at first start), and what its peers must show."""
     folder = Path(arguments.certificates) if arguments.certificates else Path.home() / ".local/share/dsmshark"
     names = list(dict.fromkeys([*([around.name] if around.name else []), "localhost", "127.0.0.1", "::1",
-                                *(host for host, _ in around.listen if host not in ("0.0.0.0", "::"))]))  # fmt: skip
+                                *(name for host, _ in around.listen for name in _names_of(host))]))  # fmt: skip
     try:
         identity = own_certificate(folder, names, datetime.now(UTC))
     except OSError as error:
@@ -300,6 +302,13 @@ def _server_encryption(arguments: argparse.Namespace, around: Around) -> tuple[I
     )  # fmt: skip
     before = around.encryption or Encryption()
     return identity, Encryption(context, before.client, before.pinned, keylog)
+
+
+def _names_of(host: str) -> list[str]:
+    """The addresses under which clients come to a listening address."""
+    if host not in ("0.0.0.0", "::"):
+        return [host]
+    return [one.address for one in local_addresses() if (":" in one.address) == (host == "::") and not one.link_local]
 
 
 def _mail_server(arguments: argparse.Namespace) -> MailServer | None:
@@ -316,6 +325,12 @@ def _mail_server(arguments: argparse.Namespace) -> MailServer | None:
     return MailServer(
         host, port, arguments.smtp_tls, (user, password) if user else None, lambda: client_context(trust)
     )  # fmt: skip
+
+
+def _managers(admins: list[str]) -> Callable[[Call], bool]:
+    """Who may cancel the jobs of others by WS-DSC."""
+    known = {one.casefold() for one in admins}
+    return lambda call: any(one.casefold() in known for one in callers(call))
 
 
 def _folder(path: str) -> Path:

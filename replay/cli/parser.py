@@ -173,6 +173,11 @@ def _scan_server(kinds: Any) -> None:
     )  # fmt: skip
     group.add_argument("--user", action="append", default=[], metavar="SID=NAME", help="who a SID is; may be repeated")
     group.add_argument(
+        "--admin", action="append", default=[], metavar="WHO",
+        help="a scan administrator, who may cancel jobs by WS-DSC: a name or the fingerprint in a client "
+        "certificate, or an address; may be repeated (default: everybody)",
+    )  # fmt: skip
+    group.add_argument(
         "--ending", type=_seconds, default=600.0, metavar="SECONDS",
         help="time without EndPostScanJob after which a job is aborted (default 600, as specified)",
     )  # fmt: skip

@@ -59,7 +59,7 @@ MAX_EVENTS = 10_000
 """Events of one job that are kept."""
 
 MAX_JOBS = 100
-"""Jobs whose events are kept; anybody may send some, of jobs that nobody here knows."""
+"""Jobs whose events are kept: a server tells of all its jobs, and anybody may tell of jobs that nobody knows."""
 
 ACTIONS = tuple(events_of("WS-DSP"))
 
@@ -173,6 +173,7 @@ class DsmDevice(Scanner):
         sink.offer("WS-Eventing", {"SubscriptionEnd": self._subscription_end})
         self._told: dict[str, list[Message]] = {}
         self._news = asyncio.Event()
+        self._mine: set[str] = set()
         self._stale = ""
         """JobToken of the job before."""
 
@@ -198,6 +199,7 @@ class DsmDevice(Scanner):
                 if subscription is not None:
                     with contextlib.suppress(TargetUnreachable, Refused):
                         await self._unsubscribe(subscription, story)
+                self._mine.discard(story.job_token.lower())
                 story.events = [one.name for one in self._told.pop(story.job_token.lower(), [])]
                 self._stale = story.job_token or self._stale
         except Refused as refusal:
@@ -306,6 +308,7 @@ class DsmDevice(Scanner):
         token = story.job_token = str(reply.get("JobToken") or "").strip() if reply is not None else ""
         if not token:
             raise Refused("no JobToken", "the answer to CreatePostScanJob names no job", 200, reply)
+        self._mine.add(token.lower())
         story.steps.append(f"job {token} created")
         scan = self._scan_job(order)
         try:
@@ -470,8 +473,8 @@ class DsmDevice(Scanner):
         if len(told) >= MAX_EVENTS:
             raise SoapFault("Receiver", None, f"No more than {MAX_EVENTS} events of one job are taken")
         told.append(call.message)
-        while len(self._told) > MAX_JOBS:
-            del self._told[next(iter(self._told))]
+        if len(self._told) > MAX_JOBS and (old := next((one for one in self._told if one not in self._mine), "")):
+            del self._told[old]
         self._news.set()
         return Reply(empty=True)
 

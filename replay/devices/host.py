@@ -32,7 +32,14 @@ from replay.behaviour.rules import Behaviour
 from replay.net.server import Answer, HttpRequest
 from replay.soap.caller import action_of, read_message
 from replay.soap.compose import USUAL, Dress, Picture, Style, http_response, pack
-from replay.soap.faults import SoapFault, addressing_fault, not_understood, service_fault, version_mismatch
+from replay.soap.faults import (
+    NAMESPACE_OF,
+    SoapFault,
+    addressing_fault,
+    not_understood,
+    service_fault,
+    version_mismatch,
+)
 
 __all__ = [
     "Call",
@@ -241,6 +248,10 @@ class Host:
             return Answer(close="close")
         except SoapFault as fault:
             return self._faulted(request, message, fault, effects, start)
+        except Exception as error:
+            # A fault of ours must not take the device down, nor be kept quiet; the peer gets what is named for it.
+            self.log.say("warning", f"{message.name}: internal error: {type(error).__name__}: {error}")
+            return self._faulted(request, message, _broken(message), effects, start)
         return self._replied(request, message, service, operation, reply, effects, start)
 
     # -- before the operation ------------------------------------------------------------------------------------
@@ -287,7 +298,7 @@ class Host:
             return
         for finding in [*check(body), *findings_of(body)]:
             if finding.rule in STRUCTURE or finding.rule in VALUES:
-                if service in ("WS-Scan", "WS-DSD", "WS-DSP", "WS-DSC"):
+                if service in NAMESPACE_OF:
                     raise service_fault(
                         service, "InvalidArgs", f"{finding.text} (at {finding.path})", finding.path or ""
                     )
@@ -384,6 +395,14 @@ def refused(status: int) -> bytes:
     return build_response(status, "", [("Content-Length", "0")])
 
 
+def _broken(message: Message) -> SoapFault:
+    """The fault for an error of the device's own."""
+    service = message.decl.service if message.decl is not None else ""
+    if service in NAMESPACE_OF:
+        return service_fault(service, "ServerErrorInternalError")
+    return SoapFault("Receiver", None, "An internal error")
+
+
 def _kind_of(message: Message) -> str:
     """The kind of occasion, for rules: an event that comes to a sink is one there too."""
     decl = message.decl
@@ -410,7 +429,7 @@ def ordered_fault(effects: Effects, service: str) -> SoapFault:
     assert given is not None
     if given.namespace:
         return SoapFault(given.code or "Sender", QName(given.namespace, given.subcode), given.reason or given.subcode)
-    if service in ("WS-Scan", "WS-DSD", "WS-DSP", "WS-DSC"):
+    if service in NAMESPACE_OF:
         made = service_fault(service, given.subcode, given.reason or "")
         return SoapFault(given.code, made.subcode, made.reason, made.detail) if given.code else made
     return addressing_fault(given.subcode, given.reason or given.subcode)

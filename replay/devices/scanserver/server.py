@@ -22,7 +22,7 @@ from replay.devices.scanserver.processing import Processing
 from replay.devices.scanserver.profiles import PROFILES, Profile
 from replay.net.certificates import describe
 
-__all__ = ["ScanServer"]
+__all__ = ["ScanServer", "callers"]
 
 HOST_PATH = "/ScanServer"
 DSP_TYPE = "dsp:DistributedScanProcessingServiceType"
@@ -150,6 +150,14 @@ class ScanServer(Emulator):
             named = next((name for name in info.names if "@" in name), "")
             return named or info.subject
         return sid[:255]
+
+
+def callers(call: Call) -> list[str]:
+    """The names that a caller goes by: address, and of its certificate fingerprint, subject and names."""
+    if not call.request.certificate:
+        return [call.request.peer.address]
+    info = describe(call.request.certificate)
+    return [call.request.peer.address, info.fingerprint, info.subject, *info.names]
 
 
 def _owner(call: Call) -> str:

@@ -18,19 +18,24 @@ from dissector.soap.model import QName
 from dissector.soap.namespaces import WSDP06, WSE
 from replay.base.clock import ManualClock, RealClock
 from replay.base.ids import Ids
+from replay.behaviour.effects import Effects
 from replay.behaviour.file import parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.devices.discovery import build_probe, read_matches
-from replay.devices.dsmdevice import DsmDevice, Order, Story
+from replay.devices.dsmdevice import MAX_JOBS, DsmDevice, Order, Story
 from replay.devices.emulator import Around
+from replay.devices.host import Call
+from replay.devices.scanserver.engine import EngineLimits
 from replay.devices.scanserver.processes import ScanProcess
 from replay.devices.scanserver.server import ScanServer
 from replay.net.client import target_of
 from replay.net.probing import every, probe_unicast
+from replay.net.receiver import HttpReceiver
+from replay.net.server import HttpRequest
 from replay.soap.caller import action_of, read_message
 from replay.soap.compose import Picture, http_request, pack
 from tests.support.dsm import ALL_GOOD, PNG, SID, SPACE, names, process, serving, token_of
-from tests.support.loopback import Raw, run, until
+from tests.support.loopback import ANYWHERE, Raw, run, until
 
 # -- the scan server's answers -------------------------------------------------------------------------------------
 
@@ -510,6 +515,42 @@ def test_a_scan_that_is_cancelled_at_the_device_cancels_the_job(number: int) -> 
             assert (told.completed_state, told.images, told.failure) == ("Canceled", number, "")
 
     run(story())
+
+
+def test_the_events_of_others_do_not_push_out_ones_own() -> None:
+    async def story() -> None:
+        async with (
+            ScanServer(outcomes=ALL_GOOD, limits=EngineLimits(active=1000)) as server,
+            DsmDevice(pages=2, around=Around(clock=ManualClock(), discovery=False)) as device,
+        ):
+            going = asyncio.create_task(device.run(Order(server.url(), ScanProcess.example(), pause=100)))
+            await until(lambda: any(one.at == 100.0 and one.action is not None for one in device.clock._due))  # type: ignore[attr-defined]
+            made = [await server.processing.create(_created(server)) for _ in range(MAX_JOBS + 5)]
+            for one in made:
+                assert one.after is not None
+                one.after(True)
+            await server.sources[0].drained()
+            assert len(device._told) == MAX_JOBS
+            await device.clock.advance(100)  # type: ignore[attr-defined]
+            told = await going
+            assert told.clean
+            assert told.events[-1] == "PostScanJobEndStateEvent"
+            assert len(told.events) == 9
+            assert device._mine == set()
+
+    run(story())
+
+
+def _created(server: ScanServer) -> Call:
+    """A CreatePostScanJob that somebody else sent."""
+    xml = build_envelope(process().request(SID), action=f"{SPACE['WS-DSP']}/CreatePostScanJob", to="urn:x")
+    receiver = HttpReceiver(ANYWHERE, ANYWHERE)
+    dress = http_request("/", "h", pack(xml, [], Ids(9)))
+    (http,) = receiver.feed(dress.head + dress.body, 0)
+    message = read_message(http)
+    assert message is not None
+    request = HttpRequest(http, ANYWHERE, ANYWHERE)
+    return Call(message, request, "WS-DSP", "CreatePostScanJob", server.host.point("/x"), Effects())
 
 
 def test_a_device_that_is_stopped_leaves_nothing_behind() -> None:

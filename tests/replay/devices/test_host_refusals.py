@@ -224,6 +224,21 @@ def test_faults_relate_to_the_request() -> None:
     assert plain_answers(ask(xml(action="urn:x", message_id=None)))[1] == ""
 
 
+def test_a_fault_of_our_own_is_one_for_the_peer_too() -> None:
+    async def broken(call: Call) -> Reply:
+        raise ZeroDivisionError("division by zero")
+
+    async def story() -> None:
+        async with Rig() as rig:
+            rig.host.point("/scan").offer("WS-Scan", {"CancelJob": broken})
+            answer = await rig.soap(CANCEL)
+            assert answer.fault is not None
+            assert (answer.fault.code, answer.fault.subcode) == ("Receiver", "ServerErrorInternalError")
+            assert "warning: CancelJobRequest: internal error: ZeroDivisionError: division by zero" in rig.said
+
+    run(story())
+
+
 def test_an_operation_that_does_not_answer() -> None:
     async def silent(call: Call) -> Reply:
         raise Ignored("so it is")

@@ -17,6 +17,7 @@ from dissector.http.content import Content
 from dissector.soap.model import QName
 from dissector.soap.namespaces import DSC, DSP, FTR, PSP
 from replay.base.clock import ManualClock
+from replay.cli.emulate import _managers
 from replay.devices.scanserver import processing
 from replay.devices.scanserver.engine import EngineLimits
 from replay.devices.scanserver.filters import Places
@@ -529,6 +530,19 @@ def test_who_is_no_scan_administrator_cancels_nothing() -> None:
         await dsm.cancel(token)
 
     on_server(work, may_manage=lambda call: False)
+
+
+@pytest.mark.parametrize(("admins", "may"), [(["127.0.0.1"], True), (["ALICE", "127.0.0.2"], False)])
+def test_scan_administrators_of_the_command_line(admins: list[str], may: bool) -> None:
+    async def work(dsm: Dsm) -> None:
+        token = await dsm.create()
+        if may:
+            await dsm.cancel(token, "WS-DSC")
+        else:
+            refusal = await dsm.refused("CancelPostScanJob", {"job_token": token}, service="WS-DSC")
+            assert refusal.name == "ClientErrorCurrentUserNotScanAdmin"
+
+    on_server(work, may_manage=_managers(admins))
 
 
 def test_a_user_who_is_not_listed_is_called_by_his_sid() -> None:
