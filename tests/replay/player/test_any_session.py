@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from dissector.base.errors import TargetUnreachable
 from replay.base.clock import RealClock
 from replay.base.ids import Ids
 from replay.base.log import Log
@@ -56,7 +60,9 @@ async def record(capture: Path, rules: list[str], outcome: str, finish: str) -> 
     process = ScanProcess.example(parameters=GRAY)
     with capture.open("wb") as file:
         async with server(rules, outcome, pcap=file) as peer, DsmDevice(pages=2) as device:
-            await device.run(Order(peer.url(), process, finish=finish, wait=2.0))
+            # A server that gives no answer ends the story; what was said until then is a session too.
+            with contextlib.suppress(TargetUnreachable):
+                await device.run(Order(peer.url(), process, finish=finish, wait=2.0))
 
 
 async def play(folder: Path, rules: list[str], outcome: str) -> Result:
@@ -84,3 +90,52 @@ def test_a_session_passes_against_the_same_behaviour_and_no_other(name: str, tmp
         other = "Subscribe: fault=OperationFailed"
     different = asyncio.run(play(tmp_path / "scenario", [other], outcome))
     assert not different.same
+
+
+# -- whatever a server does -----------------------------------------------------------------------------------------
+
+ANSWERS = (
+    "fault=OperationFailed", "fault=ClientErrorJobTokenNotFound", "status=503", "status=500", "malformed",
+    "relates_to=urn:x:wrong", "token=00000000-0000-4000-8000-000000000001", "content_length=-5", "ignore",
+    "boundary=bare",
+)  # fmt: skip
+EVENTS = ("lost", "doubled", "reordered", "token=00000000-0000-4000-8000-000000000001")
+ENDS = ("end_state=Aborted", "end_state=Canceled", "end_state=vendor:Parked|vendor:X")
+OPERATIONS = ("CreatePostScanJob", "SendImage", "EndPostScanJob", "CancelPostScanJob", "Subscribe", "Unsubscribe")
+OUTCOMES = (
+    DONE,
+    "fileshare=CompletedWithWarnings:FileShareOutOfDiskSpace",
+    "fileshare=vendor:Stapled:vendor:NoStaples",
+)
+
+
+@st.composite
+def rules_of_behaviour(draw: st.DrawFn) -> str:
+    """One rule, as on the command line."""
+    what = draw(st.sampled_from(("answer", "event", "end")))
+    if what == "end":
+        return f"EndPostScanJob: {draw(st.sampled_from(ENDS))}"
+    if what == "event":
+        name = draw(st.sampled_from(("PostScanJobStatusEvent", "PostScanJobEndStateEvent")))
+        order = draw(st.sampled_from(EVENTS))
+    else:
+        name, order = draw(st.sampled_from(OPERATIONS)), draw(st.sampled_from(ANSWERS))
+    times = draw(st.sampled_from(("", ", times=1", ", after=1, times=2")))
+    return f"{name}: {order}{times}"
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rules=st.lists(rules_of_behaviour(), max_size=3),
+    outcome=st.sampled_from(OUTCOMES),
+    finish=st.sampled_from(("end", "end", "cancel")),
+)
+def test_any_session_passes_against_the_same_behaviour(
+    tmp_path_factory: pytest.TempPathFactory, rules: list[str], outcome: str, finish: str
+) -> None:
+    folder = tmp_path_factory.mktemp("session")
+    asyncio.run(record(folder / "session.pcapng", rules, outcome, finish))
+    scenario, contents = extract(folder / "session.pcapng")
+    save_scenario(scenario, contents, folder / "scenario")
+    result = asyncio.run(play(folder / "scenario", rules, outcome))
+    assert result.same, [one.to_json() for one in result.steps if one.outcome not in ("same", "skipped")]

@@ -1,0 +1,195 @@
+"""Stories of the emulated devices, recorded and sent again from either side: to a new server, to a new device, to a new
+scanner at which somebody presses the button; with other tokens, ports, identities and timing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from dissector.catalog import build
+from dissector.soap.model import QName
+from dissector.soap.namespaces import WSE
+from replay.base.clock import RealClock
+from replay.base.ids import Ids
+from replay.base.log import Log
+from replay.devices.dsmdevice import DsmDevice, Order
+from replay.devices.dsmdevice import Story as Told
+from replay.devices.emulator import Around
+from replay.devices.scanner.scanner import Scanner
+from replay.devices.scanserver.filters import Outcome
+from replay.devices.scanserver.processes import ScanProcess
+from replay.devices.scanserver.server import ScanServer
+from replay.net.client import HttpClient
+from replay.player.play import Options, Player
+from replay.player.result import Result
+from replay.scenario.extract import extract
+from replay.scenario.files import load_scenario, save_scenario
+from tests.support.scan_client import ScanClient, scanning, ticket
+
+PATIENCE = 30.0
+DENIED = {"fileshare": Outcome("CompletedWithErrors", ("FileShareAccessDenied",))}
+GRAY = {
+    "format": "jfif",
+    "media_sides": {"media_front": {"color_processing": "Grayscale8", "resolution": {"width": 75}}},
+}
+
+
+def written(capture: Path, folder: Path) -> Path:
+    scenario, contents = extract(capture)
+    assert scenario.missing == []
+    save_scenario(scenario, contents, folder)
+    return folder
+
+
+@asynccontextmanager
+async def playing(
+    folder: Path, target: str, slack: float = 10.0, **options: object
+) -> AsyncIterator[tuple[Player, asyncio.Task[Result], str]]:
+    """A player at work, and where it listens."""
+    scenario, files = load_scenario(folder)
+    clock = RealClock()
+    log = Log(clock)
+    listens: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    log.add(lambda entry: listens.set_result(str(entry.facts["address"])) if entry.kind == "listening" else None)
+    player = Player(
+        scenario, files, target, options=Options(keep_going=True, slack=slack, **options), clock=clock, log=log,  # type: ignore[arg-type]
+        ids=Ids(), client=HttpClient(clock=clock, timeout=5.0),
+    )  # fmt: skip
+    task = asyncio.create_task(player.run())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield player, task, await listens
+            await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def bad(result: Result) -> list[dict[str, object]]:
+    return [one.to_json() for one in result.steps if one.outcome != "same"]
+
+
+# -- the scan server's side towards a device ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
+    """A whole job between the emulated device and server."""
+    folder = tmp_path_factory.mktemp("job")
+
+    async def record() -> Told:
+        with (folder / "job.pcapng").open("wb") as file:
+            async with ScanServer(outcomes=DENIED, around=Around(pcap=file)) as server, DsmDevice(pages=2) as device:
+                return await device.run(Order(server.url(), ScanProcess.example(parameters=GRAY)))
+
+    story = asyncio.run(record())
+    return written(folder / "job.pcapng", folder / "scenario"), story
+
+
+def towards(folder: Path, order: Callable[[str], Order], pages: int = 2, slack: float = 10.0) -> tuple[Result, Told]:
+    async def run() -> tuple[Result, Told]:
+        scenario, _ = load_scenario(folder)
+        path = scenario.values["service_path"].recorded
+        async with (
+            DsmDevice(pages=pages) as device,
+            playing(folder, "", slack, plays="server") as (player, task, address),
+        ):
+            story = await device.run(order(f"http://{address}{path}"))
+            await task
+            return player.result, story
+
+    return asyncio.run(run())
+
+
+def test_the_server_is_played_towards_a_new_device(job: tuple[Path, Told]) -> None:
+    folder, recorded = job
+    result, story = towards(folder, lambda url: Order(url, ScanProcess.example(parameters=GRAY)))
+    assert bad(result) == []
+    assert (story.completed_state, story.reasons) == (recorded.completed_state, recorded.reasons)
+    assert story.images == recorded.images == 2
+    assert story.job_token != recorded.job_token
+
+
+def test_a_device_that_cancels_is_no_longer_as_recorded(job: tuple[Path, Told]) -> None:
+    folder, _ = job
+    process = ScanProcess.example(parameters=GRAY)
+    result, _ = towards(folder, lambda url: Order(url, process, finish="cancel", cancel_after=1, wait=1.0), slack=1)
+    assert not result.same
+    assert any(one.outcome == "unexpected" and one.name == "CancelPostScanJobRequest" for one in result.steps)
+
+
+def test_a_device_that_scans_otherwise_is_told_by_its_request(job: tuple[Path, Told]) -> None:
+    folder, _ = job
+    process = ScanProcess.example(parameters={**GRAY, "images_to_transfer": 1})
+    result, _ = towards(folder, lambda url: Order(url, process, wait=1.0), pages=1, slack=1)
+    assert not result.same
+    assert any(one.outcome == "missing" and one.name == "SendImageRequest" for one in result.steps)
+
+
+# -- push scan --------------------------------------------------------------------------------------------------------
+
+
+async def push(client: ScanClient, scanner: Scanner) -> None:
+    """What a computer does that somebody scans to from the device's panel."""
+    answer = await client.subscribe("ScanAvailableEvent", "JobEndStateEvent", destinations={"Scan": "Anna's PC"})
+    assert answer.body is not None
+    token = answer.body.get("DestinationResponses/DestinationResponse/DestinationToken")
+    scanner.press("Scan")
+    event = await client.event("ScanAvailableEvent")
+    job = await client.create(
+        ticket(), scan_identifier=event.get("ScanIdentifier"), destination_token=token
+    )  # fmt: skip
+    await client.picture(job)
+    await client.event("JobEndStateEvent")
+    await client.drained()
+    manager = answer.body.find("SubscriptionManager")
+    assert manager is not None
+    identifier = str(manager.get("ReferenceParameters/Identifier"))
+    await client.ask(
+        "Unsubscribe", url=str(manager.get("Address")), body=build("wse:Unsubscribe", {}), action=f"{WSE}/Unsubscribe",
+        parameters=[(QName(WSE, "Identifier", "wse"), identifier)],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("push")
+
+    async def record() -> None:
+        async with scanning(pcap=folder / "push.pcapng") as (scanner, client):
+            await push(client, scanner)
+
+    asyncio.run(record())
+    return written(folder / "push.pcapng", folder / "scenario")
+
+
+@pytest.mark.parametrize("destination", ["Scan", ""])
+def test_a_push_scan_is_played_to_a_scanner_at_which_the_button_is_pressed(pushed: Path, destination: str) -> None:
+    async def run() -> Result:
+        async with Scanner(pages=1) as scanner, playing(pushed, scanner.scan_url) as (player, task, _):
+            async with asyncio.timeout(PATIENCE):
+                while not any(entry.kind == "subscription" for entry in scanner.log.entries):
+                    await asyncio.sleep(0)
+            scanner.press(destination)
+            await task
+            return player.result
+
+    result = asyncio.run(run())
+    assert bad(result) == []
+    assert [one.name for one in result.steps][:3] == ["Subscribe", "ScanAvailableEvent", "CreateScanJobRequest"]
+
+
+def test_a_button_that_nobody_presses(pushed: Path) -> None:
+    async def run() -> Result:
+        async with Scanner(pages=1) as scanner, playing(pushed, scanner.scan_url, 1) as (player, task, _):
+            await task
+            return player.result
+
+    result = asyncio.run(run())
+    assert next((one.name, one.outcome) for one in result.steps if one.outcome != "same") == (
+        "ScanAvailableEvent", "missing",
+    )  # fmt: skip
