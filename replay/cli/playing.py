@@ -24,8 +24,10 @@ from replay.net.certificates import load_identity, own_certificate
 from replay.net.client import HttpClient, Target
 from replay.net.tap import PacketTap
 from replay.net.tls import client_context, server_context
-from replay.player.play import Options, Player, is_loopback, played_of, targets_of
+from replay.player.options import Options
+from replay.player.play import Player
 from replay.player.result import StepResult
+from replay.player.targets import is_loopback, played_of, targets_of
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step
 

@@ -15,8 +15,9 @@ from replay.base.log import TextSink
 from replay.cli.playing import ask_leave, bench, options_of, player_of
 from replay.net.client import Target
 from replay.player.judge import ValueRule
-from replay.player.play import Options, played_of, targets_of
+from replay.player.options import Options
 from replay.player.result import Result, StepResult, describe_step
+from replay.player.targets import played_of, targets_of
 from replay.report.html import run_page, write_page
 from replay.report.junit import run_suite, write_junit
 from replay.report.text import step_lines, summary_lines

@@ -9,10 +9,7 @@ hosts are ever contacted, also where an answer or the recording names others.
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from ipaddress import ip_address
+from collections.abc import Callable, Sequence
 
 from dissector.base.errors import DsmsharkError, TargetUnreachable, UsageError
 from dissector.base.origin import Endpoint
@@ -26,8 +23,10 @@ from replay.net.server import Answer, HttpRequest, HttpServer, Tap
 from replay.player.awaited import Arrival, Awaited, Deadlines
 from replay.player.clean import cleaned, refusal
 from replay.player.judge import Difference, Judge, ValueRule
+from replay.player.options import Options
 from replay.player.recorded import Recorded
 from replay.player.result import Result, StepResult
+from replay.player.targets import is_loopback, played_of, targets_of
 from replay.player.values import Values, receives
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step, Wire
@@ -37,52 +36,7 @@ from replay.soap.compose import USUAL, http_response
 
 __all__ = ["Options", "Player", "Result", "StepResult"]
 
-SLACK = 10.0
-"""Seconds that an awaited message may come later than recorded."""
-
-FIRST = 120.0
-"""Seconds that another party is given to begin a story."""
-
 FINE = ("same", "skipped")
-
-
-@dataclass(slots=True)
-class Options:
-    """How a scenario is played.
-
-    Attributes:
-        plays: party, or several with commas; "" for the scenario's own choice.
-        speed: 1.0 as recorded, 2.0 twice as fast; 0: as fast as possible.
-        keep_going: go on after a difference.
-        slack: seconds that an awaited message may come later than recorded.
-        wait: seconds that another party is given to begin the story, where it does.
-        given: values by the user.
-        targets: URLs of further parties by name.
-        listen: address for what is received (event sink, services); of several played parties the first has this port,
-            the others any free one.
-        others: a party that comes by itself from another machine may be sent events.
-        context: TLS of the played parties' own servers, None for plain HTTP.
-        connections: ``recorded`` (as many as recorded) or ``one`` (kept open).
-        normalise: send clean messages in place of the recorded bytes.
-        gate: asked before each own step; gives ``go``, ``skip`` or ``stop``.
-        first, only: steps to begin with, or to play alone (numbers; empty: all).
-    """
-
-    plays: str = ""
-    speed: float = 0.0
-    keep_going: bool = False
-    slack: float = SLACK
-    wait: float = FIRST
-    given: Mapping[str, str] = field(default_factory=dict)
-    targets: Mapping[str, str] = field(default_factory=dict)
-    listen: tuple[str, int] = ("127.0.0.1", 0)
-    others: bool = False
-    context: ssl.SSLContext | None = None
-    connections: str = "recorded"
-    normalise: bool = False
-    gate: Callable[[Step, Sequence[bytes]], Awaitable[str]] | None = None
-    first: int = 1
-    only: frozenset[int] = frozenset()
 
 
 class Player:
@@ -500,52 +454,6 @@ class Player:
         why = f": {result.text}" if result.text else ""
         self._log.say("step", f"{result.number or '-'} {result.name}: {result.outcome}{why}", **facts)
         self._progress(result)
-
-
-def played_of(scenario: Scenario, names: str) -> frozenset[str]:
-    """The parties that are played.
-
-    Raises:
-        UsageError: one is none of the scenario's, or nobody is left to play against.
-    """
-    played = frozenset(one.strip() for one in names.split(",") if one.strip()) or frozenset({scenario.plays})
-    for one in sorted(played):
-        if one not in scenario.parties:
-            raise UsageError(f"--as {one}: the parties are {', '.join(scenario.parties)}")
-    if played == frozenset(scenario.parties):
-        raise UsageError("--as: all parties are played, nobody is left to play against")
-    return played
-
-
-def targets_of(scenario: Scenario, played: frozenset[str], main: str, others: Mapping[str, str]) -> dict[str, Target]:
-    """Party → where it is. ``main`` is that of the party which the played ones speak with first, unless ``others``
-    names that one too.
-
-    Raises:
-        UsageError: a URL or a name is wrong.
-    """
-    for name in others:
-        if name not in scenario.parties or name in played:
-            left = ", ".join(one for one in scenario.parties if one not in played)
-            raise UsageError(f"--target {name}=…: {name} is not played against; {left} is")
-    found = {name: target_of(url) for name, url in others.items()}
-    asked = [one.receiver for one in scenario.steps if one.sender in played and one.receiver not in played]
-    heard = [one.sender for one in scenario.steps if receives(one, "message", played)]
-    first = next((one for one in [*asked, *heard] if one not in found), "")
-    if main and first:
-        found[first] = target_of(main)
-    begins = next((one for one in scenario.steps if (one.sender in played) != (one.receiver in played)), None)
-    if begins is not None and begins.sender in played and begins.receiver not in found:
-        raise UsageError(f"--target URL is missing: where the {begins.receiver} is")
-    return found
-
-
-def is_loopback(host: str) -> bool:
-    """An address of this machine alone, or its usual name."""
-    try:
-        return ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _bare(wanted: HttpMessage, recorded: Message | None, http: HttpMessage, received: Message | None) -> Difference:

@@ -124,7 +124,7 @@ def rules_of_behaviour(draw: st.DrawFn) -> str:
     return f"{name}: {order}{times}"
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rules=st.lists(rules_of_behaviour(), max_size=3),
     outcome=st.sampled_from(OUTCOMES),
