@@ -93,13 +93,13 @@ class Direction:
         next: unwrapped sequence number expected next; offset 0 is ``base``.
         held: pieces behind a gap, ascending, without overlaps.
         ended: how the direction ended, None while open.
+        fin_at: unwrapped sequence number of the end that a FIN told, None while none did.
     """
 
     __slots__ = (
         "_acked_frames",
         "_acked_time",
         "_cut_reported",
-        "_fin",
         "_given_up",
         "_held_bytes",
         "_last_time",
@@ -115,6 +115,7 @@ class Direction:
         "base",
         "consumer",
         "ended",
+        "fin_at",
         "frames",
         "held",
         "last_frame",
@@ -141,7 +142,7 @@ class Direction:
         self._held_bytes = 0
         self._acked_frames = 0
         self._acked_time = 0
-        self._fin: int | None = None
+        self.fin_at: int | None = None
         # An empty deque takes 600 bytes, and a capture can hold a million connections: these come when they are needed.
         self._tail: deque[tuple[int, bytes]] | None = None
         self._tail_bytes = 0
@@ -217,9 +218,9 @@ class Direction:
         if not self.started:
             self.begin(seq_end % WRAP, frame)
         last = self.unwrap(seq_end)
-        if self._fin is None and self.next <= last <= self.next + AHEAD:
+        if self.fin_at is None and self.next <= last <= self.next + AHEAD:
             # One that lies elsewhere contradicts the bytes that were seen: it is out of the window (RFC 9293 3.10.7.4).
-            self._fin = last
+            self.fin_at = last
         self._finish_if_due(frame, time)
 
     def acknowledge(self, ack: int) -> None:
@@ -231,7 +232,7 @@ class Direction:
 
     def passed(self, frame: int, time: int) -> None:
         """Any segment of the connection went by: give a gap up that has been acknowledged for long enough."""
-        if self.ended is not None or (not self.held and self._fin is None):
+        if self.ended is not None or (not self.held and self.fin_at is None):
             return
         if self.acked > self.next:
             if not self._acked_frames:
@@ -253,9 +254,9 @@ class Direction:
             return
         while self.held:
             self._give_up(frame or self.held[-1].frame)
-        if self._fin is not None and self.next < self._fin <= self.next + AHEAD:
-            self._gap(self._fin, 0, frame)
-        self._end(StreamEnd.FIN if self._fin is not None and how is not StreamEnd.REUSED else how, frame, time)
+        if self.fin_at is not None and self.next < self.fin_at <= self.next + AHEAD:
+            self._gap(self.fin_at, 0, frame)
+        self._end(StreamEnd.FIN if self.fin_at is not None and how is not StreamEnd.REUSED else how, frame, time)
 
     # -- bulk ----------------------------------------------------------------------------------------------------
 
@@ -288,7 +289,7 @@ class Direction:
     @property
     def settled(self) -> bool:
         """Nothing waits for missing bytes: neither held pieces nor the end of the stream."""
-        return not self.held and (self._fin is None or self.ended is not None)
+        return not self.held and (self.fin_at is None or self.ended is not None)
 
     @property
     def waiting(self) -> int:
@@ -366,8 +367,8 @@ class Direction:
         if self.held:
             self._gap(self.held[0].start, self.held[0].frame, frame)
             self._drain(frame, self._last_time)
-        elif self._fin is not None and self.next < self._fin <= self.next + AHEAD:
-            self._gap(self._fin, 0, frame)
+        elif self.fin_at is not None and self.next < self.fin_at <= self.next + AHEAD:
+            self._gap(self.fin_at, 0, frame)
         self._acked_frames = 0
 
     def _gap(self, end: int, after: int, released: int, reason: str = "lost") -> None:
@@ -391,7 +392,7 @@ class Direction:
         self.consumer.gap(gap)
 
     def _finish_if_due(self, frame: int, time: int) -> None:
-        if self._fin is not None and self.next >= self._fin and self.ended is None:
+        if self.fin_at is not None and self.next >= self.fin_at and self.ended is None:
             self._end(StreamEnd.FIN, frame, time)
 
     def _end(self, how: StreamEnd, frame: int, time: int) -> None:
