@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dissector.base.findings import Finding
@@ -115,7 +116,7 @@ class Image:
     size: int
     sha256: str | None
     complete: bool
-    frames: tuple[int, ...]
+    frames: Sequence[int]
     message: int
     time: int
     accepted: bool | None = None

@@ -33,10 +33,10 @@ def run(args: argparse.Namespace) -> ExitCode:
         interrupted = capture.interrupted
     with output(args) as out:
         if args.json:
-            from dissector.output.jobs_json import jobs_json
-            from dissector.output.jsontext import dumps
+            from dissector.output.jobs_json import jobs_text
 
-            print(dumps(jobs_json(shown, said, of_capture, interrupted=interrupted), indent=2), file=out)
+            out.writelines(jobs_text(shown, said, of_capture, interrupted=interrupted))
+            out.write("\n")
         else:
             paint = palette(args, out)
             if args.job is not None:

@@ -23,7 +23,7 @@ This file is long since the states share their place in the stream; what is made
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import IntEnum
 
@@ -123,7 +123,7 @@ class MessageReader:
         self._line_seen = False
         self._region = 0
         self._region_rule = SKIPPED
-        self._skipped: dict[str, tuple[Rule, int, tuple[int, ...], int]] = {}
+        self._skipped: dict[str, tuple[Rule, int, Sequence[int], int]] = {}
         self._requests_seen = False
         self._responses_seen = False
         self._lost = False
@@ -538,7 +538,7 @@ class MessageReader:
 
     # -- giving out ------------------------------------------------------------------------------------------------
 
-    def _frames_at(self, offset: int) -> tuple[int, ...]:
+    def _frames_at(self, offset: int) -> Sequence[int]:
         frames = self._frames
         return frames.frames_of(offset, offset + 1) if frames.starts and offset >= frames.starts[0] else ()
 
@@ -549,7 +549,7 @@ class MessageReader:
         self._draft = None
         self._state = _State.START
         self._buffer = bytearray()
-        frames = self._frames.cut(draft.start, end)
+        frames = self._frames.cut_off(draft.start, end)
         if frames.frames:
             self._high = max(self._high, max(frames.frames))
         message = draft.message(self._stream, end, frames, self._high)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dissector.base.findings import Finding, Rule, Severity
 from dissector.base.origin import FrameMap
 
@@ -38,7 +40,7 @@ class Report:
         """The rule was reported."""
         return self._items is not None and rule.id in self._items
 
-    def findings(self, frames: FrameMap | None = None, default: tuple[int, ...] = ()) -> list[Finding]:
+    def findings(self, frames: FrameMap | None = None, default: Sequence[int] = ()) -> list[Finding]:
         """The findings, with the frames of their offsets; ``default`` frames for those without an offset."""
         if self._items is None:
             return []

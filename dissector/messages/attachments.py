@@ -160,7 +160,6 @@ def _path(element: Element, envelope: Envelope) -> str:
 def _judge(attachment: Attachment, findings: list[Finding]) -> None:
     content = attachment.content
     path = attachment.element or None
-    frames = attachment.frames[:1]
     for gap in content.gaps[:MAX_HOLES]:
         around = tuple(frame for frame in (gap.before, gap.after) if frame)
         place = f"between frames {around[0]} and {around[1]}" if len(around) == 2 else f"at byte {gap.offset}"
@@ -169,7 +168,7 @@ def _judge(attachment: Attachment, findings: list[Finding]) -> None:
     if not content.complete and not content.gaps:
         findings.append(CUT(f"the image ends after {content.size} bytes", frames=attachment.frames[-1:], path=path))
     if content.size == 0 and not content.gaps:
-        findings.append(EMPTY(frames=frames, path=path))
+        findings.append(EMPTY(frames=attachment.frames[:1], path=path))
         return
     lost_head = any(gap.offset == 0 for gap in content.gaps) or too_short(content.size)
     if attachment.real_type is None or lost_head:
@@ -177,5 +176,5 @@ def _judge(attachment: Attachment, findings: list[Finding]) -> None:
     for word in (attachment.declared, attachment.media_type):
         if word and not fits(word, attachment.real_type):
             text = f"the image is declared as {word[:80]}, its bytes are {attachment.real_type}"
-            findings.append(MISMATCH(text, frames=frames, path=path))
+            findings.append(MISMATCH(text, frames=attachment.frames[:1], path=path))
             return

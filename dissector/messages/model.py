@@ -6,6 +6,7 @@ never pays for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +47,7 @@ class Attachment:
     part: Part | None = None
 
     @property
-    def frames(self) -> tuple[int, ...]:
+    def frames(self) -> Sequence[int]:
         """Frames that hold its bytes."""
         return self.content.origin.frame_numbers() if self.content.origin else ()
 
@@ -91,7 +92,7 @@ class Message:
     stream: StreamRef
     time: int
     first_time: int
-    frames: tuple[int, ...]
+    frames: Sequence[int]
     origin: Origin
     decl: MessageDecl | None = None
     wsd: bool = True

@@ -6,7 +6,7 @@ for :meth:`dissector.reader.Capture.run`. An event's body is a few hundred bytes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class Kept:
     source: str
     destination: str
     stream: int
-    frames: tuple[int, ...]
+    frames: Sequence[int]
     summary: str
     fields: Any
     lines: list[str]

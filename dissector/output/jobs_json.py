@@ -6,21 +6,22 @@ the server or scanner wrote, by its own clock, untouched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dissector.analysis.model import Image, Job
 from dissector.analysis.summary import duration, outcome
 from dissector.base.findings import Finding
 from dissector.output.findings import findings_json
+from dissector.output.jsontext import pieces
 from dissector.output.times import iso_time
 
-__all__ = ["SCHEMA", "job_json", "jobs_json"]
+__all__ = ["SCHEMA", "job_json", "jobs_json", "jobs_text"]
 
 SCHEMA = "dsmshark.jobs/1"
 
 
-def _image(image: Image, digits: int) -> dict[str, Any]:
+def _image(image: Image, digits: int, plain: bool) -> dict[str, Any]:
     return {
         "document_id": image.document_id,
         "format": image.format,
@@ -33,12 +34,12 @@ def _image(image: Image, digits: int) -> dict[str, Any]:
         "accepted": image.accepted,
         "time": iso_time(image.time, digits),
         "number": image.message,
-        "frames": list(image.frames),
+        "frames": list(image.frames) if plain else image.frames,
     }
 
 
-def job_json(job: Job) -> dict[str, Any]:
-    """One job."""
+def job_json(job: Job, *, plain: bool = True) -> dict[str, Any]:
+    """One job. ``plain``: frame numbers as lists."""
     digits = job.digits
     lasted = duration(job)
     return {
@@ -73,7 +74,7 @@ def job_json(job: Job) -> dict[str, Any]:
             for result in job.filters
         ],
         "images_received": job.images_received,
-        "images": [_image(image, digits) for image in job.images],
+        "images": [_image(image, digits, plain) for image in job.images],
         "faults": [
             {
                 "time": iso_time(fault.time, digits),
@@ -124,3 +125,13 @@ def jobs_json(
         "findings": findings_json(findings),
         "interrupted": interrupted,
     }
+
+
+def jobs_text(
+    jobs: Iterable[Job], notes: Iterable[str], findings: Iterable[Finding], *, interrupted: bool
+) -> Iterator[str]:
+    """:func:`jobs_json` as indented JSON, in pieces and job by job: as plain data the jobs of a large capture take more
+    memory than the whole pass."""
+    answer = jobs_json((), notes, findings, interrupted=interrupted)
+    answer["jobs"] = (job_json(job, plain=False) for job in jobs)
+    return pieces(answer, indent=2)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from importlib import resources
+from itertools import islice
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-__all__ = ["SCHEMAS", "dumps", "schema"]
+from dissector.base.origin import FrameNumbers
+
+__all__ = ["SCHEMAS", "dumps", "pieces", "schema"]
+
+_PIECES = 4096
+"""Tokens that are joined, so that they are not written one by one."""
+_NUMBERS = 10_000
+"""Numbers of an array that make a piece of text."""
 
 SCHEMAS = {
     "dsmshark.jobs/1": "jobs.json",
@@ -24,8 +32,17 @@ of ``read --ndjson``."""
 
 def dumps(data: Any, *, indent: int | None = None) -> str:
     """JSON text in ASCII; DEL is escaped too, which the encoder does not do by itself."""
-    text = json.dumps(data) if indent is None else "".join(_indented(data, "\n", " " * indent))
-    return text.replace("\x7f", "\\u007f")
+    if indent is None:
+        return json.dumps(data).replace("\x7f", "\\u007f")
+    return "".join(pieces(data, indent=indent))
+
+
+def pieces(data: Any, *, indent: int) -> Iterator[str]:
+    """The text of :func:`dumps` in pieces, for what is too large to be in memory three times; :class:`FrameNumbers` and
+    iterators stand for arrays."""
+    made = _indented(data, "\n", " " * indent)
+    while some := "".join(islice(made, _PIECES)):
+        yield some.replace("\x7f", "\\u007f")
 
 
 def _indented(data: Any, feed: str, step: str) -> Iterator[str]:
@@ -44,23 +61,26 @@ def _indented(data: Any, feed: str, step: str) -> Iterator[str]:
         lead = "{" + inner
         for key, value in data.items():
             yield f"{lead}{encode_basestring_ascii(key)}: "
-            if isinstance(value, (dict, list, tuple)):
+            if isinstance(value, (dict, list, tuple, FrameNumbers, Iterator)):
                 yield from _indented(value, inner, step)
             else:
                 yield json.dumps(value)
             lead = "," + inner
         yield feed + "}"
-    elif isinstance(data, (list, tuple)) and data:
+    elif isinstance(data, (list, tuple, FrameNumbers, Iterator)):
         inner = feed + step
-        if set(map(type, data)) == {int}:
-            yield f"[{inner}{(',' + inner).join(map(str, data))}{feed}]"
-            return
         lead = "[" + inner
+        if not isinstance(data, Iterator) and set(map(type, data)) == {int}:
+            for at in range(0, len(data), _NUMBERS):
+                yield lead + ("," + inner).join(map(str, data[at : at + _NUMBERS]))
+                lead = "," + inner
+            yield feed + "]"
+            return
         for value in data:
             yield lead
             yield from _indented(value, inner, step)
             lead = "," + inner
-        yield feed + "]"
+        yield "[]" if lead[0] == "[" else feed + "]"
     else:
         yield json.dumps(data)
 

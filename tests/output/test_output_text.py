@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dissector.output.jsontext import dumps
+from dissector.base.origin import FrameNumbers
+from dissector.output.jsontext import dumps, pieces
 from dissector.output.table import Column, table
 from dissector.output.text import Palette, clip, frames_text, host_of, printable, short_id, size_text, width
 from dissector.output.times import Clock, duration_text, iso_time, seconds_text
@@ -55,6 +56,13 @@ PLAIN = st.recursive(
 @given(PLAIN)
 def test_indented_json_is_that_of_the_standard_library(data):
     assert dumps(data, indent=2) == json.dumps(data, indent=2).replace("\x7f", "\\u007f")
+
+
+@pytest.mark.parametrize("count", [0, 1, 20_001])
+def test_frame_numbers_and_iterators_are_arrays(count):
+    numbers = list(range(count))
+    text = "".join(pieces({"frames": FrameNumbers(numbers), "jobs": (n for n in numbers)}, indent=2))
+    assert text == json.dumps({"frames": numbers, "jobs": numbers}, indent=2)
 
 
 @pytest.mark.parametrize(
