@@ -411,6 +411,7 @@ def _playing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client-certificate", nargs=2, metavar=("CERT", "KEY"), help="PEM files to show")
     parser.add_argument("--seed", type=int, metavar="N", help="makes identifiers the same at each run")
     parser.add_argument("--yes", action="store_true", help="another machine may be sent to")
+    parser.add_argument("--proxy", metavar="URL", help="go through this proxy (those of the environment are not used)")
     parser.add_argument("--timeout", type=_span, default=30.0, metavar="SECONDS", help="of silence (default 30)")
     parser.add_argument("--pcap", metavar="FILE", help="write the traffic of the replay as pcapng")
     parser.add_argument("-v", "--verbose", action="store_true", help="print each step's log")

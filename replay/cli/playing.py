@@ -21,7 +21,7 @@ from replay.base.ids import Ids
 from replay.base.log import Log, TextSink
 from replay.cli.addresses import endpoints_of
 from replay.net.certificates import load_identity, own_certificate
-from replay.net.client import HttpClient, Target
+from replay.net.client import HttpClient, Target, target_of
 from replay.net.tap import PacketTap
 from replay.net.tls import client_context, server_context
 from replay.player.options import Options
@@ -79,7 +79,7 @@ async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
             stack.callback(tap.close)
         client = HttpClient(
             clock=clock, tls=lambda: client_context(trust, identity, keylog), pinned=pinned, tap=tap,
-            timeout=arguments.timeout,
+            timeout=arguments.timeout, proxy=target_of(arguments.proxy) if arguments.proxy else None,
         )  # fmt: skip
         yield Bench(clock, log, Ids(arguments.seed), client, tap)
 

@@ -1,6 +1,7 @@
 """The HTTP client of the emulators and the player: raw requests out, messages back, by the dissector's reader.
 
-Only the address in the URL is contacted; redirections and proxies are not followed.
+Only the address in the URL is contacted, or the proxy that was named; redirections are not followed, and proxies of the
+environment are not used.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dissector.base.origin import Endpoint
 from dissector.http.model import HttpMessage
 from replay.base.clock import Clock
 from replay.net.line import Line, open_line, words_of
+from replay.net.proxy import absolute, tunnel
 from replay.net.receiver import HttpReceiver
 from replay.net.server import BLOCK, Tap, lasting
 from replay.net.tls import TlsChannel, check_fingerprint
@@ -127,6 +129,7 @@ class HttpClient:
         tap: the capture, None for none.
         timeout: seconds without a byte after which a connection, a request or an answer is given up.
         keep: keep connections.
+        proxy: all connections go to this one, None for no proxy.
         limits: bounds of the reader.
     """
 
@@ -139,6 +142,7 @@ class HttpClient:
         tap: Tap | None = None,
         timeout: float = 30.0,
         keep: bool = True,
+        proxy: Target | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._clock = clock
@@ -148,6 +152,7 @@ class HttpClient:
         self._tap = tap
         self._timeout = timeout
         self._keep = keep
+        self._proxy = proxy
         self._limits = limits
         self._open: dict[_Key, list[_Open]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -179,6 +184,8 @@ class HttpClient:
             AnswerCut: the answer is not whole.
             UsageError: https, and the client has no context for it.
         """
+        if self._proxy is not None and target.scheme == "http":
+            pieces = absolute(pieces, target)
         key = (lane, target.scheme, target.host, target.port)
         idle = self._open.get(key, [])
         if idle:
@@ -214,7 +221,8 @@ class HttpClient:
         opened.read().add_done_callback(ended)
 
     async def _connect(self, target: Target) -> _Open:
-        where = Endpoint(target.host, target.port)
+        goes = self._proxy or target
+        where = Endpoint(goes.host, goes.port)
         channel = None
         if target.scheme == "https":
             if self._tls is None:
@@ -225,7 +233,7 @@ class HttpClient:
                 channel = TlsChannel(self._context, False, target.host)
             except DsmsharkError as error:
                 raise TargetUnreachable(f"{where}: no TLS connection: {error}") from error
-        connecting = asyncio.create_task(open_line(target.host, target.port))
+        connecting = asyncio.create_task(self._line(target))
         late = False
 
         def give_up() -> None:
@@ -261,6 +269,18 @@ class HttpClient:
         finally:
             cut.cancel()
         return _Open(line, HttpReceiver(line.peer, line.local, responses=True, limits=self._limits))
+
+    async def _line(self, target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the target, through the proxy where there is one."""
+        goes = self._proxy or target
+        reader, writer = await open_line(goes.host, goes.port)
+        if self._proxy is not None and target.scheme == "https":
+            try:
+                await tunnel(reader, writer, target)
+            except BaseException:
+                writer.close()
+                raise
+        return reader, writer
 
     async def _on(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -435,3 +436,55 @@ def test_where_a_url_leads(url: str, parts: tuple[str, str, int, str, str]) -> N
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(UsageError):
         target_of(url)
+
+
+# -- proxies ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_named_proxy_gets_the_whole_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    async def story() -> None:
+        async with Serving() as proxy:
+            client, _ = make(proxy=at(proxy.port))
+            await client.exchange(target_of("http://192.0.2.7:5357/wsd?a=b"), [post(), b""])
+            assert proxy.requests[0].http.target == "http://192.0.2.7:5357/"
+            await client.close()
+        # The one of the environment is not asked.
+        async with Serving() as direct:
+            client, _ = make()
+            assert (await client.exchange(at(direct.port), [post()])).status == 200
+            assert direct.requests[0].http.target == "/"
+            await client.close()
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "gives no tunnel: 403  Forbidden"),
+        (b"garbage\r\n\r\n", "gives no tunnel: no HTTP"),
+        (b"HTTP/1.1 2", "gives no tunnel"),
+        (b"x" * 70000, "gives no tunnel"),
+    ],
+)
+def test_a_proxy_that_gives_no_tunnel(answer: bytes, told: str) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        with contextlib.suppress(OSError):
+            await writer.drain()
+            writer.write_eof()
+
+    asked: list[bytes] = []
+
+    async def story() -> None:
+        async with peer(script) as port:
+            client, _ = make(proxy=at(port), tls=lambda: ssl.create_default_context())
+            with pytest.raises(TargetUnreachable, match=told):
+                await client.exchange(target_of("https://192.0.2.7:5362/"), [post()])
+            await client.close()
+
+    run(story())
+    assert asked == [b"CONNECT 192.0.2.7:5362 HTTP/1.1\r\nHost: 192.0.2.7:5362\r\n\r\n"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from replay.net.client import HttpClient, target_of
 from replay.net.tap import PacketTap
 from replay.net.tls import client_context, server_context
 from replay.soap.caller import action_of
-from tests.support.loopback import Raw, Serving, run, until
+from tests.support.loopback import Raw, Serving, peer, run, until
 
 
 @dataclass(frozen=True)
@@ -181,3 +182,28 @@ def test_the_capture_of_a_server_is_read_by_the_dissector(tmp_path: Path) -> Non
     with dissector.open(path) as capture:
         seen = [(one.name, one.message_id, one.complete) for one in capture.messages]
     assert seen == [("Get", f"urn:{number}", True) for number in (1, 1, 2, 2)]
+
+
+def test_https_goes_through_the_tunnel_of_a_proxy(papers: Papers) -> None:
+    async def story() -> None:
+        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", serving.port)
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+            async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+                while data := await source.read(65536):
+                    sink.write(data)
+                    await sink.drain()
+                sink.close()
+
+            await asyncio.gather(carry(reader, inner_writer), carry(inner_reader, writer), return_exceptions=True)
+
+        async with Serving(context=server_context(papers.server)) as serving, peer(script) as port:
+            ours = client(lambda: client_context(papers.server.cert_path), proxy=target_of(f"http://127.0.0.1:{port}/"))
+            answer = await ours.exchange(target_of("https://localhost:1/"), [post(b"through")])
+            assert answer.body.data() == b"through"
+            assert serving.requests[0].http.target == "/"
+            await ours.close()
+
+    run(story())
