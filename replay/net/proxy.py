@@ -8,12 +8,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from dissector.base.errors import TargetUnreachable
-
-if TYPE_CHECKING:
-    from replay.net.client import Target
+from replay.net.target import Target
 
 __all__ = ["absolute", "tunnel"]
 
