@@ -25,6 +25,7 @@ from replay.devices.discovery import build_probe, read_matches
 from replay.devices.dsmdevice import MAX_JOBS, DsmDevice, Order, Story
 from replay.devices.emulator import Around
 from replay.devices.host import Call
+from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.engine import EngineLimits
 from replay.devices.scanserver.processes import ScanProcess
 from replay.devices.scanserver.server import ScanServer
@@ -249,6 +250,38 @@ ANSWERS: dict[str, Callable[[bytes], None]] = {
     "reason=Paper Jam": _reason,
     "status=503, close_after=11": _both,
 }
+
+
+SCANNING = ("GetScannerElements", "ValidateScanTicket", "GetJobElements", "GetActiveJobs", "GetJobHistory")
+
+
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [
+        *(("WS-Scan", name) for name in (*SCANNING, "CreateScanJob", "RetrieveImage", "CancelJob")),
+        *(("WS-DSD", name) for name in SCANNING), ("WS-Transfer", "Get"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_operation_of_the_scanner_as_ordered(service: str, name: str) -> None:
+    async def story() -> None:
+        async with Scanner(around=Around(seed=1, discovery=False)) as scanner:
+            url = {"WS-Scan": scanner.scan_url, "WS-DSD": scanner.dsd_url}.get(service, scanner.url())
+            scan = service != "WS-Transfer"
+            # Most of these empty requests are refused: a fault is an answer like any other.
+            body = build(f"{'wscn' if service == 'WS-Scan' else 'dsd'}:{name}Request", {}) if scan else None
+            action = action_of(f"{name}Request" if scan else name, service)
+            xml = build_envelope(body, action=action, to=url, message_id="urn:uuid:asked", reply_to=anonymous())
+            target = target_of(url)
+            dress = http_request(target.path, "x", pack(xml, [], Ids(5)), headers=[("Connection", "close")])
+            for rule, check in ANSWERS.items():
+                scanner.behaviour.set_rules([parse_rule(f"{service}.{name}: {rule}")])
+                async with Raw(target.port) as raw:
+                    await raw.send(dress.head + dress.body)
+                    check(await raw.rest())
+                assert scanner.behaviour.report()[0]["fired"] == 1, rule
+
+    run(story())
 
 
 @pytest.mark.parametrize("name", ["Renew", "GetStatus", "Unsubscribe"])
