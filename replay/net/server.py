@@ -258,6 +258,11 @@ class HttpServer:
                     going = False
                     messages = receiver.end(time=self._clock.time_ns())
             for http in messages:
+                if going and http.is_request and not http.complete:
+                    # The client has not left: what it says has no end that can be found.
+                    why = next((one.text for one in http.findings if one.severity == "error"), "its end is not known")
+                    await self._refuse(line, 400, "Bad Request", f"a request that cannot be read: {why}")
+                    return
                 if not await self._answer(line, http):
                     return
             if not going:

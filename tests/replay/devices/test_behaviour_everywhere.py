@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -473,6 +474,26 @@ def test_every_request_of_the_device_as_ordered(name: str, order: dict[str, Any]
     assert isinstance(story, Story)
     assert quiet or story.failure.startswith("Sender: The message holds no SOAP envelope that can be read")
     assert any("malformed" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("rule", "failure"),
+    [
+        ("SendImage: boundary=bare", ""),
+        ("SendImage: split_head", ""),
+        ("SendImage: slow=1e7", ""),
+        ("SendImage: content_length=-10", "HTTP 400|broke"),
+        ("CreatePostScanJob: content_length=-10", "not well-formed"),
+        ("Subscribe: content_length=3", "not well-formed"),
+    ],
+)
+def test_requests_of_the_device_that_are_dressed_as_ordered(rule: str, failure: str) -> None:
+    story, came, _ = job(rule)
+    told = story.failure if isinstance(story, Story) else str(story)
+    assert re.search(failure, told) if failure else told == ""
+    images = [one for one in came if one.name == "SendImageRequest"]
+    found = [one.rule for message in images for one in message.all_findings()]
+    assert found == (["mime.no-crlf"] if "boundary" in rule else [])
 
 
 def test_events_are_told_of_a_job_that_failed() -> None:
