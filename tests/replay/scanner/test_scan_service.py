@@ -342,6 +342,17 @@ def test_cancel() -> None:
     asyncio.run(run())
 
 
+def test_a_client_that_names_no_document_gets_its_page() -> None:
+    # An airscand leaves DocumentName out; real devices take that.
+    async def story() -> None:
+        async with scanning() as (_, client):
+            job = await client.create()
+            message = await client.ask("RetrieveImage", {**image_request(job), "document_description": {}})
+            assert opened(message).size[0] > 0
+
+    asyncio.run(story())
+
+
 def test_sections_of_a_job() -> None:
     async def run() -> None:
         async with scanning(pages=2) as (_, client):
