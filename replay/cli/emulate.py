@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import ssl
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
@@ -94,6 +95,7 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
         sender=arguments.mail_from,
         my_site=arguments.my_site,
         disk=given.get("disk", DISK),
+        context=_filter_trust(arguments),
         sites=dict(map(named("--site", "URL=TARGET"), arguments.site)),
     )
     outcomes = dict(map(parse_outcome, arguments.outcome))
@@ -319,12 +321,14 @@ def _mail_server(arguments: argparse.Namespace) -> MailServer | None:
     user, password = (os.environ.get(name, "") for name in MAIL_LOGIN)
     if user and arguments.smtp_tls == "none" and not is_loopback(host):
         raise UsageError(f"{MAIL_LOGIN[0]} is set, and {host} would get the password unencrypted: add --smtp-tls")
-    trust = trust_of(arguments.trust)
-    if arguments.smtp_tls != "none" and arguments.trust.startswith("sha256:"):
-        raise UsageError("--smtp-tls needs --trust system, none or a PEM file")
-    return MailServer(
-        host, port, arguments.smtp_tls, (user, password) if user else None, lambda: client_context(trust)
-    )  # fmt: skip
+    login = (user, password) if user else None
+    return MailServer(host, port, arguments.smtp_tls, login, _filter_trust(arguments))
+
+
+def _filter_trust(arguments: argparse.Namespace) -> Callable[[], ssl.SSLContext]:
+    """How mail servers and libraries are trusted. A pinned fingerprint is that of one device: it is none of theirs."""
+    trust = "system" if arguments.trust.startswith("sha256:") else trust_of(arguments.trust)
+    return lambda: client_context(trust)
 
 
 def _managers(admins: list[str]) -> Callable[[Call], bool]:

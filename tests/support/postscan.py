@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,7 +57,10 @@ class Library:
 
 @contextmanager
 def library(
-    answer: Callable[[str, str], int] = lambda method, path: 0, *, directories: bool = False
+    answer: Callable[[str, str], int] = lambda method, path: 0,
+    *,
+    directories: bool = False,
+    context: ssl.SSLContext | None = None,
 ) -> Iterator[Library]:
     """A document library; ``answer`` gives another status than its own. ``directories``: they must be made first."""
     requests: list[str] = []
@@ -96,10 +100,14 @@ def library(
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield Library(f"http://127.0.0.1:{server.server_address[1]}", requests, kept)
+        yield Library(
+            f"http{'s' if context is not None else ''}://127.0.0.1:{server.server_address[1]}", requests, kept
+        )
     finally:
         server.shutdown()
         thread.join()

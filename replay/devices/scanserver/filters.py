@@ -150,6 +150,7 @@ class Places:
         sender: From address of mails.
         disk: bytes that may be written to ``shares``, all jobs together.
         timeout: seconds for each step of ``smtp`` and ``sites``.
+        context: makes the TLS context for https targets.
         written: bytes written to ``shares`` so far.
 
     Raises:
@@ -163,6 +164,7 @@ class Places:
     sender: str = "scan-server@localhost"
     disk: int = DISK
     timeout: float = TIMEOUT
+    context: Callable[[], ssl.SSLContext] = ssl.create_default_context
     written: int = 0
 
     def __post_init__(self) -> None:

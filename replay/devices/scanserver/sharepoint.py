@@ -13,6 +13,7 @@ from __future__ import annotations
 import http.client
 import os
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from replay.base.threads import in_thread
@@ -115,7 +116,7 @@ async def _fill(target: _Target, job: FilterJob, places: Places, done: Done) -> 
         if job.canceled():
             return False
         try:
-            status, url = await in_thread(_put, target, job, image, places.timeout)
+            status, url = await in_thread(_put, target, job, image, places)
         except _Unreadable as error:
             done.failed("UnknownError", f"image {image.document_id} cannot be read: {error}")
             return True
@@ -132,7 +133,7 @@ async def _fill(target: _Target, job: FilterJob, places: Places, done: Done) -> 
     return True
 
 
-def _put(target: _Target, job: FilterJob, image: ImageFile, timeout: float) -> tuple[int, str]:
+def _put(target: _Target, job: FilterJob, image: ImageFile, places: Places) -> tuple[int, str]:
     """PUT one image under the first free name; gives the status and the URL."""
     key = document_name(job.document_root_name, job.created, job.user, image.format)
     first = target.numbers.get(key, 0) + 1
@@ -142,12 +143,12 @@ def _put(target: _Target, job: FilterJob, image: ImageFile, timeout: float) -> t
     while number < first + MAX_NUMBER:
         name = document_name(job.document_root_name, job.created, job.user, image.format, number)
         url = _url(target, (*target.directories, name))
-        status = _send("PUT", url, image, timeout)
+        status = _send("PUT", url, image, places)
         if status in _MISSING and not made:
             made = True
             for depth in range(len(target.directories)):
-                _send("MKCOL", _url(target, target.directories[: depth + 1]) + "/", None, timeout)
-            again = _send("PUT", url, image, timeout)
+                _send("MKCOL", _url(target, target.directories[: depth + 1]) + "/", None, places)
+            again = _send("PUT", url, image, places)
             # A server without directories refuses MKCOL: then the first answer is the one to tell.
             status = status if again in _MISSING else again
         if status != 412:
@@ -161,13 +162,16 @@ def _url(target: _Target, names: tuple[str, ...]) -> str:
     return "/".join((target.base.rstrip("/"), *(quote(one, safe="@") for one in names)))
 
 
-def _send(method: str, url: str, image: ImageFile | None, timeout: float) -> int:
+def _send(method: str, url: str, image: ImageFile | None, places: Places) -> int:
     """One request on a connection of its own; gives the status. No redirection is followed."""
     parts = urlsplit(url)
     assert parts.hostname is not None  # Places looked
-    secure = parts.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=timeout, blocksize=COPY)
+    given: dict[str, Any] = {"timeout": places.timeout, "blocksize": COPY}
+    connection = (
+        http.client.HTTPSConnection(parts.hostname, parts.port, context=places.context(), **given)
+        if parts.scheme == "https"
+        else http.client.HTTPConnection(parts.hostname, parts.port, **given)
+    )
     path = parts.path or "/"
     try:
         if image is None:

@@ -549,6 +549,16 @@ def test_refusing_library(spool: Path, status: int, reason: str):
     assert f"answered with {status}" in result.notes[0]
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_library_over_https(spool: Path, secret: tuple[Identity, Path], trusted: bool):
+    identity, pem = secret
+    with library(context=server_context(identity)) as there:
+        places = Places(sites={SITE: there.url}, context=lambda: client_context(pem if trusted else "system"))
+        result = run(sharepoint(SITE), filter_job(*images(spool, b"one")), places)
+        assert (result.reasons, len(there.kept)) == (((), 1) if trusted else (("UnknownError",), 0))
+        assert trusted or "certificate verify failed" in result.notes[0]
+
+
 def test_nothing_goes_to_the_url_of_the_network(spool: Path):
     with library() as site:
         job = filter_job(*images(spool, b"x"))
