@@ -130,6 +130,7 @@ class MessagePass:
             found += [
                 replace(f, text=f"{where}: {f.text}") for f in conversation.findings if not f.rule.startswith("tcp.")
             ]
+        found += self._tls.said()
         if self.not_soap:
             count = len(self.not_soap)
             found.append(
@@ -185,6 +186,11 @@ class MessagePass:
     def tls(self) -> list[TlsFacts]:
         """What was seen of the TLS connections (``watch_tls``), by their first record; complete after the pass."""
         return self._tls.facts
+
+    @property
+    def tls_left_out(self) -> int:
+        """TLS connections that were not kept."""
+        return self._tls.left_out
 
     @property
     def tls_opened(self) -> list[TlsFacts]:

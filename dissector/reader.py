@@ -223,6 +223,11 @@ class Capture:
         return self._pass.tls
 
     @property
+    def tls_left_out(self) -> int:
+        """TLS connections beyond the limit, of which nothing was kept."""
+        return self._pass.tls_left_out
+
+    @property
     def tls_opened(self) -> list[TlsFacts]:
         """Of the TLS connections that were decrypted so far."""
         return self._pass.tls_opened

@@ -28,6 +28,7 @@ EXAMPLES = {
         dsmshark read -V --job 264a customer.pcapng   every message of that job, whole
         dsmshark events trace.pcap.gz                 every event notification, decoded
         dsmshark info huge.pcap                       what the capture is, what speaks WSD in it
+        dsmshark tls trace.pcap                       certificates, alerts, why a handshake failed
         dsmshark export images -o out trace.pcap      the scanned pictures as files
         tcpdump -w - -U | dsmshark read -             live
     """,
@@ -58,6 +59,11 @@ EXAMPLES = {
         dsmshark export messages --pretty trace.pcap -o xml
         dsmshark export bodies trace.pcap -o bodies
     """,
+    "tls": """
+        dsmshark tls trace.pcap
+        dsmshark tls --keylog keys.log --records --stream 4 trace.pcap
+        dsmshark tls --json trace.pcap | jq '.connections[] | select(.finished | not)'
+    """,
     "crosscheck": """
         dsmshark crosscheck trace.pcap
         dsmshark crosscheck --json trace.pcap
@@ -87,6 +93,7 @@ SCHEMA_NAMES = """
     read --json      dsmshark.messages/1
     read --ndjson    dsmshark.message/1, one object a line
     info --json      dsmshark.info/1
+    tls --json       dsmshark.tls/1
     rules --json     dsmshark.rules/1
 
     The number grows only when something is taken away or changes its meaning. Keys are always there,
@@ -184,6 +191,7 @@ def build_parser() -> Parser:
     _events(commands)
     _export(commands)
     _info(commands)
+    _tls(commands)
     _crosscheck(commands)
     _rules(commands)
     _completion(commands)
@@ -369,6 +377,24 @@ def _info(commands: Any) -> None:
     _files(parser)
     parser.add_argument("--json", action="store_true", help="JSON (dsmshark.info/1)")
     _out(parser)
+
+
+def _tls(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "tls",
+        "show the TLS connections: certificates, alerts, why a handshake failed",
+        """
+        Every TLS connection, with keys or without: server name, versions and cipher suites offered and chosen,
+        certificates with their validity at the capture's time, whether a client certificate was asked for and given,
+        alerts in words, and what went wrong. With keys, what is encrypted in the handshake is shown too.
+        """,
+    )
+    _files(parser)
+    parser.add_argument("--json", action="store_true", help="JSON (dsmshark.tls/1)")
+    _out(parser)
+    parser.add_argument("--records", action="store_true", help="sizes and times of the records")
+    parser.add_argument("--stream", type=_stream, metavar="N", help="only the TCP stream with this number")
 
 
 def _crosscheck(commands: Any) -> None:

@@ -24,6 +24,7 @@ SCHEMAS = {
     "dsmshark.messages/1": "messages.json",
     "dsmshark.message/1": "message.json",
     "dsmshark.info/1": "info.json",
+    "dsmshark.tls/1": "tls.json",
     "dsmshark.rules/1": "rules.json",
 }
 """Name and version of each output → its JSON Schema in ``dissector/output/schemas``. ``dsmshark.message/1`` is one line

@@ -50,6 +50,8 @@ def _opaque(stats: TransportStats) -> list[str]:
             said.append(
                 f"{count(packets, f'{name} packet')} between {client_address} and {server} could not be read: no keys"
             )
+        if protocol == "tls":
+            said[-1] += " (“dsmshark tls” says what can be seen)"
         rest = len(merged) - _SHOWN
         if rest > 0:
             said.append(f"{name} between {count(rest, 'more pair')} of hosts could not be read either")

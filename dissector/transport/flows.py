@@ -467,7 +467,7 @@ class FlowTable:
         # Its first segments are too short to tell: they are no word, or it would have been taken for one.
         starts = [bytes(s.data) for s in flow.held or [] if len(s.data)]
         words = self._interest.words
-        return "" if any(word.startswith(starts[0]) for word in words) or not starts else min(self._interest.opened)
+        return "" if not starts or any(word.startswith(starts[0]) for word in words) else min(self._interest.opened)
 
     def finish(self) -> None:
         """The capture is over: every direction ends."""

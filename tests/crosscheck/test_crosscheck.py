@@ -14,6 +14,7 @@ from dissector.base.origin import Endpoint, Gap
 from dissector.crosscheck import run
 from dissector.crosscheck.compare import compare
 from dissector.crosscheck.ours import Direction, HttpFact, Side
+from tests.support.sample_keys import key_files
 
 SAMPLES = sorted(p for p in (Path(__file__).parent.parent.parent / "pcaps").rglob("*.pcap*") if p.is_file())
 DEVICE, SERVER = Endpoint("192.0.2.10", 49152), Endpoint("192.0.2.20", 5362)
@@ -23,7 +24,7 @@ DEVICE, SERVER = Endpoint("192.0.2.10", 49152), Endpoint("192.0.2.20", 5362)
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda p: p.name)
 def test_every_difference_on_the_samples_is_explained(sample: Path) -> None:
     out = io.StringIO()
-    code = run([str(sample)], as_json=True, out=out)
+    code = run([str(sample)], as_json=True, out=out, keyfiles=key_files(sample))
     result = json.loads(out.getvalue())
     assert [line for line in result["lines"] if line["verdict"] != "same" and not line["why"]] == []
     assert code == ExitCode.OK

@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 
 from dissector.cli import main
+from tests.support.sample_keys import key_options
 from tests.support.stories import STORIES
 
 ROOT = Path(__file__).parent.parent.parent
 EXPECTED = Path(__file__).parent / "expected"
 SAMPLES = sorted(p for p in (ROOT / "pcaps").rglob("*.pcap*") if p.is_file())
 OUTPUTS = {"read.txt": ["read"], "jobs.json": ["jobs", "--json"], "events.json": ["events", "--json"]}
+TLS = [sample for sample in SAMPLES if key_options(sample) or "tls" in sample.name or "https" in sample.name]
+CASES = [(sample, kind, command) for sample in SAMPLES for kind, command in OUTPUTS.items()]
+CASES += [(sample, "tls.json", ["tls", "--json"]) for sample in TLS]
 
 
 def output_of(arguments: list[str]) -> str:
@@ -31,11 +35,9 @@ def output_of(arguments: list[str]) -> str:
     return text + (f"\n-- standard error --\n{noise}" if noise else "") + f"\n-- exit code {code} --\n"
 
 
-@pytest.mark.parametrize("kind", OUTPUTS)
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda p: p.name)
-def test_golden_output(sample: Path, kind: str, request: pytest.FixtureRequest) -> None:
-    command = OUTPUTS[kind]
-    text = output_of([command[0], str(sample), *command[1:]])
+@pytest.mark.parametrize(("sample", "kind", "command"), CASES, ids=[f"{p.name}-{kind}" for p, kind, _ in CASES])
+def test_golden_output(sample: Path, kind: str, command: list[str], request: pytest.FixtureRequest) -> None:
+    text = output_of([command[0], str(sample), *command[1:], *key_options(sample)])
     golden = EXPECTED / f"{sample.name}.{kind}"
     if request.config.getoption("--update-golden"):
         golden.write_text(text)
@@ -44,7 +46,7 @@ def test_golden_output(sample: Path, kind: str, request: pytest.FixtureRequest) 
 
 
 def test_every_golden_file_has_its_sample() -> None:
-    names = {f"{sample.name}.{kind}" for sample in SAMPLES for kind in OUTPUTS}
+    names = {f"{sample.name}.{kind}" for sample, kind, _ in CASES}
     assert {p.name for p in EXPECTED.iterdir()} == names
 
 

@@ -16,7 +16,7 @@ WORDS: dict[int, tuple[str, str]] = {
     21: ("decryption_failed", "a record could not be decrypted"),
     22: ("record_overflow", "a record was too long"),
     30: ("decompression_failure", "a record could not be decompressed"),
-    40: ("handshake_failure", "nothing that both sides support was found"),
+    40: ("handshake_failure", "it cannot agree to what was offered"),
     41: ("no_certificate", "it has no certificate"),
     42: ("bad_certificate", "the certificate is damaged or its signature is wrong"),
     43: ("unsupported_certificate", "the certificate is of a kind it does not support"),

@@ -77,6 +77,10 @@ class Opener(Protocol):
         """A record went by that could not be opened."""
         ...
 
+    def interrupted(self) -> None:
+        """The next record does not follow the last one that was opened or went by."""
+        ...
+
 
 class _Loose:
     """An opener whose records do not depend on each other."""
@@ -98,6 +102,9 @@ class _Loose:
         return None
 
     def passed(self, fragment: Buffer) -> None:
+        """Nothing depends on it."""
+
+    def interrupted(self) -> None:
         """Nothing depends on it."""
 
 
@@ -193,6 +200,9 @@ class _Stream:
         self._at += len(fragment)
         self._machine.update(bytes(len(fragment)))
 
+    def interrupted(self) -> None:
+        """:meth:`find` finds the place in the key stream."""
+
 
 class _Block(_Loose):
     """CBC, MAC first or (``outside``) encryption first."""
@@ -202,6 +212,8 @@ class _Block(_Loose):
         self._block = block
         self._iv = iv
         """The IV of the next record where records carry none (up to TLS 1.0)."""
+        self._stale = False
+        """That IV is not the right one."""
         self._ssl3 = version <= SSL30
         self._mac = mac
         self._outside = outside
@@ -210,7 +222,8 @@ class _Block(_Loose):
         self.least = blocks + (mac.size if outside else 0) + self.lead
 
     def open(self, type: int, version: int, fragment: Buffer, seq: int) -> tuple[int, bytes] | None:
-        if len(fragment) < self.least:
+        # Under encrypt-then-MAC a wrong IV would not be noticed.
+        if len(fragment) < self.least or self._stale:
             return None
         mac = self._mac
         body = fragment
@@ -245,6 +258,11 @@ class _Block(_Loose):
         end = len(fragment) - (self._mac.size if self._outside else 0)
         if self._iv is not None and end >= self._block:
             self._iv = bytes(fragment[end - self._block : end])
+            self._stale = False
+
+    def interrupted(self) -> None:
+        """The end of the record before is not there."""
+        self._stale = self._iv is not None
 
 
 class _Aead12(_Loose):

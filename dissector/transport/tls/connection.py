@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dissector.base.findings import Finding
+from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import StreamRef
 from dissector.transport.model import Conversation, StreamConsumer
@@ -47,6 +47,8 @@ __all__ = ["Inner", "Shared", "TlsConnection"]
 
 TRANSCRIPT = 512 << 10
 """Bytes of handshake messages kept of one side, for the extended master secret."""
+SAID = 1000
+"""Findings of all connections."""
 FINDINGS = 50
 """Findings of one connection."""
 SEALED_ALERT = 19
@@ -69,6 +71,7 @@ class Shared:
         open: connections that are not over, by number.
         left_out: connections whose facts were not kept.
         opened: facts of the connections whose plain streams were read.
+        said: findings, with the connections' numbers.
     """
 
     keys: KeyMaterial
@@ -78,6 +81,12 @@ class Shared:
     open: dict[int, TlsConnection] = field(default_factory=dict)
     left_out: int = 0
     opened: list[TlsFacts] = field(default_factory=list)
+    said: list[tuple[int, Finding]] = field(default_factory=list)
+
+    def tell(self, number: int, finding: Finding) -> None:
+        """A finding on the connection of that number."""
+        if len(self.said) < SAID:
+            self.said.append((number, finding))
 
 
 class TlsConnection:
@@ -112,6 +121,8 @@ class TlsConnection:
         self._progressing = False
         self._done = False
         self._kept = False
+        self._answered = False
+        """TLS 1.3 without keys: the server said something behind the handshake."""
         self._unopened = False
         """Something was not opened that should have been."""
         conversation.in_order = True
@@ -166,9 +177,16 @@ class TlsConnection:
             side.finish()
         self.shared.open.pop(self.conversation.number, None)
         facts = self.facts
+        # One direction may have been read before the other.
+        facts.records.sort(key=lambda one: one.frame)
+        facts.messages.sort(key=lambda one: one.frame)
+        facts.alerts.sort(key=lambda one: one.frame)
         if facts.handshakes or facts.alerts:
             self._judge_state()
-            facts.findings += diagnosis.findings_of(facts)
+            for finding in diagnosis.findings_of(facts):
+                facts.findings.append(finding)
+                if finding.severity in (Severity.ERROR, Severity.WARN):
+                    self.shared.tell(facts.number, finding)
         elif self._kept:
             self.shared.facts.remove(facts)
 
@@ -189,7 +207,7 @@ class TlsConnection:
         """A finding on the connection."""
         if len(self.facts.findings) < FINDINGS:
             self.facts.findings.append(finding)
-            self.conversation.findings.append(finding)
+            self.shared.tell(self.facts.number, finding)
 
     def counted(self, side: Side, record: Record, inner: int | None, frame: int, time: int) -> None:
         """A record went by."""
@@ -210,9 +228,15 @@ class TlsConnection:
 
     def _guess13(self, side: Side, size: int, frame: int, time: int) -> None:
         """TLS 1.3 without keys: by their sizes, an alert and the client's Finished can be told."""
-        if self.version != TLS13 or self.facts.finished:
+        if self.version != TLS13 or self._answered:
             return
-        if size == SEALED_ALERT:
+        if self.facts.finished:
+            # The server's first word behind the handshake is a ticket or an answer; as short as an alert, it refuses.
+            if not side.client:
+                self._answered = True
+                if size == SEALED_ALERT:
+                    self.alert(side, None, None, frame, time)
+        elif size == SEALED_ALERT:
             self.alert(side, None, None, frame, time)
         elif side.client and self.facts.early != "accepted":
             for talk in self.facts.talks:
@@ -288,6 +312,10 @@ class TlsConnection:
             self._server_hello(side, answer, message)
         if self.shared.watch and len(facts.messages) < MESSAGES:
             facts.messages.append(Flight(side.client is not False, type, frame, time))
+            # It was counted just before.
+            last = facts.records[-1] if facts.records else None
+            if last is not None and (last.from_client, last.frame) == (side.client is not False, frame):
+                facts.records[-1] = last._replace(messages=(*last.messages, type))
         handshake = side.handshake or (self.handshakes[-1] if self.handshakes else None)
         if handshake is None or type in (Shake.CLIENT_HELLO, Shake.SERVER_HELLO):
             return

@@ -13,7 +13,7 @@ from dissector.transport.model import StreamEnd
 from dissector.transport.tls.alerts import ABOUT_CERTIFICATES, HARMLESS, WORDS, alert_text
 from dissector.transport.tls.certificates import Certificate
 from dissector.transport.tls.model import Alert, TlsFacts
-from dissector.transport.tls.names import TLS12, Shake, version_name
+from dissector.transport.tls.names import TLS12, TLS13, Shake, version_name
 from dissector.transport.tls.rules import (
     ALERT,
     CERTIFICATE_EARLY,
@@ -60,20 +60,15 @@ def _end(facts: TlsFacts) -> Iterator[Finding]:
     for alert in (told or fatal)[:1]:
         words = WORDS.get(alert.description if alert.description is not None else -1, ("", "it does not say why"))[1]
         side = who[alert.from_client]
-        if not facts.finished or alert.description in ABOUT_CERTIFICATES:
-            if alert.description is None:
-                if not facts.finished:
-                    yield HANDSHAKE_FAILED(
-                        f"the {side} broke the handshake off with an encrypted alert{_guess(facts, alert.from_client)}",
-                        frames=(alert.frame,),
-                    )
-                continue
+        if alert.description is None:
+            yield from _sealed(facts, alert)
+        elif not facts.finished or alert.description in ABOUT_CERTIFICATES:
             yield HANDSHAKE_FAILED(
                 f"the {side} broke the handshake off with {alert_text(alert.description)}: {words}"
                 f"{_reason(facts, alert)}",
                 frames=(alert.frame,),
             )
-        elif alert.description is not None:
+        else:
             yield ALERT(
                 f"the {side} ended the connection with {alert_text(alert.description)}: {words}", frames=(alert.frame,)
             )
@@ -94,6 +89,22 @@ def _end(facts: TlsFacts) -> Iterator[Finding]:
         yield HANDSHAKE_UNFINISHED(
             f"the connection was {first} in the midst of the handshake, without an alert{_guess(facts, True)}",
             frames=frames,
+        )
+
+
+def _sealed(facts: TlsFacts, alert: Alert) -> Iterator[Finding]:
+    """An alert that is encrypted: only its place tells something."""
+    side = "client" if alert.from_client else "server"
+    if not facts.finished:
+        yield HANDSHAKE_FAILED(
+            f"the {side} broke the handshake off with an encrypted alert{_guess(facts, alert.from_client)}",
+            frames=(alert.frame,),
+        )
+    elif facts.version == TLS13 and not alert.from_client and facts.state != "opened":
+        yield HANDSHAKE_FAILED(
+            "the server answered the end of the handshake with what can only be an encrypted alert; most likely it "
+            "does not accept the client's certificate, or wants one (keys would tell)",
+            frames=(alert.frame,),
         )
 
 

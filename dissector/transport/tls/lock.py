@@ -67,6 +67,8 @@ class Lock:
         self._update = update
         self._seq = 0
         self._tries = ALL_TRIES
+        self._seen = 0
+        """Stream offset behind the last record that the opener saw."""
 
     # -- up to TLS 1.2 -----------------------------------------------------------------------------------------------
 
@@ -76,12 +78,14 @@ class Lock:
             found = opener.open(record.type, record.version, record.fragment, 0)
             missing = 0
             if found is None and damaged:
-                behind = self._find(opener, record, 0, 0)
+                opener.interrupted()
+                behind = self._find(opener, record, 0, 1)
                 if behind is not None:
                     missing, found = behind
             if found is not None:
                 self.opener = opener
                 self._seq = 0
+                self._seen = record.end
                 return self._take(opener, record, missing, found)
         return None
 
@@ -92,6 +96,9 @@ class Lock:
         opener = self.opener
         if opener is None:
             return None
+        if record.offset != self._seen:
+            opener.interrupted()
+        self._seen = record.end
         found = opener.open(record.type, record.version, record.fragment, self._seq)
         missing = 0
         if found is None and record.offset > self.good:

@@ -17,7 +17,8 @@ RECORDS = 1000
 
 
 class RecordSeen(NamedTuple):
-    """One record: who sent it, content type as on the wire and (opened) inside, bytes of its fragment, place."""
+    """One record: who sent it, content type as on the wire and (opened) inside, bytes of its fragment, place, types of
+    the handshake messages that end in it."""
 
     from_client: bool
     type: int
@@ -25,6 +26,7 @@ class RecordSeen(NamedTuple):
     size: int
     frame: int
     time: int
+    messages: tuple[int, ...] = ()
 
 
 class Alert(NamedTuple):

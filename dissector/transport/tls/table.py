@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import StreamRef
 from dissector.transport.model import Conversation, StreamConsumer
@@ -51,6 +53,15 @@ class TlsTable:
     def opened(self) -> list[TlsFacts]:
         """Of the connections that were opened, those whose plain streams were read."""
         return self._shared.opened
+
+    def said(self) -> list[Finding]:
+        """Findings on key logs and on connections, by stream. Here none is an error: a capture may hold connections
+        that have nothing to do with what is looked for."""
+        found = list(self._shared.keys.findings)
+        for number, finding in sorted(self._shared.said, key=lambda one: one[0]):
+            severity = Severity.WARN if finding.severity is Severity.ERROR else finding.severity
+            found.append(replace(finding, text=f"TCP stream {number}: {finding.text}", severity=severity))
+        return found
 
     def consumer(self, conversation: Conversation, stream: StreamRef) -> StreamConsumer:
         """The consumer of one direction."""

@@ -1,0 +1,56 @@
+"""``dsmshark tls``: the TLS connections, with keys or without."""
+
+from __future__ import annotations
+
+import argparse
+
+from dissector.base.errors import ExitCode
+from dissector.cli.common import Count, exit_code, opened, output, palette, report
+from dissector.output.notes import notes
+from dissector.output.text import count
+from dissector.output.tls_json import tls_json
+from dissector.output.tls_text import connection_lines, record_lines
+
+__all__ = ["run"]
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Run the command."""
+    counted = Count()
+    with opened(args, digest=False, watch_tls=True) as capture:
+        capture.on_http = counted.http
+        capture.run(counted.message)
+        connections = capture.tls
+        if args.stream is not None:
+            connections = [facts for facts in connections if facts.number == args.stream]
+        left_out = capture.tls_left_out
+        # Those of connections are shown with them.
+        of_capture = [finding for finding in capture.findings if not finding.rule.startswith("tls.")]
+        said = [] if connections else notes(capture.stats, counted.messages, counted.https)
+        digits, interrupted = capture.digits, capture.interrupted
+    if left_out:
+        said.append(f"{count(left_out, 'more connection')} not kept; see the limit tls_connections")
+    with output(args) as out:
+        if args.json:
+            from dissector.output.jsontext import dumps
+
+            data = tls_json(
+                connections, digits, records=args.records, left_out=left_out, notes=said, findings=of_capture,
+                interrupted=interrupted,
+            )  # fmt: skip
+            print(dumps(data, indent=2), file=out)
+        else:
+            paint = palette(args, out)
+            for place, facts in enumerate(connections):
+                if place:
+                    print(file=out)
+                for line in connection_lines(facts, digits, paint):
+                    print(line, file=out)
+                if args.records:
+                    for line in record_lines(facts, digits):
+                        print(line, file=out)
+            if not connections:
+                print("No TLS connections.", file=out)
+            out.flush()
+            report(said, of_capture)
+    return exit_code([*(finding for facts in connections for finding in facts.findings), *of_capture])

@@ -1,0 +1,251 @@
+"""Keys on the command line, and ``dsmshark tls``: what people and programs are told of TLS."""
+
+from __future__ import annotations
+
+import io
+import json
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from cryptography.hazmat.primitives import serialization as ser
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509 import load_pem_x509_certificate
+
+import dissector
+from dissector.base.errors import UnreadableInput, UsageError
+from dissector.capture import TLS_KEY_LOG, PcapngWriter
+from tests.output.test_output_schemas_complete import closed, every_key_is_required
+from tests.support.stories import dsm_completed
+from tests.support.tls_talk import client_context, encrypt, identity, server_context, talk
+from tests.support.wire import Frame, frames_of, write_pcap
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole DSM story, plain and over TLS 1.3 and (RSA key exchange) 1.2, with keys in all forms."""
+    made = tmp_path_factory.mktemp("tls")
+    story = dsm_completed()
+    (made / "plain.pcap").write_bytes(write_pcap(frames_of(story)))
+    for version, cipher in (("1.3", ""), ("1.2", "AES256-GCM-SHA384")):
+        secret, keys = encrypt(story, client_context(version, cipher), server_context(identity(), version, cipher))
+        frames = frames_of(secret)
+        (made / f"{version}.pcap").write_bytes(write_pcap(frames))
+        (made / f"{version}.keys").write_bytes(keys)
+        (made / f"{version}.pcapng").write_bytes(inside(frames, keys))
+    key = ser.load_pem_private_key(identity().key, None)
+    certificate = load_pem_x509_certificate(identity().certificate)
+    (made / "key.pem").write_bytes(identity().key)
+    (made / "key.der").write_bytes(key.private_bytes(ser.Encoding.DER, ser.PrivateFormat.PKCS8, ser.NoEncryption()))
+    (made / "key.pkcs1").write_bytes(
+        key.private_bytes(ser.Encoding.DER, ser.PrivateFormat.TraditionalOpenSSL, ser.NoEncryption())
+    )
+    locked = ser.BestAvailableEncryption(b"secret")
+    (made / "locked.pem").write_bytes(key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.PKCS8, locked))
+    (made / "locked.p12").write_bytes(
+        pkcs12.serialize_key_and_certificates(b"key", key, certificate, None, locked)  # type: ignore[arg-type]
+    )
+    (made / "ec.pem").write_bytes(identity("ec").key)
+    return made
+
+
+def inside(frames: list[Frame], keys: bytes) -> bytes:
+    """A pcapng file with the secrets inside."""
+    file = io.BytesIO()
+    writer = PcapngWriter(file)
+    writer.add_interface(1)
+    writer.write_secrets(TLS_KEY_LOG, keys)
+    for frame in frames:
+        writer.write_packet(frame.time, frame.data)
+    return file.getvalue()
+
+
+def gist(text: str) -> list[tuple[object, ...]]:
+    """What does not depend on how it was carried."""
+    return [
+        (job["id"], job["completed_state"], [(i["format"], i["size"], i["sha256"]) for i in job["images"]])
+        for job in json.loads(text)["jobs"]
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["1.3.pcap", "--keylog", "1.3.keys"],
+        ["1.3.pcap", "--keylog", "1.2.keys", "--keylog", "1.3.keys"],
+        ["1.3.pcapng"],
+        ["1.2.pcapng"],
+        ["1.2.pcap", "--rsa-key", "key.pem"],
+        ["1.2.pcap", "--rsa-key", "key.der"],
+        ["1.2.pcap", "--rsa-key", "key.pkcs1"],
+        ["1.2.pcap", "--rsa-key", "locked.pem"],
+        ["1.2.pcap", "--rsa-key", "locked.p12"],
+    ],
+    ids=" ".join,
+)
+def test_jobs_over_tls_are_the_jobs(options: list[str], folder: Path, cli, monkeypatch) -> None:
+    monkeypatch.setenv("DSMSHARK_KEY_PASSWORD", "secret")
+    plain = gist(cli("jobs", "--json", str(folder / "plain.pcap")).out)
+    paths = [str(folder / word) if (folder / word).exists() else word for word in options]
+    result = cli("jobs", "--json", *paths)
+    assert gist(result.out) == plain
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out)["notes"] == []
+
+
+def test_the_key_log_of_the_environment_counts(folder: Path, cli, monkeypatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(folder / "1.3.keys"))
+    assert "Completed" in cli("jobs", str(folder / "1.3.pcap")).out
+
+
+def test_a_pre_master_secret_opens_a_connection(folder: Path, cli) -> None:
+    """Read off the recorded handshake with the private key, as a debugger would have shown it."""
+    with dissector.open(folder / "1.2.pcap", rsa_key=folder / "key.pem") as capture:
+        capture.run()
+        first = capture.tls_opened[0]
+    # The pre-master secret is not among the facts: it is decrypted here.
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
+    done = talk(client_context("1.2", "AES128-SHA"), server_context(identity(), "1.2", "AES128-SHA"),
+                [(False, b"GET / HTTP/1.1\r\n\r\n"), (True, b"HTTP/1.1 204 No Content\r\n\r\n")])  # fmt: skip
+    flight = done.pieces[2][1]
+    assert flight[5] == 16
+    encrypted = flight[11 : 11 + 256]
+    key = ser.load_pem_private_key(identity().key, None)
+    premaster = key.decrypt(encrypted, PKCS1v15()).hex()  # type: ignore[union-attr]
+    random = done.keylog.split(b"CLIENT_RANDOM ")[1].split()[0].decode()
+    capture_file = folder / "one.pcap"
+    capture_file.write_bytes(write_pcap(frames_of(done.story())))
+    for given in (premaster, f"{random}:{premaster}"):
+        with dissector.open(capture_file, pre_master=given) as capture:
+            seen = []
+            capture.on_http = seen.append
+            capture.run()
+            assert [http.is_request for http in seen] == [True, False]
+    assert first.keys == "RSA key"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--keylog", "nowhere"], 3, "nowhere: the key log cannot be read: No such file"),
+        (["--rsa-key", "nowhere"], 3, "nowhere: the private key cannot be read"),
+        (["--rsa-key", "1.3.keys"], 3, "is no private key in PEM, DER or PKCS#12"),
+        (["--rsa-key", "ec.pem"], 3, "only RSA keys open recorded connections"),
+        (["--rsa-key", "locked.pem"], 2, "the private key is encrypted: put its password into DSMSHARK_KEY_PASSWORD"),
+        (["--pre-master", "xyz"], 2, "a pre-master secret is given in hexadecimal digits"),
+    ],
+)
+def test_keys_that_are_none(options: list[str], code: int, words: str, folder: Path, cli) -> None:
+    paths = [str(folder / word) if not word.startswith("--") and word != "xyz" else word for word in options]
+    result = cli("jobs", *paths, str(folder / "1.2.pcap"))
+    assert result.code == code
+    assert words in result.err
+    assert "Traceback" not in result.err
+
+
+def test_another_password_is_said(folder: Path, cli, monkeypatch) -> None:
+    monkeypatch.setenv("DSMSHARK_KEY_PASSWORD", "wrong")
+    for name in ("locked.pem", "locked.p12"):
+        result = cli("jobs", "--rsa-key", str(folder / name), str(folder / "1.2.pcap"))
+        assert result.code == 2
+        assert "another password" in result.err
+
+
+def test_what_is_no_key_log_line_is_counted(folder: Path, cli, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.keys"
+    odd.write_bytes(b"# fine\n\nCLIENT_RANDOM 00 11\nhello\n" + (folder / "1.3.keys").read_bytes() + b"CLIENT_RANDOM")
+    with dissector.open(folder / "1.3.pcap", keylog=odd) as capture:
+        assert len(capture.jobs) == 1
+        (finding,) = capture.findings
+    assert finding.rule == "tls.keylog-line"
+    assert "lines 3, 4," in finding.text
+
+
+def test_without_keys_a_note_says_where_to_look(folder: Path, cli) -> None:
+    result = cli("jobs", str(folder / "1.3.pcap"))
+    assert "could not be read: no keys (“dsmshark tls” says what can be seen)" in result.out + result.err
+
+
+# -- dsmshark tls ----------------------------------------------------------------------------------------------------
+
+
+def test_tls_shows_connections(folder: Path, cli) -> None:
+    result = cli("tls", str(folder / "1.2.pcap"))
+    assert "TLS 1.2, no keys" in result.out
+    assert "“scanner.example”" in result.out
+    assert "certificate CN=scanner.example, O=Example (signed by itself)" in result.out
+    assert "valid 2026-01-31 to 2027-01-31; RSA 2048, sha256; serial 7" in result.out
+    assert result.code == 0
+    opened = cli("tls", "--keylog", str(folder / "1.3.keys"), "--stream", "1", "--records", str(folder / "1.3.pcap"))
+    assert opened.out.count("TLS 1.3, opened (traffic secrets)") == 1
+    assert "handshake (in application data)  EncryptedExtensions\n" in opened.out
+    assert "handshake  ClientHello\n" in opened.out
+
+
+@pytest.mark.parametrize("options", [["1.3.pcap", "--records"], ["1.3.pcapng", "--records"], ["1.2.pcap"]])
+def test_tls_json_fits_its_closed_schema(options: list[str], folder: Path, cli) -> None:
+    from dissector.output.jsontext import schema
+
+    result = cli("tls", "--json", str(folder / options[0]), *options[1:])
+    data = json.loads(result.out)
+    jsonschema.Draft202012Validator(closed(schema("dsmshark.tls/1"))).validate(data)
+    assert every_key_is_required(schema("dsmshark.tls/1"))
+    assert {one["state"] for one in data["connections"]} == {"opened" if options[0] == "1.3.pcapng" else "no keys"}
+    assert all((one["records"] is not None) == ("--records" in options) for one in data["connections"])
+
+
+def test_a_failed_handshake_is_the_exit_code_of_tls_alone(folder: Path, cli, tmp_path: Path) -> None:
+    done = talk(client_context("1.1"), server_context(identity(), "1.2"), [])
+    file = tmp_path / "failed.pcap"
+    file.write_bytes(write_pcap(frames_of(done.story())))
+    result = cli("tls", str(file))
+    assert result.code == 1
+    assert "protocol_version" in result.out
+    assert "No TLS connections." in cli("tls", str(folder / "plain.pcap")).out
+    # With keys for others it is a warning: the capture may hold what has nothing to do with scanning.
+    (tmp_path / "any.keys").write_bytes((folder / "1.2.keys").read_bytes())
+    assert cli("jobs", "--keylog", str(tmp_path / "any.keys"), str(file)).code == 0
+
+
+def test_a_live_capture_is_read_as_its_key_log_grows(folder: Path, tmp_path: Path) -> None:
+    """The packets of a connection come before its secrets: it waits, and is read when they are there."""
+    raw = (folder / "1.3.pcap").read_bytes()
+    log = tmp_path / "growing.keys"
+    command = [sys.executable, "-m", "dissector", "read", "--ndjson", "--keylog", str(log), "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        half = len(raw) // 2
+        process.stdin.write(raw[:half])
+        process.stdin.flush()
+        # The discovery before it is no TLS, and shows that the first half was read.
+        assert json.loads(process.stdout.readline())["message"] == "Probe"
+        log.write_bytes((folder / "1.3.keys").read_bytes())
+        process.stdin.write(raw[half : half + 3000])
+        process.stdin.flush()
+        names = []
+        # The input is still open: what comes now was waited for.
+        while "CreatePostScanJobRequest" not in names:
+            assert select.select([process.stdout], [], [], 30)[0], names
+            names.append(json.loads(process.stdout.readline())["message"])
+        process.stdin.write(raw[half + 3000 :])
+        process.stdin.close()
+        names += [json.loads(line)["message"] for line in process.stdout]
+        assert process.wait(30) == 0
+    with dissector.open(folder / "plain.pcap") as capture:
+        assert sorted([*names, "Probe"]) == sorted(message.name for message in capture.messages)
+
+
+def test_python_takes_keys(folder: Path) -> None:
+    with dissector.open(folder / "1.3.pcap", keylog=[folder / "1.2.keys", folder / "1.3.keys"]) as capture:
+        assert [job.completed_state for job in capture.jobs] == ["Completed"]
+        # Again, from the beginning.
+        assert len(list(capture.messages)) > 10
+    with pytest.raises(UnreadableInput):
+        dissector.open(folder / "1.3.pcap", keylog="nowhere")
+    with pytest.raises(UsageError):
+        dissector.open(folder / "1.3.pcap", pre_master="abc")
