@@ -10,6 +10,7 @@ from typing import Any
 from dissector import __version__
 from replay.cli.packets import add_packets
 from replay.cli.serve import add_serve
+from replay.cli.suite import add_suite
 
 __all__ = ["make_parser"]
 
@@ -91,6 +92,7 @@ def make_parser() -> argparse.ArgumentParser:
     _extract(commands)
     _run(commands)
     add_serve(commands)
+    add_suite(commands)
     add_packets(commands)
     _control(commands)
     _certificate(commands)
@@ -386,8 +388,8 @@ def _run(commands: Any) -> None:
     parser.set_defaults(run=_later("run_scenario", "replay.cli.run"))
 
 
-def _playing(parser: argparse.ArgumentParser) -> None:
-    """The options of all commands that play a scenario."""
+def _playing(parser: argparse._ActionsContainer, pcap: tuple[str, str] = ("FILE", "the traffic of the replay")) -> None:
+    """The options of all commands that play a scenario; ``pcap``: what --pcap takes and writes."""
     parser.add_argument(
         "--target", action="append", default=[], metavar="URL",
         help="the peer; of further parties NAME=URL, may be repeated; not needed for one that comes by itself",
@@ -413,7 +415,7 @@ def _playing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="another machine may be sent to")
     parser.add_argument("--proxy", metavar="URL", help="go through this proxy (those of the environment are not used)")
     parser.add_argument("--timeout", type=_span, default=30.0, metavar="SECONDS", help="of silence (default 30)")
-    parser.add_argument("--pcap", metavar="FILE", help="write the traffic of the replay as pcapng")
+    parser.add_argument("--pcap", metavar=pcap[0], help=f"write {pcap[1]} as pcapng")
     parser.add_argument("-v", "--verbose", action="store_true", help="print each step's log")
 
 

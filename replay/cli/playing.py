@@ -26,14 +26,14 @@ from replay.net.tap import PacketTap
 from replay.net.tls import client_context, server_context
 from replay.player.options import Options
 from replay.player.play import Player
-from replay.player.result import StepResult
+from replay.player.result import Result, StepResult, describe_step
 from replay.player.targets import is_loopback, played_of, targets_of
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step
 
 __all__ = [
-    "Bench", "ask_leave", "bench", "keyboard", "listen_of", "options_of", "own_context", "pair", "player_of",
-    "targets_named",
+    "Bench", "ask_leave", "bench", "keyboard", "listen_of", "options_of", "own_context", "pair", "play_once",
+    "player_of", "targets_named",
 ]  # fmt: skip
 
 
@@ -92,6 +92,28 @@ def player_of(
         scenario, folder, target, options=options, clock=on.clock, log=on.log, ids=on.ids, client=on.client,
         tap=on.tap, progress=progress,
     )  # fmt: skip
+
+
+async def play_once(
+    scenario: Scenario,
+    folder: Folder,
+    options: Options,
+    target: str,
+    on: Bench,
+    progress: Callable[[StepResult], None] = lambda one: None,
+) -> Result:
+    """Play a scenario once; the result and each of its steps say when and between whom."""
+    began, begun = on.clock.time_ns(), on.clock.monotonic()
+
+    def over(one: StepResult) -> None:
+        one.at = on.clock.monotonic() - begun
+        describe_step(one, scenario)
+        progress(one)
+
+    result = await player_of(scenario, folder, options, target, on, over).run()
+    result.began, result.seconds = began, on.clock.monotonic() - begun
+    result.describe(scenario, sorted(played_of(scenario, options.plays)))
+    return result
 
 
 def options_of(arguments: argparse.Namespace, scenario: Scenario) -> tuple[Options, str]:

@@ -12,11 +12,11 @@ from dissector.base.errors import ExitCode
 from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.log import TextSink
-from replay.cli.playing import ask_leave, bench, options_of, player_of
+from replay.cli.playing import ask_leave, bench, options_of, play_once
 from replay.net.client import Target
 from replay.player.judge import ValueRule
 from replay.player.options import Options
-from replay.player.result import Result, StepResult, describe_step
+from replay.player.result import Result, StepResult
 from replay.player.targets import played_of, targets_of
 from replay.report.html import run_page, write_page
 from replay.report.junit import run_suite, write_junit
@@ -62,19 +62,12 @@ async def _play(
     async with bench(arguments) as on:
         if not arguments.json and not arguments.verbose:
             on.log.add(TextSink(sys.stderr, wanted=lambda entry: entry.kind in ("listening", "note", "warning")))
-        begun = on.clock.monotonic()
 
         def progress(one: StepResult) -> None:
-            one.at = on.clock.monotonic() - begun
-            describe_step(one, scenario)
             if not arguments.json:
                 print(*step_lines(one), sep="\n", flush=True)
 
-        began = on.clock.time_ns()
-        result = await player_of(scenario, folder, options, target, on, progress).run()
-        result.began, result.seconds = began, on.clock.monotonic() - begun
-        result.describe(scenario, sorted(played_of(scenario, options.plays)))
-        return result
+        return await play_once(scenario, folder, options, target, on, progress)
 
 
 def _dry(scenario: Scenario, played: frozenset[str], targets: Mapping[str, Target]) -> int:

@@ -10,6 +10,7 @@ __all__ = ["SCHEMAS", "schema"]
 
 SCHEMAS = {
     "dsmreplay.result/1": "result.json",
+    "dsmreplay.suite/1": "suite.json",
 }
 """Name and version of each output → its JSON Schema in ``replay/report/schemas``."""
 

@@ -101,7 +101,9 @@ td.value { font-family: ui-monospace, monospace; font-size: .85rem; white-space:
 td.path { font-size: .88rem; }
 .none { color: var(--quiet); font-style: italic; font-family: system-ui, sans-serif; }
 details { margin: .6rem 0; } summary { cursor: pointer; padding: .3rem 0; }
-.runs { letter-spacing: .1rem; white-space: nowrap; }
+.suite { margin: 0; } .suite th:nth-child(1) { width: 24%; } .suite th:nth-child(2) { width: 8.5rem; }
+.suite th:nth-child(3) { width: 14%; } .suite th:nth-child(4) { width: 6rem; } .suite .none { font-size: .85rem; }
+.runs { letter-spacing: .1rem; overflow-wrap: anywhere; }
 footer { color: var(--soft); font-size: .85rem; margin: 2rem 0 0; }
 @media (max-width: 46rem) { .row { grid-template-columns: 2.4rem minmax(9rem,
     1fr) 6.5rem; } .row .time { display: none; }

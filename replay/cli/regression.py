@@ -1,0 +1,149 @@
+"""What ``dsmreplay suite`` does: from the folder to its scenarios, from their results to summary and exit code."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dissector.base.errors import ExitCode, UnreadableInput, UsageError
+from dissector.output.jsontext import dumps
+from dissector.output.text import printable
+from replay.base.clock import RealClock
+from replay.cli.playing import ask_leave, bench, options_of, pair, play_once, targets_named
+from replay.net.client import Target
+from replay.player.result import Result
+from replay.report.html import write_page
+from replay.report.junit import write_junit
+from replay.report.suite_html import suite_page
+from replay.report.suites import case_suites, run_line, suite_json, suite_lines
+from replay.suite.file import load_suite_file
+from replay.suite.find import chosen, find_scenarios, prepare
+from replay.suite.last import NAME, Last, changes, load_last, save_last
+from replay.suite.model import Case, CaseResult, Run, Settings, SuiteResult
+from replay.suite.runner import Suite
+
+__all__ = ["run_suite"]
+
+JOBS = 4
+"""Scenarios at once, unless told otherwise."""
+
+
+def run_suite(arguments: argparse.Namespace) -> int:
+    """Play a suite."""
+    folder = Path(arguments.folder)
+    found = find_scenarios(folder)
+    file = load_suite_file(folder, list(found))
+    names = chosen(list(found), arguments.only)
+    main, others = targets_named(arguments.target)
+
+    def over(settings: Settings) -> Settings:
+        """The targets of the command line hold where the file has none for the scenario itself."""
+        given = replace(settings, target=main, targets=others) if main or others else settings
+        return replace(given, given=given.given | dict(pair(text, "--set") for text in arguments.set))
+
+    prepared = [prepare(name, found[name], _settings(arguments, file.settings(name, over))) for name in names]
+    if arguments.tag:
+        prepared = [one for one in prepared if one[0].settings.tags & set(arguments.tag)]
+        if not prepared:
+            raise UsageError(f"--tag {', '.join(arguments.tag)}: no scenario has it")
+    cases = [case for case, _ in prepared]
+    if arguments.list:
+        return _list(prepared)
+    ask_leave(list(dict.fromkeys(one for _, targets in prepared for one in targets.values())), yes=arguments.yes)
+    captures = _captures(arguments)
+    jobs = arguments.jobs or file.jobs or JOBS
+    if arguments.listen.rpartition(":")[2] not in ("", "0"):
+        # One port is there for one at a time.
+        jobs = 1
+    memory = Path(arguments.last) if arguments.last else folder / NAME
+    last = Last() if arguments.forget else load_last(memory)
+    if last.problem:
+        print(printable(f"dsmreplay: {last.problem}; nothing is compared"), file=sys.stderr)
+    several = arguments.until_failure or any(one.settings.repeat > 1 for one in cases)
+
+    async def play(case: Case, number: int) -> Result:
+        return await _play(_own(arguments, case, captures, number), case)
+
+    def progress(case: CaseResult, run: Run) -> None:
+        if not arguments.json:
+            print(run_line(case, run, several), flush=True)
+
+    suite = Suite(
+        file.name or folder.resolve().name, cases, play, clock=RealClock(), jobs=jobs,
+        until_failure=arguments.until_failure, progress=progress,
+    )  # fmt: skip
+    result = asyncio.run(suite.run())
+    return _report(arguments, result, last, memory)
+
+
+def _settings(arguments: argparse.Namespace, settings: Settings) -> Settings:
+    """What the command line says before the file."""
+    settings.plays = arguments.plays or settings.plays
+    settings.repeat = arguments.repeat or settings.repeat
+    settings.slack = arguments.slack or settings.slack
+    settings.wait = arguments.wait or settings.wait
+    return settings
+
+
+def _own(arguments: argparse.Namespace, case: Case, captures: Path | None, number: int) -> argparse.Namespace:
+    """The command line of one run, as ``dsmreplay run`` would have it."""
+    settings = case.settings
+    targets = [settings.target] if settings.target else []
+    targets += [f"{name}={url}" for name, url in settings.targets.items()]
+    pcap = "" if captures is None else str(captures / f"{case.name.replace('/', '-')}-{number}.pcapng")
+    return argparse.Namespace(**(vars(arguments) | {
+        "target": targets, "plays": settings.plays, "set": [f"{one}={text}" for one, text in settings.given.items()],
+        "speed": settings.speed, "slack": settings.slack, "wait": settings.wait, "pcap": pcap,
+        "keep_going": not arguments.first_difference, "from_step": 1, "only": settings.steps, "step_by_step": False,
+        "connections": "recorded", "normalise": False,
+    }))  # fmt: skip
+
+
+async def _play(arguments: argparse.Namespace, case: Case) -> Result:
+    assert case.scenario is not None
+    assert case.folder is not None
+    options, main = options_of(arguments, case.scenario)
+    async with bench(arguments) as on:
+        return await play_once(case.scenario, case.folder, options, main, on)
+
+
+def _captures(arguments: argparse.Namespace) -> Path | None:
+    """The folder for the captures of the runs."""
+    if not arguments.pcap:
+        return None
+    folder = Path(arguments.pcap)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnreadableInput(f"{folder}: {error.strerror or error}") from error
+    return folder
+
+
+def _list(prepared: Sequence[tuple[Case, Mapping[str, Target]]]) -> ExitCode:
+    for case, targets in prepared:
+        tags = f"  [{', '.join(sorted(case.settings.tags))}]" if case.settings.tags else ""
+        where = ", ".join(f"{name} {target}" for name, target in targets.items())
+        words = f"skipped: {case.settings.skip}" if case.settings.skip else str(case.problem or where)
+        often = f"  {case.settings.repeat} times" if case.settings.repeat > 1 else ""
+        print(printable(f"{case.name}{tags}{often}  {words}"))
+    return ExitCode.OK
+
+
+def _report(arguments: argparse.Namespace, result: SuiteResult, last: Last, memory: Path) -> int:
+    """Say what it came to, in all forms that were asked for, and remember it."""
+    changed = changes(last, result)
+    if arguments.json:
+        print(dumps(suite_json(result, changed), indent=2))
+    else:
+        print(*suite_lines(result, changed), sep="\n")
+    if arguments.junit:
+        write_junit(case_suites(result), Path(arguments.junit), name=result.name)
+    if arguments.html:
+        write_page(suite_page(result, changed), Path(arguments.html))
+    if not arguments.forget:
+        save_last(memory, last, result)
+    return result.exit_code

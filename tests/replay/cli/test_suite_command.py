@@ -1,0 +1,190 @@
+"""``dsmreplay suite`` as it is called, against emulated devices."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import dissector
+from replay.behaviour.file import parse_rule
+from replay.behaviour.rules import Behaviour
+from replay.cli import main
+from replay.devices.emulator import Around
+from replay.devices.scanner.scanner import Scanner
+from replay.devices.scanserver.filters import Outcome
+from replay.devices.scanserver.server import ScanServer
+from replay.pytest_plugin import Running
+from replay.scenario.extract import extract
+from replay.scenario.files import save_scenario
+
+DONE = Outcome("CompletedSuccessfully", ())
+USER = {"S-1-5-21-1004336348-1177238915-682003330-1109": "alice@example.test"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("suite")
+    samples = Path(__file__).parent.parent.parent.parent / "pcaps" / "emulated"
+    for name, capture in (("dsm", "device-completed"), ("scans/platen", "airscan-platen")):
+        scenario, contents = extract(samples / f"{capture}.pcap")
+        save_scenario(scenario, contents, folder / name)
+    return folder
+
+
+@pytest.fixture
+def suite(made: Path) -> Iterator[Path]:
+    yield made
+    for name in ("suite.yaml", ".dsmreplay-suite.json"):
+        (made / name).unlink(missing_ok=True)
+
+
+def server(*rules: str) -> Running[ScanServer]:
+    def make() -> ScanServer:
+        around = Around(behaviour=Behaviour([parse_rule(rule) for rule in rules]))
+        return ScanServer(outcomes={"fileshare": DONE, "email": DONE}, users=USER, around=around)
+
+    return Running(make)
+
+
+def describe(folder: Path, dsm: str, scan: str, more: str = "") -> None:
+    text = (
+        f"name: bench\nscenarios:\n  dsm: {{target: '{dsm}', tags: [smoke]}}\n  scans/*: {{target: '{scan}'}}\n{more}"
+    )
+    (folder / "suite.yaml").write_text(text)
+
+
+def test_a_suite_with_all_its_outputs(suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with server() as dsm, Running(lambda: Scanner(pages=2)) as scanner:
+        describe(suite, dsm.url, scanner.url)
+        outputs = [
+            "--junit",
+            str(tmp_path / "j.xml"),
+            "--html",
+            str(tmp_path / "h.html"),
+            "--pcap",
+            str(tmp_path / "p"),
+        ]
+        assert main(["suite", str(suite), *outputs]) == 0
+        told = capsys.readouterr().out
+    assert sorted(line.split("  (")[0] for line in told.splitlines()[:2]) == ["ok    dsm", "ok    scans/platen"]
+    assert told.endswith("bench: all 2 scenarios as recorded\n")
+    assert ElementTree.parse(tmp_path / "j.xml").getroot().get("failures") == "0"
+    assert "All 2 scenarios as recorded" in (tmp_path / "h.html").read_text()
+    assert sorted(one.name for one in (tmp_path / "p").glob("*.pcapng")) == ["dsm-1.pcapng", "scans-platen-1.pcapng"]
+    with dissector.open(str(tmp_path / "p" / "dsm-1.pcapng")) as capture:
+        assert [job.completed_state for job in capture.jobs] == ["Completed"]
+    assert set(json.loads((suite / ".dsmreplay-suite.json").read_text())["scenarios"]) == {"dsm", "scans/platen"}
+
+
+def test_what_changed_since_the_last_time(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with server() as dsm:
+        (suite / "suite.yaml").write_text("scenarios:\n  scans/platen: {skip: not today}\n")
+        assert main(["suite", str(suite), "--target", dsm.url]) == 0
+        assert "since" not in capsys.readouterr().out
+    with server("EndPostScanJob: end_state=Aborted|PostScanJobProcessingFailed") as dsm:
+        assert main(["suite", str(suite), "--target", dsm.url, "--slack", "1", "--json"]) == 1
+        data = json.loads(capsys.readouterr().out)
+        assert data["changes"]["newly_failing"] == ["dsm"]
+        assert data["states"] == {"different": 1, "skipped": 1}
+        assert "the job ended Aborted, recorded was Completed" in data["scenarios"][0]["text"]
+        assert main(["suite", str(suite), "--target", dsm.url, "--slack", "1", "--forget"]) == 1
+        assert "since" not in capsys.readouterr().out
+    with server() as dsm:
+        assert main(["suite", str(suite), "--target", dsm.url]) == 0
+        assert "    mended: dsm" in capsys.readouterr().out
+
+
+def test_a_scenario_that_fails_now_and_then_is_flaky(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with server("SendImage: fault=OperationFailed, after=2, times=1") as dsm:
+        arguments = ["suite", str(suite), "--only", "dsm", "--target", dsm.url, "--slack", "0.5", "--repeat", "3"]
+        assert main(arguments) == 1
+    told = capsys.readouterr().out
+    assert "flaky: dsm (2 of 3 runs as recorded): differs: SendImage was refused with OperationFailed" in told
+    assert told.splitlines()[-1].endswith("of 1 scenario, 1 is flaky")
+
+
+def test_until_a_failure(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with server("CreatePostScanJob: fault=InvalidArgs, after=2, times=1") as dsm:
+        arguments = ["suite", str(suite), "--only", "dsm", "--target", dsm.url, "--until-failure", "--first-difference"]
+        assert main([*arguments, "--slack", "0.5"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  (")[0] for line in lines[:3]] == ["ok    dsm #1", "ok    dsm #2", "DIFF  dsm #3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--target", "http://127.0.0.1:9/"], 4, "of 2 scenarios, 2 could not reach their targets"),
+        ([], 2, "--target URL is missing"),
+        (["--target", "ftp://x"], 2, "is no URL"),
+        (["--target", "http://192.0.2.1/"], 2, "--yes says that it may be sent to"),
+        (["--only", "x"], 2, "no scenario is called so"),
+        (["--tag", "x", "--target", "http://127.0.0.1:9/"], 2, "--tag x: no scenario has it"),
+        (["--repeat", "0"], 2, "a number from 1 to"),
+        (["--set", "x"], 2, "NAME=VALUE"),
+        (["--set", "nobody=1", "--target", "http://127.0.0.1:9/"], 2, "of 2 scenarios, 2 cannot be played"),
+        (["--target", "http://127.0.0.1:9/", "--list"], 0, "dsm  server http://127.0.0.1:9/"),
+    ],
+)  # fmt: skip
+def test_exit_codes(
+    suite: Path, arguments: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["suite", str(suite), *arguments]) == code
+    said = capsys.readouterr()
+    assert told in said.out + said.err
+
+
+def test_a_folder_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["suite", str(tmp_path / "no")]) == 3
+    assert "no such folder" in capsys.readouterr().err
+
+
+def test_a_broken_scenario_does_not_hold_up_the_others(
+    suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (suite / "wrong").mkdir()
+    try:
+        (suite / "wrong" / "scenario.yaml").write_text("format: other\n")
+        with server() as dsm:
+            assert main(["suite", str(suite), "--only", "dsm", "--only", "wrong", "--target", dsm.url]) == 2
+    finally:
+        (suite / "wrong" / "scenario.yaml").unlink()
+        (suite / "wrong").rmdir()
+    told = capsys.readouterr().out
+    assert "ok    dsm" in told
+    assert "broken: wrong: " in told
+    assert "scenario.yaml:1: no scenario" in told
+
+
+def test_a_memory_that_is_none_is_told(suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "last").write_text("x")
+    arguments = ["--only", "dsm", "--target", "http://127.0.0.1:9/", "--last", str(tmp_path / "last")]
+    assert main(["suite", str(suite), *arguments]) == 4
+    assert "nothing is compared" in capsys.readouterr().err
+    assert "dsm" in json.loads((tmp_path / "last").read_text())["scenarios"]
+
+
+def test_ctrl_c_gives_the_summary_so_far(suite: Path) -> None:
+    with server() as dsm:
+        command = [sys.executable, "-m", "replay", "suite", str(suite), "--only", "dsm", "--target", dsm.url]
+        child = subprocess.Popen(
+            [*command, "--repeat", "100000"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        assert child.stdout is not None
+        first = child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        rest, _ = child.communicate(timeout=30)
+    assert first.startswith("ok    dsm #1")
+    assert "interrupted" in rest.splitlines()[-1]
+    assert child.returncode == 0
