@@ -10,6 +10,7 @@ So the same seed and the same occasions give the same run again.
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -61,14 +62,18 @@ class Behaviour:
 
     Args:
         rules: in order; where two order the same, the later one holds.
-        seed: of the chances.
+        seed: of the chances; None: any.
+
+    Attributes:
+        seed: the one that is used, so that a run can be had again.
     """
 
     def __init__(self, rules: Iterable[Rule] = (), seed: int | None = None) -> None:
         self._rules: list[Rule] = []
         self._matched: list[int] = []
         self._fired: list[int] = []
-        self._random = random.Random(seed)
+        self.seed = secrets.randbelow(1 << 32) if seed is None else seed
+        self._random = random.Random(self.seed)
         for rule in rules:
             self.add(rule)
 
@@ -106,6 +111,7 @@ class Behaviour:
             raise UsageError(f"{len(rules)} rules are too many: a device takes {MAX_RULES}")
         self.clear()
         if seed is not None:
+            self.seed = seed
             self._random = random.Random(seed)
         for rule in rules:
             self.add(rule)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -87,17 +86,13 @@ async def until_signal(stop: asyncio.Event) -> AsyncIterator[None]:
 
 def behaviour_of(arguments: argparse.Namespace) -> Behaviour:
     """The rules of ``--behaviour`` and ``--do``."""
-    if arguments.seed is None and (arguments.behaviour or arguments.do):
-        # A run with chances must be had again: the seed is chosen here, so that it can be told.
-        seed = secrets.randbelow(1 << 32)
-        behaviour = load_behaviour(arguments.behaviour, None) if arguments.behaviour else Behaviour(seed=seed)
-        if not arguments.behaviour and any("probability" in text for text in arguments.do):
-            print(f"dsmreplay: chances by --seed {seed}", file=sys.stderr)
-    else:
-        seed = arguments.seed
-        behaviour = load_behaviour(arguments.behaviour, seed) if arguments.behaviour else Behaviour(seed=seed)
+    seed = arguments.seed
+    behaviour = load_behaviour(arguments.behaviour, seed) if arguments.behaviour else Behaviour(seed=seed)
     for text in arguments.do:
         behaviour.add(parse_rule(text))
+    if seed is None and any(rule.probability < 1 for rule in behaviour.rules):
+        # A run with chances must be had again.
+        print(f"dsmreplay: chances by --seed {behaviour.seed}", file=sys.stderr)
     return behaviour
 
 

@@ -59,7 +59,7 @@ class ControlPort:
         self._commands: dict[tuple[str, str], Command] = {
             ("GET", "/"): lambda data: {"commands": [f"{method} {path}" for method, path in self._commands]},
             ("GET", "/status"): self._status,
-            ("GET", "/behaviour"): lambda data: {"rules": emulator.behaviour.report()},
+            ("GET", "/behaviour"): lambda data: self._rules(),
             ("PUT", "/behaviour"): self._replace,
             ("POST", "/behaviour"): self._add,
             ("DELETE", "/behaviour"): self._clear,
@@ -151,17 +151,21 @@ class ControlPort:
         rules = [rule_from_json(one) for one in given]
         self._emulator.behaviour.set_rules(rules, seed=seed)
         self._emulator.log.say("behaviour", f"{len(rules)} rules now")
-        return {"rules": self._emulator.behaviour.report()}
+        return self._rules()
 
     def _add(self, data: Mapping[str, Any]) -> dict[str, Any]:
         self._emulator.behaviour.add(rule_from_json(data))
         self._emulator.log.say("behaviour", "one rule more")
-        return {"rules": self._emulator.behaviour.report()}
+        return self._rules()
 
     def _clear(self, data: Mapping[str, Any]) -> dict[str, Any]:
         self._emulator.behaviour.clear()
         self._emulator.log.say("behaviour", "no rules now")
-        return {"rules": []}
+        return self._rules()
+
+    def _rules(self) -> dict[str, Any]:
+        behaviour = self._emulator.behaviour
+        return {"rules": behaviour.report(), "seed": behaviour.seed}
 
     def _stop(self, data: Mapping[str, Any]) -> dict[str, Any]:
         self.stopped.set()

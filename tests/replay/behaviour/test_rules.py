@@ -84,6 +84,13 @@ def test_rules_change_while_it_runs_and_are_counted() -> None:
     assert behaviour.report() == []
 
 
+def test_a_run_without_a_seed_can_be_had_again() -> None:
+    rule = parse_rule("SendImage: delay=1, probability=0.5")
+    one = Behaviour([rule])
+    assert fired(one, 60) == fired(Behaviour([rule], one.seed), 60)
+    assert len({Behaviour([rule]).seed for _ in range(20)}) > 1
+
+
 def test_other_rules_with_a_seed_begin_the_run_anew() -> None:
     rule = parse_rule("SendImage: delay=1, probability=0.5")
     behaviour = Behaviour([rule], seed=1)

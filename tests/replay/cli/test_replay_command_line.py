@@ -125,6 +125,16 @@ def test_a_wrong_command_line(command: Run, arguments: tuple[str, ...], words: s
     assert words in error
 
 
+def test_the_seed_of_a_run_with_chances_is_told(command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text("rules:\n  - {on: SendImage, delay: 1, probability: 0.5}\n")
+    for given in (("--do", "SendImage: delay=1, probability=0.5"), ("--behaviour", path)):
+        code, _, error = command(*SERVER, "--http", *given)
+        assert (code, error.partition("--seed ")[0]) == (0, "dsmreplay: chances by ")
+        assert command(*SERVER, "--http", *given, "--seed", "5")[2] == ""
+    assert command(*SERVER, "--http", "--do", "SendImage: delay=1")[2] == ""
+
+
 def test_a_password_does_not_travel_in_the_clear(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DSMREPLAY_SMTP_USER", "anna")
     code, _, error = command(*SERVER, "--http", "--smtp", "mail.example.test:25")

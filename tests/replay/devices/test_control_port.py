@@ -150,7 +150,7 @@ def test_rules_of_behaviour() -> None:
             assert (await ask.error("PUT", "/behaviour", wrong))[0] == 400
         # What is refused changes nothing.
         assert [one["on"] for one in (await ask("GET", "/behaviour"))["rules"]] == ["*"]
-        assert await ask("DELETE", "/behaviour") == {"rules": []}
+        assert await ask("DELETE", "/behaviour") == {"rules": [], "seed": 7}
         status, words = await ask.error("POST", "/behaviour", {"on": "RetreiveImage", "delay": 1})
         assert (status, words.startswith("on: 'RetreiveImage' is no operation")) == (400, True)
         assert "RetrieveImage" in words
