@@ -75,7 +75,7 @@ class Player:
         self._options = options
         self._clock = clock
         self._ids = ids
-        self._log = log
+        self.log = log
         self._client = client
         self._tap = tap
         self._progress = progress
@@ -158,13 +158,13 @@ class Player:
         own = {}
         for party in dict.fromkeys(step.receiver for step in self._awaited.steps):
             server = HttpServer(
-                self._deliver, clock=self._clock, log=self._log, context=self._options.context, tap=self._tap
+                self._deliver, clock=self._clock, log=self.log, context=self._options.context, tap=self._tap
             )
             at = await server.listen(host, port if not self._servers else 0)
             self._servers[party] = server
             own[party] = f"{scheme}://{at}"
             role = self._scenario.parties[party].role
-            self._log.say("listening", f"the {role} listens on {own[party]}", party=party, address=str(at))
+            self.log.say("listening", f"the {role} listens on {own[party]}", party=party, address=str(at))
         steps = {one.number for one in [*self._mine, *self._awaited.steps]}
         self._values = Values(
             self._scenario, played=self._played, targets=self._targets, own=own, first=self._first_paths(),
@@ -271,7 +271,7 @@ class Player:
             return target
         if named.host.lower() != target.host.lower():
             words = f"{step.name} names {host}; only {target.host} is contacted, at port {named.port}"
-            self._log.say("note", words, step=step.number)
+            self.log.say("note", words, step=step.number)
         return Target(named.scheme, target.host, named.port, named.path, named.authority)
 
     async def _await_values(self, wire: Wire) -> list[str]:
@@ -351,7 +351,7 @@ class Player:
             self._targets[party] = Target("http", peer.address, peer.port, "/", str(peer))
         else:
             words = f"the {party} came from {peer.address}, which was not named as a target: it is sent no events"
-            self._log.say("warning", words, party=party)
+            self.log.say("warning", words, party=party)
 
     def _distance(self, step: Step, message: Message | None) -> int:
         expected = self._recorded.message(step.message, request=True)
@@ -396,7 +396,7 @@ class Player:
         try:
             return Answer(self._bytes(step.answer, request=False))
         except KeyError as lacking:
-            self._log.say("warning", f"{step.name}: no answer, {lacking} is not known", step=step.number)
+            self.log.say("warning", f"{step.name}: no answer, {lacking} is not known", step=step.number)
             return Answer(refusal(message, self._ids, f"The value {lacking} is not known"))
 
     # -- waiting -------------------------------------------------------------------------------------------------
@@ -452,7 +452,7 @@ class Player:
         self.result.steps.append(result)
         facts = {key: value for key, value in result.to_json().items() if key != "text"}
         why = f": {result.text}" if result.text else ""
-        self._log.say("step", f"{result.number or '-'} {result.name}: {result.outcome}{why}", **facts)
+        self.log.say("step", f"{result.number or '-'} {result.name}: {result.outcome}{why}", **facts)
         self._progress(result)
 
 

@@ -193,3 +193,44 @@ def test_a_button_that_nobody_presses(pushed: Path) -> None:
     assert next((one.name, one.outcome) for one in result.steps if one.outcome != "same") == (
         "ScanAvailableEvent", "missing",
     )  # fmt: skip
+
+
+# -- where it goes ----------------------------------------------------------------------------------------------------
+
+
+def test_over_ipv6_though_recorded_over_ipv4(job: tuple[Path, Told]) -> None:
+    folder, _ = job
+
+    async def run() -> tuple[Result, str]:
+        async with (
+            ScanServer(outcomes=DENIED, around=Around(listen=[("::1", 0)])) as server,
+            playing(folder, server.url(), listen=("::1", 0)) as (player, task, address),
+        ):
+            await task
+            return player.result, address
+
+    result, address = asyncio.run(run())
+    assert bad(result) == []
+    assert address.startswith("[::1]:")
+
+
+def test_only_the_targets_host_is_contacted_though_answers_name_others(job: tuple[Path, Told]) -> None:
+    folder, _ = job
+
+    async def run() -> tuple[Result, list[str]]:
+        # The server calls itself by a name that nobody resolves; its address was what the user gave.
+        around = Around(name="scans.example.test")
+        async with ScanServer(outcomes=DENIED, around=around) as server:
+            port = server.url().rpartition(":")[2].partition("/")[0]
+            path = "/" + server.url().split("/", 3)[3]
+            async with playing(folder, f"http://127.0.0.1:{port}{path}") as (player, task, _):
+                await task
+                notes = [entry.text for entry in player.log.entries if entry.kind == "note"]
+                return player.result, notes
+
+    result, notes = asyncio.run(run())
+    # It also calls itself so for people; the rest is as recorded.
+    assert [one.differences[0].path for one in result.steps if one.outcome != "same"] == [
+        "MetadataSection[2]/ThisDevice/FriendlyName"
+    ]
+    assert any("names scans.example.test" in one and "only 127.0.0.1 is contacted" in one for one in notes)
