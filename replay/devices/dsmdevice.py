@@ -313,8 +313,10 @@ class DsmDevice(Scanner):
         scan = self._scan_job(order)
         try:
             canceled = await self._send_images(order, service, token, scan, story)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Refused) as reason:
             await self._abandon(service, token)
+            if isinstance(reason, Refused):
+                story.steps.append("job cancelled: an image was refused")
             raise
         finally:
             # What the control point is told by WS-DSD ends with the last image; the server's work goes on.
@@ -332,7 +334,7 @@ class DsmDevice(Scanner):
             await self._ask_for_end(order, service, token, story)
 
     async def _abandon(self, service: str, token: str) -> None:
-        """The program is stopped while images are sent: do not leave the job to the server's ten minutes."""
+        """Images are not sent any more: the job is not left to the server's ten minutes."""
         saying = asyncio.create_task(self._say(service, "CancelPostScanJob", _cancel(token)))
         timer = self.clock.call_later(FAREWELL, saying.cancel)
         await asyncio.gather(saying, return_exceptions=True)

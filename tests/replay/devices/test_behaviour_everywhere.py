@@ -496,6 +496,22 @@ def test_requests_of_the_device_that_are_dressed_as_ordered(rule: str, failure: 
     assert found == (["mime.no-crlf"] if "boundary" in rule else [])
 
 
+def test_a_job_whose_image_is_refused_is_cancelled() -> None:
+    async def story() -> None:
+        rule = "SendImage: fault=OperationFailed, where.document_id=2"
+        around = Around(behaviour=Behaviour([parse_rule(rule)]), seed=1)
+        async with (
+            ScanServer(outcomes=ALL_GOOD, around=around) as server,
+            DsmDevice(pages=3, around=Around(discovery=False)) as device,
+        ):
+            told = await device.run(Order(server.url(), ScanProcess.example()))
+            assert (told.images, told.failure.partition(":")[0]) == (1, "OperationFailed")
+            assert server.jobs[0].state == "Canceled"
+            assert "job cancelled: an image was refused" in told.steps
+
+    run(story())
+
+
 def test_events_are_told_of_a_job_that_failed() -> None:
     story, _, _ = job("EndPostScanJob: token=unknown")
     assert isinstance(story, Story)
