@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from replay.devices.scanserver.filters import Outcome, Places
     from replay.devices.scanserver.processes import ScanProcess
     from replay.devices.scanserver.server import ScanServer
+    from replay.player.api import play
+    from replay.player.options import Options
     from replay.player.serve import Served, VirtualDevice
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Behaviour",
     "DsmDevice",
     "ManualClock",
+    "Options",
     "Order",
     "Outcome",
     "Places",
@@ -42,15 +45,18 @@ __all__ = [
     "VirtualDevice",
     "load_device",
     "parse_rule",
+    "play",
 ]
 
 _PLACES = {
     "Around": "devices.emulator", "Behaviour": "behaviour.rules", "DsmDevice": "devices.dsmdevice",
-    "ManualClock": "base.clock", "Order": "devices.dsmdevice", "Outcome": "devices.scanserver.filters",
+    "ManualClock": "base.clock", "Options": "player.options", "Order": "devices.dsmdevice",
+    "Outcome": "devices.scanserver.filters",
     "Places": "devices.scanserver.filters", "ScanProcess": "devices.scanserver.processes",
     "ScanServer": "devices.scanserver.server", "Scanner": "devices.scanner.scanner", "Served": "player.serve",
     "Story": "devices.dsmdevice", "VirtualDevice": "player.serve",
     "load_device": "devices.scanner.device_file", "parse_rule": "behaviour.file",
+    "play": "player.api",
 }  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+import dissector
+import replay
 from dissector.base.errors import UsageError
 from replay.base.clock import RealClock
 from replay.base.ids import Ids
@@ -191,3 +193,15 @@ def test_the_servers_events_towards_a_devices_sink(samples: Path, tmp_path: Path
     assert result.same, result.headline
     assert told.count("PostScanJobStatusEvent") == 11
     assert told[-1] == "PostScanJobEndStateEvent"
+
+
+def test_from_python(job: Path, tmp_path: Path) -> None:
+    async def run() -> Result:
+        async with server() as peer:
+            with (tmp_path / "own.pcapng").open("wb") as file:
+                return await replay.play(job, peer.url(), options=replay.Options(keep_going=True), pcap=file)
+
+    result = asyncio.run(run())
+    assert result.same
+    with dissector.open(str(tmp_path / "own.pcapng")) as capture:
+        assert [one.completed_state for one in capture.jobs] == ["Completed"]
