@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TESTS  := $(VENV)/.tests-installed
-DEBIAN := tshark tcpdump iproute2 sane-airscan sane-utils dbus-daemon
+DEBIAN := tshark tcpdump iproute2 sane-airscan sane-utils dbus-daemon wsdd
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test lint bench soak fuzz golden samples clean

@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 PACKAGES = {
     "tshark": "tshark", "tcpdump": "tcpdump", "ip": "iproute2", "airscan-discover": "sane-airscan",
-    "scanimage": "sane-utils", "dbus-daemon": "dbus-daemon",
+    "scanimage": "sane-utils", "dbus-daemon": "dbus-daemon", "wsdd": "wsdd",
 }  # fmt: skip
 """Program → Debian package that has it."""
 

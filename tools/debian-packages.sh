@@ -7,7 +7,16 @@ for name in "$@"; do
 done
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null && exit 0
+    # Only the programs are wanted: no service of a package (wsdd announces this machine) is started, now or later.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy
+        trap 'rm -f $policy' EXIT
+    fi
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null && {
+        case "$missing" in *" wsdd"*) systemctl disable -q wsdd 2>/dev/null ;; esac
+        exit 0
+    }
     [ -n "$CI" ] && { echo "Debian packages could not be installed:$missing"; exit 1; }
 fi
 echo "Not installed:$missing. The tests that need them are left out. To have them: sudo apt-get install$missing"

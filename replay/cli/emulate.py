@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import re
 import ssl
 import sys
 import uuid
@@ -39,6 +40,7 @@ from replay.devices.host import Call
 from replay.devices.scanner.device import Device
 from replay.devices.scanner.device_file import load_device
 from replay.devices.scanner.from_capture import device_from_capture
+from replay.devices.scanner.pages import MAX_PAGES
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.engine import SPECIFIED, EngineLimits
 from replay.devices.scanserver.filters import DISK, MailServer, Places, parse_outcome
@@ -64,6 +66,10 @@ QUIET = frozenset({"listening", "ready", "job", "story", "failed", "warning"})
 
 def run_scanner(arguments: argparse.Namespace) -> int:
     """``dsmreplay emulate scanner``."""
+    if arguments.capture and arguments.device is not None:
+        raise UsageError("--from and --device exclude each other: the device is that of the capture")
+    if arguments.host and not arguments.capture:
+        raise UsageError("--host chooses a scanner of a capture: it needs --from")
     device = _device(arguments)
 
     def make(around: Around) -> Scanner:
@@ -259,7 +265,7 @@ def _device(arguments: argparse.Namespace) -> Device:
     capture = getattr(arguments, "capture", None)
     if capture:
         return device_from_capture(capture, address=arguments.host)
-    return load_device(arguments.device)
+    return load_device(arguments.device or "default")
 
 
 def _process(arguments: argparse.Namespace) -> ScanProcess:
@@ -279,10 +285,10 @@ def _process(arguments: argparse.Namespace) -> ScanProcess:
 
 def _pages(arguments: argparse.Namespace) -> int | list[str]:
     given: list[str] = arguments.pages
-    if len(given) == 1 and given[0].isdecimal() and not Path(given[0]).exists():
+    if len(given) == 1 and re.fullmatch(r"-?\d{1,18}", given[0]) and not Path(given[0]).exists():
         number = int(given[0])
-        if number > 1000:
-            raise UsageError(f"--pages {number}: at most 1000 test pages")
+        if not 0 <= number <= MAX_PAGES:
+            raise UsageError(f"--pages {number}: 0 to {MAX_PAGES} test pages")
         return number
     return given
 

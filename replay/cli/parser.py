@@ -268,7 +268,7 @@ def _dsm_device(kinds: Any) -> None:
 def _paper(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("device and paper")
     group.add_argument(
-        "--device", default="default", metavar="FILE|PROFILE", help="a device file, or a profile that ships"
+        "--device", metavar="FILE|PROFILE", help="a device file, or a profile that ships (default: default)"
     )
     group.add_argument("--profiles", action=_Lazy, text=_profiles, help="list the profiles and the quirks, and end")
     group.add_argument(

@@ -299,7 +299,10 @@ class Emulator:
             return
         self._sockets = sockets
         self._closing.push_async_callback(self._bye)
-        self._spread(self._harmed("Hello", self.discovery.hello(sockets.addresses)))
+        hello = self._harmed("Hello", self.discovery.hello(sockets.addresses))
+        self._spread(hello)
+        if hello:
+            self.log.say("sent", f"Hello, by UDP on {', '.join(dict.fromkeys(sockets.addresses))}")
 
     async def _bye(self) -> None:
         assert self.discovery is not None

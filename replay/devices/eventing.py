@@ -243,7 +243,7 @@ class SubscriptionTable:
             )  # fmt: skip
         actions = actions_of(field)
         probe = Subscription("", EndpointReference(""), None, actions, 0.0)
-        if not any(probe.wants(one) for one in self._offered):
+        if not actions or not any(probe.wants(one) for one in self._offered):
             raise eventing_fault("FilterActionNotSupported", "No event of this service passes the filter")
         return actions
 

@@ -36,6 +36,7 @@ from replay.soap.faults import (
     NAMESPACE_OF,
     SoapFault,
     addressing_fault,
+    eventing_fault,
     not_understood,
     service_fault,
     version_mismatch,
@@ -308,6 +309,8 @@ class Host:
                     raise service_fault(
                         service, "InvalidArgs", f"{finding.text} (at {finding.path})", finding.path or ""
                     )
+                if service == "WS-Eventing":
+                    raise eventing_fault("InvalidMessage", f"{finding.text} (at {finding.path})")
                 raise SoapFault("Sender", None, f"{finding.text} (at {finding.path})")
 
     # -- after it ------------------------------------------------------------------------------------------------

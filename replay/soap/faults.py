@@ -11,7 +11,7 @@ from typing import Any
 from lxml import etree
 from lxml.etree import _Element as Element
 
-from dissector.catalog import SERVICES, build, fault
+from dissector.catalog import NAMESPACES, SERVICES, build, fault
 from dissector.soap.model import QName
 from dissector.soap.namespaces import DSC, DSD, DSP, SOAP12, WSA04, WSCN, WSDP06, WSE
 
@@ -74,7 +74,9 @@ def service_fault(service: str, subcode: str, reason: str = "", detail: Any = No
         element = etree.Element(f"{{{NAMESPACE_OF[service]}}}Argument")
         element.text = detail
         detail = element
-    return SoapFault(code, QName(namespace, subcode), words[:1].upper() + words[1:], detail)
+    return SoapFault(
+        code, QName(namespace, subcode, NAMESPACES.get(namespace, "")), words[:1].upper() + words[1:], detail
+    )
 
 
 def addressing_fault(name: str, reason: str, detail: str | None = None) -> SoapFault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,3 +45,35 @@ def test_an_untyped_probe_of_the_package_wsdiscovery(lab: Lab, tmp_path: Path) -
     bad = [finding for one in ours for finding in one.all_findings() if finding.severity in ("error", "warn")]
     assert bad == []
     assert tshark("-r", str(capture), "-Y", "_ws.malformed", "-T", "fields", "-e", "frame.number") == ""
+
+
+WATCHING = "joined multicast group ('239.255.255.250', 3702)"
+DISCOVER = ("wsdd", "-vvv", "--discovery", "--no-host", "-4", "-i", "wire0")
+
+
+@pytest.mark.lab("wsdd")
+def test_wsdd_hears_hello_reads_the_metadata_and_hears_bye(lab: Lab) -> None:
+    with lab["client"].start(*DISCOVER) as client:
+        client.await_text(WATCHING)
+        with lab["scanner"].replay(
+            "emulate", "scanner", "--listen", "192.0.2.10:5357", "--interface", "wire0"
+        ) as scanner:  # fmt: skip
+            client.await_text("discovered Emulated scanner on 192.0.2.10%wire0")
+            assert scanner.stop() == 0
+            assert "Hello, by UDP on 192.0.2.10" in scanner.output
+            assert re.search(r"192\.0\.2\.20:\d+ Get", scanner.output)
+        assert "Bye urn:uuid:" in client.await_text('"Bye urn')
+
+
+@pytest.mark.lab("wsdd")
+def test_wsdd_probes_and_resolves_a_scanner_that_keeps_its_address_back(lab: Lab, tmp_path: Path) -> None:
+    device = tmp_path / "device.yaml"
+    device.write_text("device: {model_name: Shy}\nquirks: [xaddrs-by-resolve]\n")
+    with lab["scanner"].replay(
+        "emulate", "scanner", "--listen", "192.0.2.10:5357", "--interface", "wire0", "--device", str(device)
+    ) as scanner:  # fmt: skip
+        scanner.await_text("is ready")
+        with lab["client"].start(*DISCOVER) as client:
+            client.await_text("discovered Shy on 192.0.2.10%wire0")
+        assert "Probe by UDP, answered with ProbeMatches" in scanner.output
+        assert "Resolve by UDP, answered with ResolveMatches" in scanner.output

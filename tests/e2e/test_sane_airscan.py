@@ -133,3 +133,33 @@ def test_it_copes_with_the_quirks_that_it_knows(lab: Lab, tmp_path: Path, name: 
     assert f"Batch terminated, {pages} pages scanned" in out
     assert len(list(tmp_path.glob("page*.png"))) == pages
     assert ("InvalidArgs: ImagesToTransfer 0" in log) == (name in REFUSED)
+
+
+@pytest.mark.parametrize("name", ["scan-debian-adf", "debian-gray-mfp"])  # with metadata, and without
+def test_the_scanner_of_a_capture(lab: Lab, tmp_path: Path, samples: Path, name: str) -> None:
+    with lab["scanner"].replay(
+        "emulate", "scanner", "--listen", "192.0.2.10:0", "--no-discovery", "--from",
+        str(samples / "others" / f"{name}.pcap"), "--pages", "2",
+    ) as program:  # fmt: skip
+        found = re.search(r"WS-Scan  (http\S+)", program.await_text("WS-Scan  http"))
+        assert found is not None
+        (tmp_path / "dll.conf").write_text("airscan\n")
+        (tmp_path / "airscan.conf").write_text(
+            f'[devices]\n"Emulated" = {found[1]}, WSD\n[options]\ndiscovery = disable\n'
+        )
+        sane = {"SANE_CONFIG_DIR": str(tmp_path)}
+        out = scan(
+            lab["client"], sane, "--source", "ADF", "--mode", "Gray", "--resolution", "200", "--format=png",
+            f"--batch={tmp_path}/page%d.png",
+        )  # fmt: skip
+        scan(lab["client"], sane, "--source", "Flatbed", "--resolution", "200", "--format=png",
+             "-o", str(tmp_path / "page3.png"))  # fmt: skip
+    assert "Batch terminated, 2 pages scanned" in out
+    read = []
+    for number in (1, 2, 3):
+        with Image.open(tmp_path / f"page{number}.png") as image:
+            # What the real device told: 8.504 x 14.016 inches, width and height swapped.
+            assert image.size == (1701, 2803)
+            mark = read_mark(image.copy(), 200)
+        read.append(mark.page if mark is not None else 0)
+    assert read == [1, 2, 1]

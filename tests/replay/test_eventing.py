@@ -97,6 +97,7 @@ def test_an_expired_subscription_is_told_nothing_and_is_gone(table: Subscription
         ({"delivery": {}}, "InvalidMessage"),
         ({"delivery": {"@mode": "urn:pull", "notify_to": {"address": SINK}}}, "DeliveryModeRequestedUnavailable"),
         ({"filter": ["x"], "filter@dialect": "urn:xpath"}, "FilteringRequestedUnavailable"),
+        ({"filter": []}, "FilterActionNotSupported"),
     ],
 )
 def test_refusals(table: SubscriptionTable, body: dict[str, Any], fault: str) -> None:

@@ -41,6 +41,9 @@ __all__ = ["default_ticket", "device_of", "device_to_yaml", "load_device", "prof
 LONGEST_WAIT = 86_400.0
 """Seconds: the most that a file can ask for."""
 
+NEAR = 0.4
+"""Likeness of a name to that of a profile from which it is told: "kyocera" stands for a whole model."""
+
 MOST_JOBS = 10_000
 """Jobs at once, or remembered."""
 
@@ -82,7 +85,7 @@ def load_device(name: str | Path) -> Device:
             place = _shipped().joinpath(f"{text}.yaml")
             return device_of(parse_yaml(place.read_text(encoding="utf-8"), f"profile {text}"), f"profile {text}")
         if not Path(text).exists():
-            near = difflib.get_close_matches(text, known, 3)
+            near = difflib.get_close_matches(text, known, 3, NEAR)
             raise UsageError(
                 f"there is no device file and no profile {text!r}" + (f"; near: {', '.join(near)}" if near else "")
                 + "; --profiles lists them"

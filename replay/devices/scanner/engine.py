@@ -185,7 +185,7 @@ class ScannerEngine:
         job.scans_completed += count
         job.documents.append(name)
         self._log.say("image", f"job {job.job_id}: file {len(job.documents)} sent, {count} pages", job_id=job.job_id)
-        if job.pages:
+        if job.pages or self._waits_for_more(job):
             self._await(job, self.device.jobs.next_image_timeout)
             self._changed(job)
         elif lasts and (linger := self._seconds("stays-processing", LINGER)):
@@ -194,6 +194,16 @@ class ScannerEngine:
         else:
             # The last image is out; a further RetrieveImage gets ClientErrorNoImagesAvailable.
             self.end(job, "Completed", "None")
+
+    def no_more(self, job: ScanJob) -> None:
+        """A client asks for an image that is not there: a job that waited for it is over."""
+        if not job.over and not job.rendering and self._waits_for_more(job):
+            self.end(job, "Completed", "None")
+
+    def _waits_for_more(self, job: ScanJob) -> bool:
+        """All images are out, and the device does not see that there cannot be another one."""
+        asked = job.final.get("images_to_transfer")
+        return bool(self.device.quirk("flatbed-waits-for-more")) and asked == 0 and job.source not in FEEDER
 
     def cancel(self, job: ScanJob, *, at_device: bool = False) -> None:
         """CancelJob, or the button at the device."""

@@ -45,7 +45,7 @@ class Told:
             UnreadableInput: its configuration names no input source.
         """
         model: dict[str, Any] = {"model_name": "Scanner", **self.model}
-        model.setdefault("friendly_name", model["model_name"])
+        model.setdefault("friendly_name", self._scanner_name() or model["model_name"])
         names = (model.get("manufacturer", ""), model["model_name"], model.get("serial_number", ""))
         made = Device(
             **model,
@@ -59,6 +59,12 @@ class Told:
             raise UnreadableInput(f"{name}: the scanner told a configuration without an input source")
         made = replace(made, quirks={**self.quirks, **_quirks(made)})
         return made if made.default_ticket else replace(made, default_ticket=default_ticket(made))
+
+    def _scanner_name(self) -> str:
+        """ScannerName, for a capture without metadata (rule C07: it equals the FriendlyName)."""
+        names = self.sections.get("scanner_description", {}).get("scanner_name") or [""]
+        name = names[0].get("#text") if isinstance(names[0], Mapping) else names[0]
+        return str(name or "").strip()
 
 
 _TEXTS = {

@@ -29,6 +29,10 @@ QUIRKS: Mapping[str, Quirk] = {
         "a job stays Processing for a while after its last image, unless the client asks to close the connection",
         "Kyocera ECOSYS M2040dn", "seconds",
     ),
+    "flatbed-waits-for-more": Quirk(
+        "with ImagesToTransfer 0, a job of the platen waits after its image for a client that asks for another one",
+        "OKI MC362dn, MB471",
+    ),
     "closes-connections": Quirk("closes the connection after each answer", "many"),
     "images-with-length": Quirk("images come with Content-Length, not chunked", "several"),
     "bare-boundary": Quirk("no line end before MIME boundaries", "Xerox WorkCentre 3025"),

@@ -17,6 +17,7 @@ from replay.base.log import Log
 from replay.behaviour.effects import Effects
 from replay.devices.host import Call, Operation, Reply
 from replay.devices.scanner.button import Button
+from replay.devices.scanner.device import Device
 from replay.devices.scanner.engine import Condition, Listener, ScannerEngine
 from replay.devices.scanner.feeder import FEEDER
 from replay.devices.scanner.imaging import image_information, scan_picture
@@ -31,7 +32,7 @@ from replay.devices.scanner.sections import (
     scanner_sections,
     validation,
 )
-from replay.devices.scanner.ticket import judge_ticket
+from replay.devices.scanner.ticket import TicketFault, judge_ticket
 from replay.devices.source import EventSource, Notice
 from replay.net.server import lasting
 from replay.soap.compose import Picture
@@ -124,7 +125,7 @@ class ScanService(Listener):
         assert ticket is not None  # the content model was checked
         judged = judge_ticket(ticket, device)
         if judged.fault is not None:
-            raise service_fault(SCAN, judged.fault.subcode, judged.fault.reason, judged.fault.path)
+            raise service_fault(SCAN, judged.fault.subcode, judged.fault.reason, _detail(judged.fault, device))
         final = judged.final
         source, images = str(_value(final, "input_source", "Platen")), int(_value(final, "images_to_transfer", 0))
         asked = body.get("ScanTicket/DocumentParameters/ImagesToTransfer")
@@ -168,7 +169,8 @@ class ScanService(Listener):
                 SCAN, "ClientErrorJobIdNotFound", "The job was aborted", build("wscn:JobId", job.job_id)
             )
         if job.over or not job.pages:
-            raise service_fault(SCAN, "ClientErrorNoImagesAvailable")
+            self._engine.no_more(job)
+            raise service_fault(SCAN, "ClientErrorNoImagesAvailable", "There is no further image")
         if job.rendering:
             raise service_fault(SCAN, "OperationFailed", "An image of this job is being sent")
         pages = self._engine.begin_image(job)
@@ -266,6 +268,13 @@ class ScanService(Listener):
         except (OSError, ValueError) as error:
             raise service_fault(SCAN, "ServerErrorInternalError", f"The page cannot be scanned: {error}") from error
         return Picture(f"{self._ids.guid()}@wsd", data, kind)
+
+
+def _detail(fault: TicketFault, device: Device) -> Element | str:
+    """What is told with a refusal: the formats that would do (createscanjobrequest.md), or the argument."""
+    if fault.subcode == "ClientErrorFormatNotSupported" and device.formats:
+        return build("wscn:FormatsSupported", {"format_value": list(device.formats)})
+    return fault.path
 
 
 def _value(final: Mapping[str, Any], key: str, default: Any) -> Any:

@@ -72,6 +72,20 @@ def test_quirk(name: str, given: bool) -> None:
     asyncio.run(run())
 
 
+@shows("flatbed-waits-for-more", without="Completed", having=["Processing", "Processing", "Completed"])
+async def busy_after_the_flatbed(client: ScanClient, clock: ManualClock) -> Any:
+    job = await client.create(ticket(images=0))
+    await client.picture(job)
+    seen = [(await client.status(job))[0]]
+    if seen == ["Completed"]:
+        return seen[0]
+    await clock.advance(59)
+    seen.append((await client.status(job))[0])
+    refusal = await client.refused("RetrieveImage", image_request(job))
+    assert refusal.name == "ClientErrorNoImagesAvailable"
+    return [*seen, (await client.status(job))[0]]
+
+
 async def configuration(client: ScanClient) -> dict[str, Any]:
     wanted = {"requested_elements": {"name": [QName(WSCN, "ScannerConfiguration", "wscn")]}}
     answer = await client.ask("GetScannerElements", wanted)

@@ -185,9 +185,11 @@ def test_a_format_that_cannot_be_made_is_corrected_by_validation_and_refused_by_
             answer = await client.ask("ValidateScanTicket", {"scan_ticket": ticket(format="xps")})
             assert answer.get("ValidationInfo/ValidTicket") is False
             assert answer.get("ValidationInfo/ValidScanTicket/DocumentParameters/Format") == "jfif"
-            assert (await client.refused("CreateScanJob", {"scan_ticket": ticket(format="xps")})).name == (
-                "ClientErrorFormatNotSupported"
-            )
+            refusal = await client.refused("CreateScanJob", {"scan_ticket": ticket(format="xps")})
+            assert refusal.name == "ClientErrorFormatNotSupported"
+            assert refusal.message is not None
+            xml = refusal.message.envelope.xml if refusal.message.envelope is not None else b""
+            assert b"<wscn:FormatsSupported><wscn:FormatValue>jfif</wscn:FormatValue>" in xml
 
     asyncio.run(run())
 
