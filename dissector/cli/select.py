@@ -11,7 +11,7 @@ from dissector.base.errors import UsageError
 from dissector.catalog.registry import SERVICES
 from dissector.messages import Message
 
-__all__ = ["chosen_by", "numbers_of"]
+__all__ = ["address_of", "chosen_by", "numbers_of", "service_named"]
 
 Test = Callable[[Message], bool]
 
@@ -24,10 +24,10 @@ def chosen_by(args: argparse.Namespace) -> Test:
     """
     tests: list[Test] = []
     if args.service is not None:
-        service = _service(args.service)
+        service = service_named(args.service)
         tests.append(lambda message: message.service == service)
     if args.host is not None:
-        host = _address(args.host)
+        host = address_of(args.host)
         tests.append(lambda message: host in (message.source.address, message.destination.address))
     if args.stream is not None:
         number: int = args.stream
@@ -38,7 +38,12 @@ def chosen_by(args: argparse.Namespace) -> Test:
     return lambda message: all(test(message) for test in tests)
 
 
-def _service(text: str) -> str:
+def service_named(text: str) -> str:
+    """The catalogue's name of a service, also by its prefix.
+
+    Raises:
+        UsageError: there is no such service.
+    """
     for service in SERVICES.values():
         if text.lower() in (service.name.lower(), service.prefix.lower()):
             return service.name
@@ -46,7 +51,12 @@ def _service(text: str) -> str:
     raise UsageError(f"there is no service {text!r}; there are {names}")
 
 
-def _address(text: str) -> str:
+def address_of(text: str) -> str:
+    """An IP address in its usual form.
+
+    Raises:
+        UsageError: it is none.
+    """
     try:
         return str(ipaddress.ip_address(text.strip("[]")))
     except ValueError as error:

@@ -329,25 +329,34 @@ def _around(parser: argparse.ArgumentParser, listen: str, *, trust: bool = False
 def _extract(commands: Any) -> None:
     parser = _command(
         commands, "extract", "make a scenario out of a capture",
-        "Make a scenario out of a capture: steps, bodies, and the values that a replay must change.",
+        "Make a scenario out of a capture: steps, bodies, and the values that a replay must change. Authorization "
+        "headers and passwords are never written down: they come from the environment when the scenario is played.",
         "examples:\n"
         "  dsmreplay extract customer.pcap --list\n"
-        "  dsmreplay extract customer.pcap --job 8a2a -o scenario\n\n" + EXIT_CODES,
+        "  dsmreplay extract customer.pcap --job 8a2a -o scenario\n"
+        "  dsmreplay extract customer.pcap --host 192.0.2.10 --secret 'email_address*' -o scenario\n\n" + EXIT_CODES,
     )  # fmt: skip
-    parser.add_argument("capture", metavar="CAPTURE")
+    parser.add_argument("captures", nargs="+", metavar="CAPTURE", help="a capture, or the files of a rotated one")
     parser.add_argument("-o", "--output", metavar="DIR", help="folder of the scenario")
+    parser.add_argument("--force", action="store_true", help="write over a scenario that is there")
     parser.add_argument("--list", action="store_true", help="list what could be extracted, with the roles")
     parser.add_argument("--explain", action="store_true", help="say of each value where it was born, and why it is one")
-    parser.add_argument(
-        "--job", default="", metavar="ID", help="the story of this job (JobToken or JobId, or its beginning)"
-    )
-    parser.add_argument("--host", default="", metavar="ADDRESS", help="the story that this host is in")
-    parser.add_argument("--service", default="", metavar="NAME", help="the story of this service, such as WS-DSP")
-    parser.add_argument("--stream", type=int, metavar="N", help="the story that this TCP stream belongs to")
+    group = parser.add_argument_group("which story")
+    group.add_argument("--job", default="", metavar="ID", help="that of a job (JobToken or JobId, or its beginning)")
+    group.add_argument("--host", default="", metavar="ADDRESS", help="what this host takes part in")
+    group.add_argument("--service", default="", metavar="NAME", help="what belongs to a service, such as WS-DSP")
+    group.add_argument("--stream", type=int, metavar="N", help="what the two of this TCP stream say to each other")
+    group.add_argument("--all", action="store_true", help="all stories as one scenario")
+    group = parser.add_argument_group("values")
+    group.add_argument("--with", dest="other", metavar="CAPTURE", help="a second recording: what differs is a value")
+    group.add_argument(
+        "--secret", action="append", default=[], metavar="NAME[=VARIABLE]",
+        help="do not write this value down; it comes from the environment (default DSMREPLAY_NAME)",
+    )  # fmt: skip
     parser.add_argument(
         "--as", dest="plays", default="", metavar="PARTY", help="the party to play (default: the one that asks)"
     )
-    parser.add_argument("--json", action="store_true", help="with --list: JSON")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.set_defaults(run=_later("run_extract", "replay.cli.extract"))
 
 

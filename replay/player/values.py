@@ -14,7 +14,7 @@ from dissector.base.errors import UsageError
 from dissector.messages import Message
 from replay.base.ids import Ids
 from replay.net.client import Target
-from replay.scenario.model import Bound, Scenario, Step
+from replay.scenario.model import Birth, Bound, Scenario, Step
 from replay.scenario.places import text_at
 from replay.scenario.values import GUID, authority_of, base_of, is_url, path_of, rebind
 
@@ -65,6 +65,8 @@ class Values:
         self._ids = ids
         self._given = given
         self.now: dict[str, str] = {}
+        self._births: dict[str, Birth] = {}
+        """Name of a value → where a played party gets to know it."""
         self._born: dict[tuple[int, str], list[Bound]] = {}
         """Step and part → values that are read there."""
         self._made: dict[tuple[int, str], list[Bound]] = {}
@@ -76,8 +78,15 @@ class Values:
             place = (value.step, value.part)
             if value.maker in played:
                 self._made.setdefault(place, []).append(value)
-            elif value.maker and value.step in steps and receives(self._step(value.step), value.part, played):
-                self._born.setdefault(place, []).append(value)
+            elif value.maker and value.step:
+                births = [Birth(value.step, value.part, value.where, value.path, value.within), *value.again]
+                births = [one for one in births if one.step in steps]
+                for birth in births:
+                    if not receives(self._step(birth.step), birth.part, played):
+                        continue
+                    self._births[value.name] = birth
+                    self._born.setdefault((birth.step, birth.part), []).append(value)
+                    break
             text = self._begin(value)
             if text is not None:
                 self.now[value.name] = text
@@ -101,7 +110,7 @@ class Values:
             return self._make(value)
         if value.kind == "address":
             return self._retargeted(value.recorded)
-        if value.kind != "uuid" and value in self._born.get((value.step, value.part), ()):
+        if value.kind != "uuid" and value.name in self._births:
             return None
         # An identity is sent as recorded: a device that is asked for its metadata tells its own only then.
         return value.recorded
@@ -149,8 +158,9 @@ class Values:
         for value in self._born.get((step, part), ()):
             if value.name in self._given:
                 continue
-            text = text_at(message, value.where, value.path)
-            new = rebind(value.recorded, value.within or value.recorded, text) if text is not None else None
+            birth = self._births[value.name]
+            text = text_at(message, birth.where, birth.path)
+            new = rebind(value.recorded, birth.within or value.recorded, text) if text is not None else None
             if new is None:
                 lacking.append(value.name)
             else:
@@ -163,8 +173,7 @@ class Values:
 
     def birth(self, name: str) -> int:
         """Number of the step that hands a value out, 0 where none does that a played party sees."""
-        value = self._values[name]
-        return value.step if value in self._born.get((value.step, value.part), ()) else 0
+        return self._births[name].step if name in self._births else 0
 
     def renew(self, step: int, part: str) -> None:
         """Make anew what a played party hands out in a part of a step: said again, it is another one."""
@@ -189,9 +198,9 @@ class Values:
         """For the judge of a part of a step: recorded text → text that is expected now; None for what is born in it."""
         found: dict[str, str | None] = {}
         for value in self._born.get((step, part), ()):
-            found[value.within or value.recorded] = None
+            found[self._births[value.name].within or value.recorded] = None
             found[value.recorded] = None
         for name, value in self._values.items():
-            if name in self.now:
+            if name in self.now and value.recorded:
                 found.setdefault(value.recorded, self.now[name])
         return found

@@ -31,7 +31,7 @@ def chunks_text(runs: Iterable[tuple[bytes, int]]) -> list[str]:
 def is_chunk_line(entry: str) -> bool:
     """Whether an entry of a row can be read."""
     line, _ = _split(entry)
-    return _SIZE.match(line) is not None
+    return _SIZE.match(line) is not None and all(one < "\u0100" for one in line)
 
 
 def _split(entry: str) -> tuple[str, int]:
@@ -70,19 +70,20 @@ def chunked(pieces: Sequence[bytes], row: Sequence[str], trailer: bytes = b"") -
 
 def _cut(total: int, runs: Sequence[tuple[str, int, int]]) -> Iterator[tuple[str, int]]:
     """Size lines and sizes for so many bytes."""
-    every = [(line, size) for line, size, count in runs for _ in range(count)]
-    if sum(size for _, size in every) == total:
-        yield from every
+    if sum(size * count for _, size, count in runs) == total:
+        for line, size, count in runs:
+            yield from ((line, size) for _ in range(count))
         return
-    left = total
-    for line, size in every[:-1]:
-        if left <= size:
-            break
-        yield line, size
-        left -= size
+    left, line = total, runs[-1][0] if runs else "0"
+    for place, (text, size, count) in enumerate(runs, start=1):
+        for _ in range(count - (place == len(runs))):
+            if left <= size:
+                break
+            yield text, size
+            left -= size
     # A body in one chunk stays one; in several, none is larger than those of the recording.
-    largest = max(size for _, size in every) if len(every) > 1 else total
-    line = every[-1][0] if every else "0"
+    several = sum(count for _, _, count in runs) > 1
+    largest = max(size for _, size, _ in runs) if several else total
     while left:
         size = min(left, largest)
         yield _resized(line, size), size

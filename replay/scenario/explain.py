@@ -6,12 +6,13 @@ a scenario counts them: each message that asks or tells is one, its answer belon
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dissector.analysis.exchanges import is_answer
 from dissector.analysis.reading import frame_of
 from dissector.messages import Message
+from replay.scenario.secret import is_credential
 from replay.scenario.values import Place, Value
 
 __all__ = ["explain", "explain_json", "steps_of"]
@@ -38,7 +39,11 @@ def steps_of(messages: Sequence[Message]) -> dict[int, int]:
 
 
 def explain(
-    values: Sequence[Value], messages: Sequence[Message], *, steps: Mapping[int, int] | None = None
+    values: Sequence[Value],
+    messages: Sequence[Message],
+    *,
+    steps: Mapping[int, int] | None = None,
+    secret: Collection[str] = (),
 ) -> list[str]:
     """Lines of text, a block for each value.
 
@@ -46,12 +51,15 @@ def explain(
         values: as found in ``messages``.
         messages: the conversation.
         steps: index of a message → number of its step in the scenario, counted here where it is not given.
+        secret: names of values that are not shown.
     """
     numbered = steps_of(messages) if steps is None else steps
     lines: list[str] = []
     for value in values:
         doubt = "" if value.sure else ", doubtful"
-        lines.append(f"{value.name} = {_shown(value)}  ({value.kind.replace('_', ' ')}, {_maker(value)}{doubt})")
+        lines.append(
+            f"{value.name} = {_shown(value, secret)}  ({value.kind.replace('_', ' ')}, {_maker(value)}{doubt})"
+        )
         if value.born is None:
             lines.append("    born  not in the capture")
         else:
@@ -66,7 +74,11 @@ def explain(
 
 
 def explain_json(
-    values: Sequence[Value], messages: Sequence[Message], *, steps: Mapping[int, int] | None = None
+    values: Sequence[Value],
+    messages: Sequence[Message],
+    *,
+    steps: Mapping[int, int] | None = None,
+    secret: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """The same as plain data, an object for each value: ``name``, ``recorded``, ``kind``, ``maker``, ``sure``, ``why``,
     ``born`` (None, or ``step``, ``message``, ``frame``, ``where``, ``path``, ``whole``) and ``uses`` (a list of
@@ -81,8 +93,9 @@ def explain_json(
 
     return [
         {
-            "name": value.name, "recorded": _hidden(value) or value.recorded, "kind": value.kind, "maker": value.maker,
-            "sure": value.sure, "why": value.why, "born": plain(value.born) if value.born is not None else None,
+            "name": value.name, "recorded": _hidden(value, secret) or value.recorded, "kind": value.kind,
+            "maker": value.maker, "sure": value.sure, "why": value.why,
+            "born": plain(value.born) if value.born is not None else None,
             "uses": [plain(place) for place in value.uses],
         }
         for value in values
@@ -117,15 +130,15 @@ def _path(place: Place) -> str:
     return told if place.whole else f"{told}, a part of it"
 
 
-def _shown(value: Value) -> str:
-    hidden = _hidden(value)
+def _shown(value: Value, secret: Collection[str]) -> str:
+    hidden = _hidden(value, secret)
     if hidden:
         return hidden
     text = "".join(one if one.isprintable() else " " for one in value.recorded)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
-def _hidden(value: Value) -> str:
+def _hidden(value: Value, secret: Collection[str]) -> str:
     """What stands for a text that nobody should read over a shoulder; "" for one that may be shown."""
-    secret = any(place.where == "http" and place.path.lower().startswith("authorization") for place in value.places)
-    return f"({len(value.recorded)} characters, not shown)" if secret else ""
+    hidden = value.name in secret or (not value.maker and is_credential(value.name))
+    return f"({len(value.recorded)} characters, not shown)" if hidden else ""

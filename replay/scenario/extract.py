@@ -1,293 +1,314 @@
-"""A capture as a scenario: which messages belong to the story, who said them, what a replay must change.
+"""A capture as a scenario: the steps of a story, who says them, what a replay must change.
 
-A story has two sides: one that asks (a DSM device, a scanning client, a control point) and one that answers (a scan
-server, a scanner), which also sends the events. Several connections of one story stay one story.
+Which messages belong together is told in ``stories``, who says them in ``parties``, what a replay must change in
+``correlate``, how messages are kept in ``wires``, and what is missing in ``lacks``.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dissector
-from dissector.base.errors import UnreadableInput, UsageError
+from dissector.analysis.model import Job, Subscription
+from dissector.base.errors import UsageError
+from dissector.base.findings import Finding
+from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.messages import Message
 from replay.scenario.correlate import find_values
+from replay.scenario.lacks import (
+    lacking_answers,
+    lacking_births,
+    lacking_bytes,
+    lacking_of_capture,
+    lacking_of_jobs,
+    numbered,
+)  # fmt: skip
 from replay.scenario.material import Material
-from replay.scenario.model import Bound, Party, Scenario, Step, Wire
-from replay.scenario.places import spans, text_at
-from replay.scenario.values import Place, Value, base_of
+from replay.scenario.model import Birth, Bound, Party, Scenario, Step, Wire
+from replay.scenario.parties import Round, named, rounds_of
+from replay.scenario.places import Spotter, text_at
+from replay.scenario.secret import Secrets
+from replay.scenario.stories import Choice, Story, choose, stories_of
+from replay.scenario.two import settle
+from replay.scenario.values import Place, Value
 from replay.scenario.wires import Span, take
 
-__all__ = ["Choice", "Story", "extract", "stories"]
+__all__ = ["Choice", "Extracted", "Recording", "extract", "extracted", "recorded"]
 
-ASKING = {
-    "WS-DSP": ("device", "DSM device", "server", "scan server"),
-    "WS-Scan": ("client", "client", "scanner", "scanner"),
-    "WS-DSC": ("control", "control point", "server", "scan server"),
-    "WS-DSD": ("control", "control point", "scanner", "DSM device"),
-}
-"""Service → name and role of the side that asks, and of the side that answers."""
+KEEP = 64 << 10
+"""Bytes of a body held in memory: a capture may have thousands of pictures, so most go to a temporary file."""
 
+PLAYED = ("device", "client", "control")
+"""Names of the parties that begin a story, the likeliest to be played first."""
 
-@dataclass(slots=True)
-class Choice:
-    """Which part of a capture is taken; all empty: the only story there is.
-
-    Attributes:
-        job: beginning of a JobToken, or a JobId.
-        host: address of one side.
-        service: such as ``WS-DSP``.
-        stream: number of a TCP conversation.
-    """
-
-    job: str = ""
-    host: str = ""
-    service: str = ""
-    stream: int | None = None
+Paths = str | Path | Sequence[str | Path]
 
 
 @dataclass(slots=True)
-class Story:
-    """What belongs together: messages between two hosts.
+class Recording:
+    """A capture that was read.
 
     Attributes:
-        asking, answering: addresses of the two sides.
-        service: the main one.
-        messages: in order.
-        jobs: what ids of jobs are in it.
+        name: of its file.
+        messages: over HTTP that belong to WSD, in order.
+        rounds, stories, jobs, subscriptions: what is in it.
+        findings: on the capture as a whole.
     """
 
-    asking: str
-    answering: str
-    service: str
-    messages: list[Message] = field(default_factory=list)
-    jobs: list[str] = field(default_factory=list)
+    name: str
+    messages: list[Message]
+    rounds: list[Round]
+    stories: list[Story]
+    jobs: list[Job]
+    subscriptions: list[Subscription]
+    findings: list[Finding]
 
-    @property
-    def roles(self) -> tuple[str, str]:
-        """Roles of the two sides."""
-        _, one, _, other = ASKING.get(self.service, ("client", "client", "peer", "peer"))
-        return one, other
+    def story(self, choice: Choice) -> Story:
+        """The story of a choice.
+
+        Raises:
+            UnreadableInput, UsageError: as :func:`~replay.scenario.stories.choose`.
+        """
+        return choose(self.stories, choice, self.jobs, self.subscriptions, self.name)
 
 
-def stories(messages: Sequence[Message]) -> list[Story]:
-    """The stories in a capture, in order of their first message.
+def recorded(path: Paths, *, limits: Limits = DEFAULT_LIMITS) -> Recording:
+    """Read a capture, with its bodies.
 
-    On one machine both sides can have one address: then the listening end tells who answers.
+    Raises:
+        UnreadableInput: it is not there, or no capture.
     """
-    found: dict[tuple[str, str], Story] = {}
-    served = {str(one.destination) for one in messages if one.kind == "request" and one.service in ASKING}
-    for message in messages:
-        if message.http is None or not message.wsd:
-            continue
-        by_answerer = _from_answerer(message, served)
-        source, destination = message.source.address, message.destination.address
-        asking, answering = (destination, source) if by_answerer else (source, destination)
-        story = found.setdefault((asking, answering), Story(asking, answering, ""))
-        story.messages.append(message)
-        if not story.service and message.service in ASKING:
-            story.service = message.service
-    return [story for story in found.values() if story.service]
+    paths = [path] if isinstance(path, (str, Path)) else list(path)
+    with dissector.open([str(one) for one in paths], keep=True, limits=replace(limits, keep=KEEP)) as capture:
+        messages = [one for one in capture.messages if one.http is not None]
+        rounds = rounds_of(messages, capture.exchanges, capture.subscriptions)
+        jobs = capture.jobs
+        return Recording(
+            os.path.basename(str(paths[0])), messages, rounds, stories_of(rounds, jobs), jobs, capture.subscriptions,
+            capture.findings,
+        )  # fmt: skip
 
 
-def _from_answerer(message: Message, served: set[str]) -> bool:
-    """Whether the side that answers sent it: an answer to a request, or an event and what belongs to it."""
-    notice = message.kind == "event" or message.name == "SubscriptionEnd"
-    if message.kind in ("request", "event"):
-        return notice
-    # An answer: from a served end it is the answerer's; a sink's 202 comes from an end that nobody asks anything.
-    return str(message.source) in served or not _is_sink_answer(message)
+@dataclass(slots=True)
+class Extracted:
+    """What was made of a story.
+
+    Attributes:
+        scenario: to be saved.
+        contents: file name → what is in it.
+        values, messages: as :mod:`replay.scenario.explain` takes them: places of values are indices of messages.
+        steps: index of a message → number of its step.
+    """
+
+    scenario: Scenario
+    contents: dict[str, Material]
+    values: list[Value]
+    messages: list[Message]
+    steps: dict[int, int]
 
 
-def _is_sink_answer(message: Message) -> bool:
-    # Some sinks answer an event with SOAP.
-    plain = message.name.startswith("HTTP ") or message.name.endswith("EventResponse")
-    return plain and message.http is not None and not message.http.is_request
-
-
-def extract(path: str | Path, choice: Choice | None = None, *, plays: str = "") -> tuple[Scenario, dict[str, Material]]:
+def extract(
+    path: Paths, choice: Choice | None = None, *, plays: str = "", secrets: Secrets | None = None
+) -> tuple[Scenario, dict[str, Material]]:
     """A scenario out of a capture.
 
     Args:
         path: of the capture.
         choice: which story.
         plays: name of the party that is played unless told otherwise, default the side that asks.
+        secrets: values that are not written down.
 
     Returns:
-        The scenario, and file name → bytes.
+        The scenario, and file name → what is in it.
 
     Raises:
         UnreadableInput: the capture cannot be read, or no story is in it.
-        UsageError: several stories fit.
+        UsageError: several stories fit, or there is no such party.
     """
-    choice = choice or Choice()
-    with dissector.open(str(path), keep=True) as capture:
-        messages = [one for one in capture.messages if one.http is not None]
-        jobs = {job.id: job for job in capture.jobs if job.id}
-        pairs = {one.request: one.response for one in capture.exchanges if one.request is not None}
-        story = _chosen(stories(messages), choice, list(jobs), path)
-        known = {one.number: one for one in messages}
-        return _Extraction(story, pairs, Path(path).name, known, plays).scenario()
+    recording = recorded(path)
+    made = extracted(recording, recording.story(choice or Choice()), plays=plays, secrets=secrets)
+    return made.scenario, made.contents
 
 
-def _chosen(found: list[Story], choice: Choice, jobs: list[str], path: str | Path) -> Story:
-    fitting = [
-        story
-        for story in found
-        if choice.host in ("", story.asking, story.answering)
-        and choice.service in ("", story.service)
-        and (choice.stream is None or any(one.stream.number == choice.stream for one in story.messages))
-        and (not choice.job or any(_of_job(one, choice.job) for one in story.messages))
-    ]
-    if not fitting:
-        raise UnreadableInput(f"{path}: no sequence in it fits; “--list” shows what there is ({len(found)} sequences)")
-    if len(fitting) > 1:
-        told = ", ".join(f"{one.asking} and {one.answering}" for one in fitting)
-        raise UsageError(f"{path}: several sequences fit: {told}; choose one by --host, --service or --job")
-    story = fitting[0]
-    if choice.job:
-        others = [job for job in jobs if not job.lower().startswith(choice.job.lower())]
-        story.messages = [one for one in story.messages if not any(_of_job(one, job) for job in others)]
-    return story
+def extracted(
+    recording: Recording,
+    story: Story,
+    *,
+    plays: str = "",
+    secrets: Secrets | None = None,
+    other: Sequence[Round] = (),
+) -> Extracted:
+    """A scenario out of a story.
+
+    Args:
+        recording: that the story is in.
+        story: chosen.
+        plays, secrets: as for :func:`extract`.
+        other: rounds of another recording of the same story: what differs settles the doubtful values.
+
+    Raises:
+        UsageError: there is no such party, or no such value for a secret.
+    """
+    return _Extraction(recording, story, plays, secrets or Secrets(), other).made()
 
 
-def _of_job(message: Message, job: str) -> bool:
-    body = message.body
-    if body is None:
-        return False
-    todo = [body]
-    while todo:
-        one = todo.pop()
-        if one.name in ("JobToken", "JobId") and one.text.strip().strip("{}").lower().startswith(job.lower()):
-            return True
-        todo.extend(one.children)
-    return False
+@dataclass(slots=True)
+class _Placed:
+    """A message on its way to a file."""
+
+    message: Message
+    step: int
+    part: str
+    sender: str
+    receiver: str
+    spans: tuple[list[Span], list[Span]] = field(default_factory=lambda: ([], []))
 
 
 class _Extraction:
     """One story on its way to a scenario."""
 
     def __init__(
-        self, story: Story, pairs: dict[int, int | None], capture: str, known: dict[int, Message], plays: str
+        self, recording: Recording, story: Story, plays: str, secrets: Secrets, other: Sequence[Round]
     ) -> None:
-        self.story = story
-        self.capture = capture
-        asking, role, answering, other = ASKING[story.service]
-        self.asking, self.answering = Party(asking, role), Party(answering, other)
-        if plays not in ("", asking, answering):
-            raise UsageError(f"--as {plays}: the parties are {asking} and {answering}")
-        self.plays = plays or asking
-        self.answers = {request: known.get(answer) for request, answer in pairs.items() if answer is not None}
-        self.asked: dict[int, Message] = {}
-        """Number of an answer → its request."""
-        for one in story.messages:
-            answer = self.answers.get(one.number)
-            if answer is not None:
-                self.asked[answer.number] = one
-        self.requests = [
-            one
-            for one in story.messages
-            if one.http is not None and one.http.is_request and one.number not in self.asked
-        ]
-        self.messages: list[Message] = []
+        self._recording = recording
+        self._rounds = story.rounds
+        self._jobs = story.jobs
+        self._secrets = secrets
+        self._other = other
+        self._actors = named(story.actors)
+        names = {actor: name for name, actor in self._actors.items()}
+        asking = {names[one.sender] for one in self._rounds if not one.notice}
+        self._plays = plays or min(sorted(asking), key=_likely, default=names[self._rounds[0].sender])
+        if self._plays not in self._actors:
+            raise UsageError(f"--as {plays}: the parties are {' and '.join(self._actors)}")
+        self._placed: list[_Placed] = []
         """All messages, each request with its answer behind it."""
-        for request in self.requests:
-            self.messages.append(request)
-            answer = self.answers.get(request.number)
-            if answer is not None:
-                self.messages.append(answer)
-        self.index = {one.number: place for place, one in enumerate(self.messages)}
-        streams = dict.fromkeys(one.stream.number for one in self.requests)
-        self.connections = {stream: place for place, stream in enumerate(streams, start=1)}
-        self.contents: dict[str, Material] = {}
-        self.missing: list[str] = []
+        for number, one in numbered(self._rounds):
+            sender, receiver = names[one.sender], names[one.receiver]
+            self._placed.append(_Placed(one.request, number, "message", sender, receiver))
+            if one.answer is not None:
+                self._placed.append(_Placed(one.answer, number, "answer", receiver, sender))
+        self._names = names
+        self._by_number = {one.message.number: one for one in self._placed}
+        streams = dict.fromkeys(one.request.stream.number for one in self._rounds)
+        self._connections = {stream: place for place, stream in enumerate(streams, start=1)}
+        self._contents: dict[str, Material] = {}
 
-    def scenario(self) -> tuple[Scenario, dict[str, Material]]:
-        values = find_values(self.messages, self._sender, self._receiver)
-        by_message: dict[int, list[tuple[Value, Place]]] = {}
-        for value in values:
-            for place in value.places:
-                by_message.setdefault(place.message, []).append((value, place))
-        steps = [self._step(number, request, by_message) for number, request in enumerate(self.requests, start=1)]
-        step_of = {self.index[one.number]: number for number, one in enumerate(self.requests, start=1)}
-        bound = {value.name: self._bound(value, step_of) for value in values}
-        for party in (self.asking, self.answering):
-            party.bases = self._bases(party.name)
-        parties = {one.name: one for one in (self.asking, self.answering)}
-        name = f"{self.asking.role} and {self.answering.role}"
-        made = Scenario(name, self.capture, parties, self.plays, bound, steps, missing=self.missing)
-        return made, self.contents
+    def made(self) -> Extracted:
+        """The scenario with all that belongs to it."""
+        messages = [one.message for one in self._placed]
+        values = find_values(messages, self._sender, self._receiver)
+        if self._other:
+            values = settle(messages, [m for one in self._other for m in one.messages], values, self._sender)
+        self._mark(values)
+        bound = {value.name: self._bound(value) for value in values}
+        self._secrets.hide(bound)
+        steps = [self._step(number, one) for number, one in numbered(self._rounds)]
+        missing = [*self._missing(values), *self._secrets.left(self._contents)]
+        title = _joined([actor.role for actor in self._actors.values()])
+        scenario = Scenario(title, self._recording.name, self._parties(), self._plays, bound, steps, missing=missing)
+        numbers = {place: one.step for place, one in enumerate(self._placed)}
+        return Extracted(scenario, self._contents, values, messages, numbers)
 
-    def _notice(self, message: Message) -> bool:
-        return message.kind == "event" or message.name == "SubscriptionEnd"
+    def _parties(self) -> dict[str, Party]:
+        found = {}
+        for name, actor in self._actors.items():
+            bases = dict.fromkeys(one.base for one in self._rounds if one.receiver is actor)
+            found[name] = Party(name, actor.role, tuple(bases))
+        return found
 
     def _sender(self, message: Message) -> str:
-        """Name of the party that said it."""
-        if message.number in self.asked:
-            request = self.asked[message.number]
-            return self.asking.name if self._notice(request) else self.answering.name
-        return self.answering.name if self._notice(message) else self.asking.name
+        return self._by_number[message.number].sender
 
     def _receiver(self, message: Message) -> str:
-        """Name of the other one."""
-        return self.answering.name if self._sender(message) == self.asking.name else self.asking.name
+        return self._by_number[message.number].receiver
 
-    def _bases(self, party: str) -> tuple[str, ...]:
-        """Where requests to a party went."""
-        found = []
-        for request in self.requests:
-            if request.http is not None and self._sender(request) != party:
-                host = request.http.header("Host") or str(request.destination)
-                found.append(base_of(f"http://{host}/"))
-        return tuple(dict.fromkeys(found))
+    def _missing(self, values: Sequence[Value]) -> list[str]:
+        found = lacking_of_capture(self._recording.findings, self._rounds)
+        found += lacking_of_jobs(self._jobs, self._rounds)
+        found += lacking_answers(self._rounds, self._recording.messages)
+        for one in self._placed:
+            found += lacking_bytes(one.step, one.message, answer=one.part == "answer")
+        return [*found, *lacking_births(values)]
 
-    def _step(self, number: int, request: Message, by_message: dict[int, list[tuple[Value, Place]]]) -> Step:
-        notice = self._notice(request)
-        sender, receiver = (self.answering, self.asking) if notice else (self.asking, self.answering)
-        answer = self.answers.get(request.number)
-        stem = f"{number:03d}-{request.name}"
-        if answer is None:
-            self.missing.append(
-                f"step {number}, {request.name}: the capture holds no answer (frame {request.frames[0]})"
-            )
-        if not request.complete:
-            self.missing.append(f"step {number}, {request.name}: bytes are missing (frame {request.frames[0]})")
-        start = self.requests[0].first_time
-        frames = f"{request.frames[0]}–{request.frames[-1]}" if len(request.frames) > 1 else f"{request.frames[0]}"
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def _mark(self, values: Sequence[Value]) -> None:
+        """Find the bytes of the values in the messages."""
+        spotters: dict[int, Spotter] = {}
+        for value in values:
+            for place in value.places:
+                placed = self._placed[place.message]
+                spotter = spotters.get(place.message)
+                if spotter is None:
+                    spotter = spotters[place.message] = Spotter(placed.message)
+                into = placed.spans[0 if place.where in ("target", "http") else 1]
+                into += [Span(*ends, value.name, value.recorded) for ends in spotter.spans(place, value.recorded)]
+
+    def _step(self, number: int, one: Round) -> Step:
+        request, answer = one.request, one.answer
+        stem = f"{number:03d}-{_safe(request.name)}"
+        after = (request.first_time - self._rounds[0].request.first_time) / 1e9
+        frames = request.frames
+        told = f"frames {frames[0]}–{frames[-1]}" if len(frames) > 1 else f"frame {frames[0] if frames else '?'}"
         return Step(
-            number, request.name, request.service, notice, sender.name, receiver.name,
-            (request.first_time - start) / 1e9, (answer.time - request.time) / 1e9 if answer is not None else 0.0,
-            self._wire(request, stem, by_message), self._wire(answer, f"{stem}-answer", by_message) if answer else None,
-            f"frames {frames} of {self.capture}, after {(request.first_time - start) / 1e9:.3f} s",
-            f"c{self.connections[request.stream.number]}",
+            number, request.name, request.service, one.notice, self._names[one.sender], self._names[one.receiver],
+            max(after, 0.0), max(answer.time - request.time, 0) / 1e9 if answer is not None else 0.0,
+            self._wire(request, stem), self._wire(answer, f"{stem}-answer") if answer is not None else None,
+            f"{told} of {self._recording.name}, after {after:.3f} s",
+            f"c{self._connections[request.stream.number]}",
         )  # fmt: skip
 
-    def _wire(self, message: Message, stem: str, by_message: dict[int, list[tuple[Value, Place]]]) -> Wire:
-        head: list[Span] = []
-        xml: list[Span] = []
-        for value, place in by_message.get(self.index[message.number], ()):
-            found = [
-                Span(start, end, value.name, value.recorded) for start, end in spans(message, place, value.recorded)
-            ]
-            (head if place.where in ("target", "http") else xml).extend(found)
+    def _wire(self, message: Message, stem: str) -> Wire:
         assert message.http is not None
-        wire, contents = take(message.http, message, stem, head, xml)
-        self.contents |= contents
+        wire, contents = take(message.http, message, stem, *self._by_number[message.number].spans)
+        self._secrets.clear(wire)
+        self._contents |= contents
         return wire
 
-    def _bound(self, value: Value, step_of: dict[int, int]) -> Bound:
+    # -- values --------------------------------------------------------------------------------------------------
+
+    def _bound(self, value: Value) -> Bound:
         bound = Bound(value.name, value.recorded, value.maker, value.kind, why=value.why, sure=value.sure)
         if not value.maker:
             bound.default = value.recorded
-        born = value.born
-        if born is not None:
-            place = born.message
-            # An answer stands behind its request; both are one step.
-            step = step_of.get(place) or step_of.get(place - 1, 0)
-            bound.step, bound.where, bound.path = step, born.where, born.path
-            bound.part = "message" if place in step_of else "answer"
-            whole = text_at(self.messages[place], born.where, born.path) or ""
-            bound.within = whole if whole.strip() != value.recorded else ""
+        if value.born is not None:
+            birth = self._birth(value, value.born)
+            bound.step, bound.part, bound.where = birth.step, birth.part, birth.where
+            bound.path, bound.within = birth.path, birth.within
+            bound.again = self._again(value, value.born)
         return bound
+
+    def _birth(self, value: Value, place: Place) -> Birth:
+        placed = self._placed[place.message]
+        whole = text_at(placed.message, place.where, place.path) or ""
+        within = whole if whole.strip() != value.recorded else ""
+        return Birth(placed.step, placed.part, place.where, place.path, within)
+
+    def _again(self, value: Value, born: Place) -> list[Birth]:
+        """Where other parties than the one it was handed out to get to know a value."""
+        knowing = {value.maker, self._placed[born.message].receiver}
+        found = []
+        for place in value.uses:
+            placed = self._placed[place.message]
+            knowing.add(placed.sender)
+            if placed.receiver not in knowing:
+                knowing.add(placed.receiver)
+                found.append(self._birth(value, place))
+        return found
+
+
+def _likely(name: str) -> int:
+    return next((place for place, one in enumerate(PLAYED) if name.startswith(one)), len(PLAYED))
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _safe(name: str) -> str:
+    """A part of a file's name: a peer may have named its element as it liked."""
+    return "".join(one if one.isascii() and (one.isalnum() or one in "-_") else "-" for one in name)[:60] or "message"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["FORMAT", "KINDS", "PARTS", "Bound", "Part", "Party", "Scenario", "Step", "Wire"]
+__all__ = ["FORMAT", "KINDS", "PARTS", "Birth", "Bound", "Part", "Party", "Scenario", "Step", "Wire"]
 
 FORMAT = "dsmreplay.scenario/1"
 """What the first line of ``scenario.yaml`` says."""
@@ -39,6 +39,24 @@ class Party:
 
 
 @dataclass(slots=True)
+class Birth:
+    """Where a party gets to know a value.
+
+    Attributes:
+        step: in which step.
+        part: ``message`` or ``answer`` of it.
+        where, path: where in it, as in :class:`replay.scenario.values.Place`.
+        within: the whole recorded text of that place, where the value is a part of it; else "".
+    """
+
+    step: int
+    part: str
+    where: str
+    path: str
+    within: str = ""
+
+
+@dataclass(slots=True)
 class Bound:
     """A value with a name.
 
@@ -58,6 +76,7 @@ class Bound:
         default: for values of a site: what is sent unless another one is given; else "".
         secret: name of the environment variable that gives it, "" for none.
         sure: False where it only looks like one.
+        again: where further parties get to know it, each for the first time.
     """
 
     name: str
@@ -73,6 +92,7 @@ class Bound:
     default: str = ""
     secret: str = ""
     sure: bool = True
+    again: list[Birth] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -13,7 +13,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["KINDS", "Place", "Value", "authority_of", "base_of", "is_url", "path_of", "rebind", "snake"]
+__all__ = ["KINDS", "WHERE", "Place", "Value", "authority_of", "base_of", "is_url", "path_of", "rebind", "snake"]
+
+WHERE = ("body", "header", "target", "http")
+"""Where in a message a value can stand."""
 
 KINDS = ("token", "identifier", "address", "message_id", "parameter", "uuid", "cookie", "vendor")
 

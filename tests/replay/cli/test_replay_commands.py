@@ -34,16 +34,28 @@ def test_what_could_be_extracted(samples: Path, capsys: pytest.CaptureFixture[st
     capture = str(samples / "dsm-two-jobs.pcapng")
     assert main(["extract", capture, "--list"]) == 0
     told = capsys.readouterr().out
-    assert "DSM device 192.0.2.10 and scan server 192.0.2.20: WS-DSP" in told
+    assert told.startswith("1  WS-DSP: 32 messages, 6 events in 0.013 s, from 2026-")
+    assert "     device    DSM device     192.0.2.10  listens at http://192.0.2.10:5357\n" in told
+    assert "     server    scan server    192.0.2.20  listens at http://192.0.2.20:5362\n" in told
     assert main(["extract", capture, "--list", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)[0]["jobs"]) == 2
+    data = json.loads(capsys.readouterr().out)
+    assert data["schema"] == "dsmreplay.stories/1"
+    assert len(data["stories"][0]["jobs"]) == 2
+    assert main(["extract", capture, "--list", "--job", "8a2a"]) == 0
+    assert main(["extract", capture, "--list", "--host", "192.0.2.99"]) == 0
+    assert "no sequence in this capture fits" in capsys.readouterr().out
+    assert main(["extract", capture, "--list", "--service", "WS-X"]) == 2
 
 
 def test_every_value_is_explained(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["extract", str(samples / "dsm-completed.pcapng"), "--explain"]) == 0
     told = capsys.readouterr().out
-    assert "job_token  = " in told
-    assert "token of server; from step" in told
+    assert "job_token = afbd67f9-6196-49cf-a198-8ad9f06c144a  (token, made by the server)" in told
+    assert "    born  CreatePostScanJobResponse (step 3, frame 19): body JobToken" in told
+    assert main(["extract", str(samples / "dsm-completed.pcapng"), "--explain", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["schema"] == "dsmreplay.extracted/1"
+    assert {one["name"]: one["born"] for one in data["values"]}["job_token"]["frame"] == 19
 
 
 def test_nowhere_to_write(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +88,7 @@ def test_a_run_that_differs(scenario: str, tmp_path: Path, capsys: pytest.Captur
         assert main([*arguments, "--json"]) == 1
         data = json.loads(capsys.readouterr().out)
     assert "DIFF" in told
-    assert "recorded: frames" in told
+    assert "recorded: frame" in told
     assert "of device-completed.pcap, after 0." in told
     assert "was CompletedSuccessfully" in told
     assert data["same"] is False
