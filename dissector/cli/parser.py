@@ -220,7 +220,7 @@ def _command(
 
 def _files(parser: Parser, *, color: bool = True, limit: bool = True) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="capture, “-” for standard input")
-    _keys(parser)
+    add_keys(parser)
     if limit:
         parser.add_argument(
             "--limit",
@@ -236,7 +236,8 @@ def _files(parser: Parser, *, color: bool = True, limit: bool = True) -> None:
         )  # fmt: skip
 
 
-def _keys(parser: Parser) -> None:
+def add_keys(parser: argparse.ArgumentParser) -> None:
+    """The options that name keys for TLS; :func:`dissector.cli.common.keylogs_of` reads them."""
     keys = parser.add_argument_group(
         "keys for TLS", "Secrets inside a pcapng file are used without; $SSLKEYLOGFILE counts as a --keylog."
     )

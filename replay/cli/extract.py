@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import Any
 
 from dissector.base.errors import ExitCode, UsageError
+from dissector.cli.common import keylogs_of
 from dissector.cli.select import address_of, service_named
+from dissector.keyfiles import PASSWORD
 from dissector.output.text import printable
 from dissector.output.times import iso_time
 from replay.scenario.explain import explain, explain_json
@@ -30,7 +33,7 @@ def run_extract(arguments: argparse.Namespace) -> int:
     choice = _choice(arguments)
     if not (arguments.list or arguments.output or arguments.explain):
         raise UsageError("-o DIR says where the scenario goes (or --list, --explain)")
-    recording = recorded(arguments.captures)
+    recording = _recorded(arguments, arguments.captures)
     if arguments.list:
         return _list(recording, choice, as_json=arguments.json)
     story = recording.story(choice)
@@ -48,6 +51,13 @@ def run_extract(arguments: argparse.Namespace) -> int:
     return ExitCode.FINDINGS if made.scenario.missing else ExitCode.OK
 
 
+def _recorded(arguments: argparse.Namespace, paths: list[str]) -> Recording:
+    return recorded(
+        paths, keylog=keylogs_of(arguments), rsa_key=arguments.rsa_key, pre_master=arguments.pre_master,
+        key_password=os.environ.get(PASSWORD),
+    )  # fmt: skip
+
+
 def _choice(arguments: argparse.Namespace) -> Choice:
     return Choice(
         arguments.job, address_of(arguments.host) if arguments.host else "",
@@ -59,7 +69,7 @@ def _other(arguments: argparse.Namespace, story: Story, choice: Choice) -> list[
     """The rounds of the recording of ``--with``: its story with the same services."""
     if not arguments.other:
         return []
-    second = recorded(arguments.other)
+    second = _recorded(arguments, [arguments.other])
     # Job and addresses are others there.
     fitting = [one for one in second.stories if set(one.services) & set(story.services)]
     if not fitting:

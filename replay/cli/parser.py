@@ -8,6 +8,7 @@ from textwrap import fill
 from typing import Any
 
 from dissector import __version__
+from dissector.cli.parser import add_keys
 from replay.cli.packets import add_packets
 from replay.cli.serve import add_serve
 from replay.cli.suite import add_suite
@@ -347,6 +348,7 @@ def _extract(commands: Any) -> None:
     group.add_argument("--service", default="", metavar="NAME", help="what belongs to a service, such as WS-DSP")
     group.add_argument("--stream", type=int, metavar="N", help="what the two of this TCP stream say to each other")
     group.add_argument("--all", action="store_true", help="all stories as one scenario")
+    add_keys(parser)
     group = parser.add_argument_group("values")
     group.add_argument("--with", dest="other", metavar="CAPTURE", help="a second recording: what differs is a value")
     group.add_argument(

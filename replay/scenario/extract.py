@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import dissector
 from dissector.analysis.model import Job, Subscription
@@ -75,16 +76,23 @@ class Recording:
         return choose(self.stories, choice, self.jobs, self.subscriptions, self.name)
 
 
-def recorded(path: Paths, *, limits: Limits = DEFAULT_LIMITS) -> Recording:
+def recorded(path: Paths, *, limits: Limits = DEFAULT_LIMITS, **keys: Any) -> Recording:
     """Read a capture, with its bodies.
 
+    Args:
+        path: one, or the files of a rotated one.
+        limits: of reading.
+        keys: for TLS, as ``dissector.open`` takes them.
+
     Raises:
-        UnreadableInput: it is not there, or no capture.
+        UnreadableInput: it is not there, or no capture; or a key cannot be read.
     """
     paths = [path] if isinstance(path, (str, Path)) else list(path)
-    with dissector.open([str(one) for one in paths], keep=True, limits=replace(limits, keep=KEEP)) as capture:
+    names = [str(one) for one in paths]
+    with dissector.open(names, keep=True, limits=replace(limits, keep=KEEP), **keys) as capture:
         messages = [one for one in capture.messages if one.http is not None]
-        rounds = rounds_of(messages, capture.exchanges, capture.subscriptions)
+        secure = {one.number for one in capture.tls_opened}
+        rounds = rounds_of(messages, capture.exchanges, capture.subscriptions, secure)
         jobs = capture.jobs
         return Recording(
             os.path.basename(str(paths[0])), messages, rounds, stories_of(rounds, jobs), jobs, capture.subscriptions,

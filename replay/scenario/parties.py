@@ -10,7 +10,7 @@ Sources: WS-Eventing 2004/08 3.1 (NotifyTo may be anywhere); MS-DSM and WS-Scan:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dissector.analysis.endpoints import ROLES
@@ -67,6 +67,7 @@ class Round:
         notice: a notification: it comes when there is something to tell.
         service: of the request, or what its surroundings tell; "" where nothing does.
         sender, receiver: who sent the request, and who got it.
+        secure: it went over TLS.
     """
 
     request: Message
@@ -75,6 +76,7 @@ class Round:
     service: str
     sender: Actor
     receiver: Actor
+    secure: bool = False
 
     @property
     def messages(self) -> list[Message]:
@@ -88,11 +90,16 @@ class Round:
         target = self.request.http.target
         if is_url(target):
             return base_of(target)
-        return base_of(f"http://{self.request.http.header('Host') or self.request.destination}/")
+        return base_of(
+            f"http{'s' if self.secure else ''}://{self.request.http.header('Host') or self.request.destination}/"
+        )
 
 
 def rounds_of(
-    messages: Sequence[Message], exchanges: Iterable[Exchange], subscriptions: Sequence[Subscription]
+    messages: Sequence[Message],
+    exchanges: Iterable[Exchange],
+    subscriptions: Sequence[Subscription],
+    secure: Collection[int] = (),
 ) -> list[Round]:
     """The rounds of a capture, in the order of their requests.
 
@@ -100,13 +107,17 @@ def rounds_of(
         messages: those over HTTP that belong to WSD, in order.
         exchanges: how requests and answers belong together.
         subscriptions: which events were sent for which Subscribe.
+        secure: numbers of the TCP streams that were TLS.
     """
     known = {one.number: one for one in messages}
     pairs = {one.request: known.get(one.response or 0) for one in exchanges if one.request is not None}
     answers = {one.number for one in pairs.values() if one is not None}
     requests = [one for one in messages if one.http is not None and one.http.is_request and one.number not in answers]
     cast = _Cast(requests, subscriptions)
-    return [cast.round(one, pairs.get(one.number)) for one in requests]
+    found = [cast.round(one, pairs.get(one.number)) for one in requests]
+    for one in found:
+        one.secure = one.request.stream.number in secure
+    return found
 
 
 def is_notice(message: Message) -> bool:

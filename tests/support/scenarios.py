@@ -43,10 +43,11 @@ def conversations(path: Path) -> list[tuple[HttpMessage, Message | None, bytes |
     with dissector.open(str(path), keep=True) as capture:
         capture.on_http = https.append
         messages = {id(one.http): one for one in capture.all_soap}
+        secure = {one.number for one in capture.tls_opened}
     found = []
     for http in https:
         ranges = http.origin.byte_ranges()
-        whole = http.complete and all(one.start >= 0 for one in ranges)
+        whole = http.complete and all(one.start >= 0 for one in ranges) and http.stream.number not in secure
         raw = b"".join(frames[one.frame - 1][one.start : one.start + one.length] for one in ranges)
         found.append((http, messages.get(id(http)), raw if whole else None))
     return found

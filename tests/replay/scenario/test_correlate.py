@@ -139,7 +139,7 @@ def test_equal_texts_of_another_meaning_are_other_values(samples: Path) -> None:
     values = found(messages)
     same = [one for one in values.values() if one.recorded == "dtok-0"]
     assert [one.born.message for one in same if one.born] == [6, 8]
-    assert where(same[0]) == [(14, "body", "DestinationToken")]
+    assert where(same[0]) == [(15, "body", "DestinationToken")]
     assert where(same[1]) == []
     assert where(values["sink_identifier"])[-1] == (9, "header", "Identifier")
     # What nobody calls needs no name: the device lists 45 services, and the client calls a configured path.
