@@ -51,7 +51,7 @@ def while_read(sink: Sink, stop: asyncio.Event) -> Sink:
 
 def tell(stop: asyncio.Event, headline: str, facts: Mapping[str, str]) -> None:
     """What clients need to know. Names in it may come out of a capture."""
-    width = max(map(len, facts))
+    width = max(map(len, facts), default=0)
     lines = [headline] if headline else []
     lines += [f"  {name:{width}}  {value}" for name, value in facts.items()]
     try:

@@ -65,7 +65,7 @@ async def _run(arguments: argparse.Namespace, served: Served, around: Around) ->
             tell(stop, f"“{device.scenario.name}” is served", addresses)
         waits: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
         if arguments.once:
-            waits.append(asyncio.create_task(device.finished.wait()))
+            waits.append(asyncio.create_task(device.over()))
         if arguments.duration is not None:
             waits.append(asyncio.create_task(clock.sleep(arguments.duration)))
         _, rest = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

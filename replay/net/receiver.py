@@ -16,7 +16,10 @@ from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.start import begins_message
 from dissector.transport.model import Conversation, Run, StreamEnd
 
-__all__ = ["HttpReceiver"]
+__all__ = ["ALL", "HttpReceiver"]
+
+ALL = BodyPolicy(digest=True, keep=True)
+"""Everything that comes is kept: small bodies in memory, large ones in temporary files."""
 
 LOOKED_AT = 64
 """First bytes of a message that tell whether it is one."""
@@ -32,16 +35,18 @@ class HttpReceiver:
         destination: who gets.
         responses: this side is a client: what comes are answers.
         limits: bounds of heads and bodies in memory; larger bodies go to temporary files as they come.
+        policy: what is kept of bodies; the XML is in any case.
     """
 
     def __init__(
-        self, source: Endpoint, destination: Endpoint, *, responses: bool = False, limits: Limits = DEFAULT_LIMITS
-    ) -> None:
+        self, source: Endpoint, destination: Endpoint, *, responses: bool = False, limits: Limits = DEFAULT_LIMITS,
+        policy: BodyPolicy = ALL,
+    ) -> None:  # fmt: skip
         self._messages: deque[HttpMessage] = deque()
         self._connection = HttpConnection(
             Conversation(0, source, destination, opened=True, client=destination if responses else source),
             self._messages.append,
-            BodyPolicy(digest=True, keep=True),
+            policy,
             limits,
         )
         stream = StreamRef("tcp", 0, source, destination)

@@ -17,12 +17,12 @@ from dissector.base.errors import DsmsharkError, UsageError
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint
 from dissector.http.headers import list_items
-from dissector.http.model import HttpMessage
+from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.writer import build_response
 from replay.base.clock import Clock
 from replay.base.log import Log
 from replay.net.line import BUFFER, CLOSING, Line, LineTap, words_of
-from replay.net.receiver import HttpReceiver
+from replay.net.receiver import ALL, HttpReceiver
 from replay.net.tls import TlsChannel
 
 __all__ = ["Answer", "HttpRequest", "HttpServer", "ServerLimits", "Tap"]
@@ -126,6 +126,7 @@ class HttpServer:
         tap: the capture, None for none.
         limits: bounds.
         reading: bounds of the HTTP reader.
+        policy: what is kept of the bodies that come.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class HttpServer:
         tap: Tap | None = None,
         limits: ServerLimits = USUAL_LIMITS,
         reading: Limits = DEFAULT_LIMITS,
+        policy: BodyPolicy = ALL,
     ) -> None:
         self._handler = handler
         self._clock = clock
@@ -146,6 +148,7 @@ class HttpServer:
         self._tap = tap
         self._limits = limits
         self._reading = reading
+        self._policy = policy
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
@@ -243,7 +246,7 @@ class HttpServer:
             timer.cancel()
 
     async def _serve(self, line: Line) -> None:
-        receiver = HttpReceiver(line.peer, line.local, limits=self._reading)
+        receiver = HttpReceiver(line.peer, line.local, limits=self._reading, policy=self._policy)
         going = True
         while going:
             try:

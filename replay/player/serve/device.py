@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from dissector.base.errors import UsageError
+from dissector.http.model import BodyPolicy
 from dissector.messages import Message
-from dissector.output.summary import summary
 from dissector.output.text import count
-from replay.base.clock import Timer
+from replay.behaviour.effects import Effects
 from replay.devices.emulator import Around, Emulator
 from replay.devices.host import facts_of, ordered_fault, unreadable
 from replay.net.server import Answer, HttpRequest, HttpServer
@@ -29,24 +29,22 @@ from replay.player.clean import cleaned
 from replay.player.judge import Judge, ValueRule
 from replay.player.serve.delivery import Delivery
 from replay.player.serve.harm import check_rules, harmed
+from replay.player.serve.hearing import Heard, Hearing
 from replay.player.serve.identity import identity_of
-from replay.player.serve.question import Question, question_of
 from replay.player.serve.refusals import (
     bare_status,
     fault_answer,
     no_answer,
     no_operation,
-    not_handed_out,
     plain_answer,
 )
-from replay.player.serve.session import UNSPECIFIED, Maker, Run, Runs
+from replay.player.serve.session import Maker, Run, Runs
 from replay.player.serve.story import Exchange, Story, told_unasked
 from replay.player.serve.subscriber import Allowed
 from replay.player.serve.tally import Tally
-from replay.player.serve.template import Templates
+from replay.player.serve.template import Template, Templates
 from replay.scenario.files import load_scenario
-from replay.scenario.model import Scenario
-from replay.soap.caller import read_message
+from replay.scenario.model import Scenario, Wire
 from replay.soap.faults import SoapFault
 
 __all__ = ["Served", "VirtualDevice"]
@@ -56,6 +54,8 @@ QUIET = 3.0
 
 OWN = (("Header/To", "ignore"), ("EndTo/**", "ignore"), ("NotifyTo/**", "ignore"), ("ClientContext", "any"))
 """What is a client's own in its requests, behind a scenario's rules: how it calls the device, and where its sink is."""
+
+NONE = Effects()
 
 KNOWN_FORMS = 2000
 """Forms of requests whose differences from the recorded ones are remembered."""
@@ -97,7 +97,6 @@ class VirtualDevice(Emulator):
 
     Attributes:
         tally: what came so far.
-        finished: set when everything recorded has happened.
     """
 
     kind = "virtual device"
@@ -109,24 +108,25 @@ class VirtualDevice(Emulator):
         self.parties = served_of(self.scenario, options.parties)
         self.story = Story(self.scenario, folder, frozenset(self.parties))
         super().__init__(around or Around(), path=self.story.exchanges[0].question.path)
-        self.finished = asyncio.Event()
-        self._ending: Timer | None = None
+        self._news = asyncio.Event()
         self.tally = Tally()
         self._templates = Templates(folder)
         self.runs = Runs(
             self.story, frozenset(self.parties), ids=self.ids, given=options.given, now=self.clock.monotonic
         )
+        self._hearing = Hearing(self.story, self.runs)
         self._servers: dict[str, HttpServer] = {}
+        policy = policy_of(self.scenario)
         for party in self.parties:
             self._servers[party] = HttpServer(
                 self._handler(party), clock=self.clock, log=self.log, limits=self.around.limits, tap=self.tap,
-                context=self.around.encryption.server if self.around.encryption is not None else None,
+                context=self.around.encryption.server if self.around.encryption is not None else None, policy=policy,
             )  # fmt: skip
         self.server = self._servers[self.parties[0]]
         self.delivery = Delivery(
             self.story, self._templates, self.runs, clock=self.clock, log=self.log, client=self.client,
             behaviour=self.behaviour, speed=options.speed, allowed=Allowed(options.allow), tally=self.tally,
-            dress=self._dress, progress=self._look,
+            dress=self._dress, progress=self._news.set,
         )  # fmt: skip
         self._rules = [ValueRule(path, how) for path, how in [*self.scenario.rules, *OWN]]
         self._known: OrderedDict[tuple[Any, ...], str] = OrderedDict()
@@ -167,17 +167,29 @@ class VirtualDevice(Emulator):
         steps = [one.step for one in self.story.notices if not one.step.optional]
         return [f"{step.number} {step.name}" for step in steps if step.number not in self.delivery.lined]
 
-    def _look(self) -> None:
-        """Is the story over? All of it happened; or all that changes something, and then nothing more was asked."""
-        if self._ending is not None:
-            self._ending.cancel()
-            self._ending = None
-        if self.unsent() or not self.delivery.idle:
-            return
-        if not self.left():
-            self.finished.set()
-        elif self.story.changing <= self.tally.used:
-            self._ending = self.clock.call_later(QUIET, self.finished.set)
+    async def over(self) -> None:
+        """Return when the story is over: all of it has happened; or all that changes something, and nothing more is
+        asked for :data:`QUIET` seconds."""
+        while True:
+            done = not self.unsent() and self.delivery.idle
+            if done and not self.left():
+                return
+            self._news.clear()
+            if not (done and self.story.changing <= self.tally.used):
+                await self._news.wait()
+                continue
+            quiet = False
+
+            def end() -> None:
+                nonlocal quiet
+                quiet = True
+                self._news.set()
+
+            timer = self.clock.call_later(QUIET, end)
+            await self._news.wait()
+            timer.cancel()
+            if quiet:
+                return
 
     # -- who and where -------------------------------------------------------------------------------------------
 
@@ -215,99 +227,91 @@ class VirtualDevice(Emulator):
         if not http.complete:
             self.log.say("received", f"{request.peer} {http.method} {http.target}, broken off", peer=str(request.peer))
             return Answer(close="close")
-        message = read_message(http)
-        if message is None or message.envelope is None or message.envelope.recovered:
-            return self._unreadable(request, message)
-        if self._ending is not None:
-            self._ending.cancel()
-            self._ending = None
-        asked, carried, names = self._asked(request, message)
+        heard = self._hearing.hear(request)
+        if not isinstance(heard, Heard):
+            return self._unreadable(request, heard)
+        message = heard.message
         self.log.say(
-            "received", f"{request.peer} {message.name} {summary(message)}".rstrip(), body=message.envelope.xml,
-            peer=str(request.peer), message=message.name, service=message.service, message_id=message.message_id,
+            "received", f"{request.peer} {heard.said}", body=heard.xml, peer=str(request.peer), message=message.name,
+            service=message.service, message_id=heard.message_id,
         )  # fmt: skip
-        strange = self._strange(asked, message)
+        strange = self._hearing.strange(heard)
         if strange is not None:
-            return self._refused(request, message, strange, start)
-        run = self.runs.find(asked, carried, request.peer)
-        exchange = self.story.choose(asked, run.progress, lambda one: self._distance(one, run, message))
+            return self._refused(request, heard, strange, start)
+        run = self.runs.find(heard.question, heard.runs, request.peer)
+        exchange = self.story.choose(heard.question, run.progress, lambda one: self._distance(one, run, message))
         if exchange is None:
             if message.name == "Unsubscribe":
-                self.delivery.unsubscribed(run, names, 0)
-            return self._refused(request, message, no_operation(message), start)
+                self.delivery.unsubscribed(run, heard.names, 0)
+            return self._refused(request, heard, no_operation(message), start)
         first = run.progress.take(exchange)
         self.tally.used.add(exchange.number)
-        run.values.hear(exchange.number, message)
-        self._compare(exchange, asked, run, message)
+        run.values.hear(exchange.number, message, heard.message_id)
+        self._compare(exchange, heard, run)
         if exchange.step.answer is None:
-            return self._refused(request, message, no_answer(message), start)
-        return await self._answer(party, request, message, run, exchange, names, first, start)
+            return self._refused(request, heard, no_answer(message), start)
+        return await self._answer(party, request, heard, run, exchange, exchange.step.answer, first, start)
 
     async def _answer(
-        self, party: str, request: HttpRequest, message: Message, run: Run, exchange: Exchange, names: list[str],
-        first: bool, start: float,
+        self, party: str, request: HttpRequest, heard: Heard, run: Run, exchange: Exchange, wire: Wire, first: bool,
+        start: float,
     ) -> Answer:  # fmt: skip
-        step = exchange.step
-        operation = message.operation or step.name
-        effects = self.behaviour.choose(message.service, operation, "request", facts_of(message))
-        wait = step.took / self._options.speed - (self.clock.monotonic() - start) if self._options.speed > 0 else 0.0
-        if effects:
-            self.log.say("behaviour", f"{operation}: {effects.describe()}", operation=operation)
-            wait = max(wait, 0.0) + effects.delay
+        step, message = exchange.step, heard.message
+        effects, wait = NONE, 0.0
+        if self.behaviour.rules:
+            operation = message.operation or step.name
+            effects = self.behaviour.choose(message.service, operation, "request", facts_of(message))
+            if effects:
+                self.log.say("behaviour", f"{operation}: {effects.describe()}", operation=operation)
+        if self._options.speed > 0:
+            wait = max(step.took / self._options.speed - (self.clock.monotonic() - start), 0.0)
+        wait += effects.delay
         self.delivery.follow(run, exchange, answered=False)
         if wait > 0:
             await self.clock.sleep(wait)
             # What others said meanwhile is not what this client said.
-            run.values.hear(step.number, message)
+            run.values.hear(step.number, message, heard.message_id)
         if effects.ignore:
             return Answer(close="close")
         if effects.status is not None:
             self.log.say("sent", f"{request.peer} HTTP {effects.status}", peer=str(request.peer))
             return Answer(plain_answer(effects.status))
         if effects.fault is not None:
-            return self._faulted(request, message, ordered_fault(effects, message.service), start)
+            return self._faulted(request, heard, ordered_fault(effects, message.service), start)
         own = self._own(party, request)
-        pieces = self._filled(run, exchange, message, own, first)
-        closes = self._templates.of(step.answer).closes if step.answer is not None else False
-        plan = harmed(self._dress(pieces, False), effects)
-        if step.name == "Subscribe" and not pieces[0][9:12].startswith((b"4", b"5")):
+        template = self._templates.of(wire)
+        pieces = self._filled(run, step.number, template, own, first)
+        status = int(pieces[0][9:12])
+        if step.name == "Subscribe" and status < 300:
             self.delivery.subscribed(run, step.number, message, request.peer, own)
         elif step.name == "Unsubscribe":
-            self.delivery.unsubscribed(run, names, step.number)
+            self.delivery.unsubscribed(run, heard.names, step.number)
+        plan = harmed(self._dress(pieces, False), effects)
 
         def after(sent: bool) -> None:
             if sent:
                 self.tally.answered += 1
                 run.progress.answered(exchange)
                 self.delivery.follow(run, exchange, answered=True)
-                self._look()
+                self._news.set()
 
         took = (self.clock.monotonic() - start) * 1000
         again = "" if first else ", again"
         self.log.say(
-            "sent", f"{request.peer} {pieces[0][9:12].decode('latin-1')} step {step.number}{again} ({took:.0f} ms)",
-            body=_envelope(pieces[0]), peer=str(request.peer), step=step.number, run=run.number,
+            "sent", f"{request.peer} {status} step {step.number}{again} ({took:.0f} ms)",
+            body=pieces[0].partition(b"\r\n\r\n")[2], peer=str(request.peer), step=step.number, run=run.number,
         )  # fmt: skip
-        close = plan.close if plan.close != "keep" or not closes else "close"
+        close = plan.close if plan.close != "keep" or not template.closes else "close"
         return Answer(plan.pieces, close, plan.rate, after)
 
-    def _filled(
-        self, run: Run, exchange: Exchange, message: Message, own: Mapping[str, str], first: bool
-    ) -> list[bytes]:
-        """The recorded answer with the values of today."""
-        step = exchange.step
-        assert step.answer is not None
+    def _filled(self, run: Run, step: int, template: Template, own: Mapping[str, str], first: bool) -> list[bytes]:
+        """The recorded answer of a step with the values of today."""
         if not first:
             # Said again, it hands out another one.
-            run.values.renew(step.number, "answer")
+            run.values.renew(step, "answer")
             self.runs.remember(run)
         run.values.reach(own)
-        texts = dict(run.texts())
-        if message.message_id is None:
-            for value in self.scenario.values.values():
-                if value.kind == "message_id" and (value.step, value.part) == (step.number, "message"):
-                    texts[value.name] = UNSPECIFIED
-        pieces = self._templates.of(step.answer).fill(texts)
+        pieces = template.fill(run.texts())
         self._templates.trim()
         return pieces
 
@@ -315,40 +319,6 @@ class VirtualDevice(Emulator):
         return cleaned(pieces, self.ids, request=request) if self._options.normalise else pieces
 
     # -- understanding -------------------------------------------------------------------------------------------
-
-    def _asked(self, request: HttpRequest, message: Message) -> tuple[Question, list[Run], list[str]]:
-        """The request as a question; the runs of which it carries something, and the names of that."""
-        carried: list[Run] = []
-        names: list[str] = []
-
-        def named(element: str, text: str) -> str:
-            found = self.runs.holder(element, text) if text else None
-            if found is None:
-                return text
-            carried.append(found[0])
-            names.append(found[1])
-            return f"${{{found[1]}}}"
-
-        asked = question_of(message, request.path.rstrip("/") or "/", named)
-        for cookie in (request.http.header("Cookie") or "").split(";")[:64]:
-            name, _, text = cookie.strip().partition("=")
-            named(name, text.strip('"'))
-        return asked, carried, names
-
-    def _strange(self, asked: Question, message: Message) -> SoapFault | None:
-        """The fault for a token that was never handed out, None where all is known, or was recorded so."""
-        for element, text in asked.keys:
-            if element not in self.runs.holders or text.startswith("${") or not text:
-                continue
-            recorded = self.story.by_name.get(asked.name, ())
-            if any((element, text) in one.question.keys for one in recorded):
-                continue
-            if not any(
-                key == element and value.startswith("${") for one in recorded for key, value in one.question.keys
-            ):
-                continue
-            return not_handed_out(message, element)
-        return None
 
     def _judged(self, exchange: Exchange, run: Run, message: Message) -> list[str]:
         """What differs from the recorded request."""
@@ -362,17 +332,18 @@ class VirtualDevice(Emulator):
     def _distance(self, exchange: Exchange, run: Run, message: Message) -> int:
         return len(self._judged(exchange, run, message))
 
-    def _compare(self, exchange: Exchange, asked: Question, run: Run, message: Message) -> None:
+    def _compare(self, exchange: Exchange, heard: Heard, run: Run) -> None:
         """Say what is not as recorded. Equal requests are judged once: a client may fetch thousands of pages."""
-        form = (exchange.number, asked, tuple((one.real_type, one.content.size) for one in message.attachments))
+        images = tuple((one.real_type, one.content.size) for one in heard.message.attachments)
+        form = (exchange.number, heard.question, images)
         text = self._known.get(form)
         if text is None:
-            text = self._known[form] = "; ".join(self._judged(exchange, run, message)[:3])
+            text = self._known[form] = "; ".join(self._judged(exchange, run, heard.message)[:3])
             if len(self._known) > KNOWN_FORMS:
                 self._known.popitem(last=False)
         if text:
-            self.tally.differs(exchange.number, message.name, text)
-            self.log.say("note", f"{message.name} is not as recorded (step {exchange.number}): {text}")
+            self.tally.differs(exchange.number, heard.message.name, text)
+            self.log.say("note", f"{heard.message.name} is not as recorded (step {exchange.number}): {text}")
 
     # -- refusing ------------------------------------------------------------------------------------------------
 
@@ -389,19 +360,18 @@ class VirtualDevice(Emulator):
             return Answer(plain_answer(status))
         return Answer(fault_answer(SoapFault("Sender", None, f"The message holds {why}"), None, self.ids))
 
-    def _refused(self, request: HttpRequest, message: Message, fault: SoapFault, start: float) -> Answer:
+    def _refused(self, request: HttpRequest, heard: Heard, fault: SoapFault, start: float) -> Answer:
         """Refuse what the recording does not have, and say so."""
-        self.tally.lacks(message.name, fault.reason)
-        self.log.say(
-            "warning", f"{request.peer} {message.name}: {fault.reason}", peer=str(request.peer), message=message.name
-        )
-        return self._faulted(request, message, fault, start)
+        name = heard.message.name
+        self.tally.lacks(name, fault.reason)
+        self.log.say("warning", f"{request.peer} {name}: {fault.reason}", peer=str(request.peer), message=name)
+        return self._faulted(request, heard, fault, start)
 
-    def _faulted(self, request: HttpRequest, message: Message, fault: SoapFault, start: float) -> Answer:
+    def _faulted(self, request: HttpRequest, heard: Heard, fault: SoapFault, start: float) -> Answer:
         took = (self.clock.monotonic() - start) * 1000
         text = f"{request.peer} {fault.status} Fault {fault.name}: {fault.reason} ({took:.0f} ms)"
         self.log.say("sent", text, peer=str(request.peer), status=fault.status)
-        return Answer(fault_answer(fault, message, self.ids))
+        return Answer(fault_answer(fault, heard.message, self.ids, heard.message_id))
 
 
 def served_of(scenario: Scenario, names: str) -> list[str]:
@@ -427,6 +397,8 @@ def served_of(scenario: Scenario, names: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _envelope(piece: bytes) -> bytes:
-    """What the log shows of an answer: its first piece without the head."""
-    return piece.partition(b"\r\n\r\n")[2]
+def policy_of(scenario: Scenario) -> BodyPolicy:
+    """What is kept of requests: their images are looked at by type and size, unless a rule asks for more."""
+    rules = [*scenario.rules, *(rule for step in scenario.steps for rule in step.rules)]
+    deep = any(how in ("exact", "pixels") for _, how in rules)
+    return BodyPolicy(digest=deep, keep=deep)

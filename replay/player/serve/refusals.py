@@ -65,12 +65,12 @@ def plain_answer(status: int) -> list[bytes]:
     return [build_response(status, REASONS.get(status, "Status"), [*extra, ("Content-Length", "0")])]
 
 
-def fault_answer(fault: SoapFault, message: Message | None, ids: Ids) -> list[bytes]:
-    """A fault that answers a message."""
+def fault_answer(fault: SoapFault, message: Message | None, ids: Ids, relates_to: str | None = None) -> list[bytes]:
+    """A fault that answers a message; ``relates_to`` is the MessageID of that."""
     version = message.envelope.addressing.version if message is not None and message.envelope is not None else ""
     version = version if version in ("2004/08", "2005/08") else "2004/08"
     envelope = build_fault(
         fault.code, fault.subcode, fault.reason, fault.detail, action=fault.action, to=anonymous(version),
-        message_id=ids.urn(), relates_to=message.message_id if message is not None else None, addressing=version,
+        message_id=ids.urn(), relates_to=relates_to, addressing=version,
     )  # fmt: skip
     return list(http_response(fault.status, pack(envelope, (), ids), USUAL).pieces)

@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from dissector.base.origin import Endpoint
 from dissector.messages import Message
@@ -29,6 +30,9 @@ MAX_SESSIONS = 500
 
 MAX_AGE = 6 * 3600.0
 """Seconds without a message after which a run is forgotten."""
+
+NEAR = 64
+"""Runs of one host, the last ones, that a request may belong to which carries nothing of any."""
 
 AT_ONCE = 10.0
 """Seconds within which runs of one host count as going on at once."""
@@ -86,6 +90,11 @@ class _RunValues(Values):
         for value in scenario.values.values():
             if not value.maker and value.part == "message" and value.step and value.name not in given:
                 self._site.setdefault(value.step, []).append(value)
+        self._ids_born: dict[int, list[str]] = {}
+        """Step → values that are the MessageID of its request."""
+        for value in scenario.values.values():
+            if value.kind == "message_id" and value.part == "message" and value.name not in given:
+                self._ids_born.setdefault(value.step, []).append(value.name)
         super().__init__(
             scenario, played=served, targets={}, own={}, first={}, steps={one.number for one in scenario.steps},
             ids=ids, given=given,
@@ -109,9 +118,19 @@ class _RunValues(Values):
         hosts = {authority_of(one).rpartition(":")[0].strip("[]") for one in self._scenario.parties[value.maker].bases}
         return bare if value.recorded in hosts else made
 
-    def hear(self, step: int, message: Message) -> None:
-        """Read what a client says of itself and of its site in a request."""
-        self.born(step, "message", message)
+    def hear(self, step: int, message: Message, message_id: str | None) -> None:
+        """Read what a client says of itself and of its site in a request.
+
+        Args:
+            step: number of the recorded request.
+            message: the request, or an equal one that came before.
+            message_id: of the request, None for none.
+        """
+        ids = self._ids_born.get(step, ())
+        if len(self._born.get((step, "message"), ())) > len(ids):
+            self.born(step, "message", message)
+        for name in ids:
+            self.now[name] = message_id or UNSPECIFIED
         for value in self._site.get(step, ()):
             text = text_at(message, value.where, value.path)
             if text is not None:
@@ -152,6 +171,7 @@ class Run:
 
     def __init__(self, number: int, peer: str, values: _RunValues) -> None:
         self.number = number
+        self._recorded = values.recorded()
         self.peer = peer
         self.values = values
         self.progress = Progress()
@@ -165,7 +185,7 @@ class Run:
 
     def texts(self) -> Mapping[str, str]:
         """Name → text. What is not known is as recorded: a device answers, whatever its client left out."""
-        return {**self.values.recorded(), **self.values.now}
+        return {**self._recorded, **self.values.now}
 
 
 class Runs:
@@ -237,11 +257,12 @@ class Runs:
         here = self._by_connection.get(peer)
         if here is not None and here.number in self._runs and self._fits(here, asked):
             return here
-        near = [one for one in self._runs.values() if one.peer == peer.address and self._fits(one, asked)]
+        last = (one for one in reversed(self._runs.values()) if one.peer == peer.address)
+        near = [one for one in islice(last, NEAR) if self._fits(one, asked)]
         # Of clients that are at it at once, the one that was quiet for the longest time is the likeliest to speak next;
         # what was left long ago is over, and the last one counts.
         late = self._now() - AT_ONCE
-        return next((one for one in near if one.seen >= late), None) or next(reversed(near), None)
+        return next((one for one in reversed(near) if one.seen >= late), None) or next(iter(near), None)
 
     def _fits(self, run: Run, asked: Question) -> bool:
         """Whether a request that carries nothing of a run can belong to it."""
