@@ -29,7 +29,7 @@ from replay.behaviour.rules import Behaviour
 from replay.devices.discovery import DiscoveryHost, Transmission, transmit
 from replay.devices.eventing import Subscription, SubscriptionTable
 from replay.devices.host import Call, Host, Ignored, Reply
-from replay.devices.metadata import DeviceInfo, HostedService, device_metadata, service_metadata
+from replay.devices.metadata import DeviceInfo, HostedService, asked_dialects, device_metadata, service_metadata
 from replay.devices.source import EventSource
 from replay.net.client import HttpClient
 from replay.net.interfaces import local_addresses
@@ -357,13 +357,18 @@ class Emulator:
 
     async def _get(self, call: Call) -> Reply:
         assert self._info is not None
-        body = device_metadata(self._info, self._hosted(call.request.local.address))
+        body = device_metadata(
+            self._info, self._hosted(call.request.local.address), dialects=asked_dialects(call.message.body)
+        )
         return Reply(body, "GetResponse" if call.operation == "Get" else "GetMetadataResponse")
 
     async def _get_service(self, call: Call) -> Reply:
         assert self._info is not None
         path, hosted = next((path, one) for path, one in self._services if path == call.point.path)
-        body = service_metadata(self._info, hosted.at(self.url(path, call.request.local.address)))
+        body = service_metadata(
+            self._info, hosted.at(self.url(path, call.request.local.address)),
+            dialects=asked_dialects(call.message.body),
+        )  # fmt: skip
         return Reply(body, "GetResponse" if call.operation == "Get" else "GetMetadataResponse")
 
     async def _probe(self, call: Call) -> Reply:

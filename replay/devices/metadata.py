@@ -16,11 +16,11 @@ from typing import Any
 
 from lxml.etree import _Element as Element
 
-from dissector.catalog import build
+from dissector.catalog import Field, build
 from dissector.soap.model import QName
 from dissector.soap.namespaces import WSDP06
 
-__all__ = ["DIALECTS", "DeviceInfo", "HostedService", "device_metadata", "service_metadata"]
+__all__ = ["DIALECTS", "DeviceInfo", "HostedService", "asked_dialects", "device_metadata", "service_metadata"]
 
 DIALECTS = ("ThisModel", "ThisDevice", "Relationship")
 """Sections that there are, in the order in which they are told."""
@@ -105,15 +105,29 @@ def device_metadata(
         ("ThisDevice", {"this_device": _device(info)}),
         ("Relationship", {"relationship": _relationship(info, services, host_addresses)}),
     ]
-    return _metadata([one for one in sections if one[0] in dialects or f"{WSDP06}/{one[0]}" in dialects])
+    return _metadata([one for one in sections if _wanted(one[0], dialects)])
 
 
-def service_metadata(info: DeviceInfo, service: HostedService) -> Element:
-    """The answer to a Get or GetMetadata at a hosted service: its relationship with the host.
+def service_metadata(info: DeviceInfo, service: HostedService, *, dialects: Collection[str] = DIALECTS) -> Element:
+    """The answer to a Get or GetMetadata at a hosted service: its relationship with the host, where that is wanted.
 
     WSDL is left out, as the services of Windows do.
     """
-    return _metadata([("Relationship", {"relationship": _relationship(info, [service], ())})])
+    sections = [("Relationship", {"relationship": _relationship(info, [service], ())})]
+    return _metadata([one for one in sections if _wanted(one[0], dialects)])
+
+
+def asked_dialects(question: Field | None) -> Collection[str]:
+    """The sections that a question wants: those of the Dialect that a GetMetadata names (WS-MetadataExchange 1.1, 5.2;
+    of those with an Identifier there are none here), all of them for anything else."""
+    named = question.find("Dialect") if question is not None else None
+    if question is None or named is None:
+        return DIALECTS
+    return () if question.find("Identifier") is not None else (named.text.strip(),)
+
+
+def _wanted(name: str, dialects: Collection[str]) -> bool:
+    return name in dialects or f"{WSDP06}/{name}" in dialects
 
 
 def _metadata(sections: Sequence[tuple[str, Mapping[str, Any]]]) -> Element:

@@ -8,12 +8,18 @@ import pytest
 from lxml.etree import _Element as Element
 
 from dissector.base.errors import UsageError
-from dissector.catalog import Field, check, decode, findings_of, qname
+from dissector.catalog import Field, build, check, decode, findings_of, qname
 from dissector.soap.build import build_envelope
 from dissector.soap.envelope import parse_envelope
 from dissector.soap.model import QName
 from dissector.soap.namespaces import DF, PNPX, WPRT, WSCN, WSDP06
-from replay.devices.metadata import DeviceInfo, HostedService, device_metadata, service_metadata
+from replay.devices.metadata import (
+    DeviceInfo,
+    HostedService,
+    asked_dialects,
+    device_metadata,
+    service_metadata,
+)
 
 ADDRESS = "urn:uuid:4509a320-00a0-008f-00b6-002507510eca"
 INFO = DeviceInfo(
@@ -118,3 +124,25 @@ def test_text_that_xml_does_not_allow(field: str) -> None:
     facts: dict[str, Any] = {field: "bell \x07"}
     with pytest.raises(UsageError, match="cannot stand in XML"):
         device_metadata(DeviceInfo(ADDRESS, (), **facts))
+
+
+@pytest.mark.parametrize(
+    ("question", "of_device", "of_service"),
+    [
+        (None, ["ThisModel", "ThisDevice", "Relationship"], ["Relationship"]),
+        ({}, ["ThisModel", "ThisDevice", "Relationship"], ["Relationship"]),
+        ({"dialect": f"{WSDP06}/ThisModel"}, ["ThisModel"], []),
+        ({"dialect": f" {WSDP06}/Relationship\n"}, ["Relationship"], ["Relationship"]),
+        ({"dialect": "http://schemas.xmlsoap.org/wsdl/"}, [], []),
+        ({"dialect": f"{WSDP06}/ThisModel", "identifier": "urn:x"}, [], []),
+    ],
+)
+def test_get_metadata_asks_for_the_sections_of_a_dialect(
+    question: dict[str, str] | None, of_device: list[str], of_service: list[str]
+) -> None:
+    wanted = asked_dialects(None if question is None else decode(build("wsx:GetMetadata", question)))
+    told = [
+        [one.attributes["Dialect"][0].removeprefix(f"{WSDP06}/") for one in reread(body).find_all("MetadataSection")]
+        for body in (device_metadata(INFO, [SCAN], dialects=wanted), service_metadata(INFO, SCAN, dialects=wanted))
+    ]
+    assert told == [of_device, of_service]

@@ -17,7 +17,7 @@ from dissector.base.findings import Severity
 from dissector.catalog import build
 from dissector.messages import Message
 from dissector.soap.model import QName
-from dissector.soap.namespaces import DSD, WSCN
+from dissector.soap.namespaces import DSD, WSCN, WSDP06
 from replay.behaviour.file import rule_from_json
 from replay.behaviour.rules import Behaviour
 from replay.devices.scanner.jobs import ScanJob
@@ -76,6 +76,11 @@ def test_it_has_an_address_of_its_own_on_the_same_host() -> None:
             assert message.envelope is not None
             assert scanner.dsd_url.encode() in message.envelope.xml
             assert DSD.encode() in message.envelope.xml
+            model = build("wsx:GetMetadata", {"dialect": f"{WSDP06}/ThisModel"})
+            for url, told in ((scanner.url(), 1), (scanner.dsd_url, 0)):
+                answer = (await client.send("GetMetadata", url=url, body=model, action=action)).accepted()
+                assert answer is not None
+                assert found(answer, "MetadataSection") == found(answer, "MetadataSection/ThisModel") == told
 
     asyncio.run(run())
 
