@@ -13,6 +13,8 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from hashlib import blake2b
+from typing import NamedTuple
 
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -21,12 +23,14 @@ from dissector.capture.model import Block, FrameSource, SourceInfo
 from dissector.http.connection import HttpConnection
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.pairing import SWAPPED
+from dissector.http.room import Room
 from dissector.http.start import INTEREST_WORDS
 from dissector.keyfiles import KeyFiles
 from dissector.messages import Message, MessageBuilder
 from dissector.transport.flows import FlowTable
 from dissector.transport.model import Conversation, Datagram, Interest, StreamConsumer, TransportStats
 from dissector.transport.packets import PacketDecoder
+from dissector.transport.tally import Tally
 from dissector.transport.tls.model import TlsFacts
 from dissector.transport.tls.table import TlsTable
 
@@ -51,13 +55,41 @@ INTEREST = Interest(
 REMEMBERED_IDS = 10_000
 """MessageIDs of datagrams remembered to tell repeats; repeats come within a second (SOAP-over-UDP 3.4)."""
 
+PRUNED = 10_000
+"""Connections remembered before those that are over are forgotten."""
+
+LONGEST_ID = 1000
+"""Characters of a MessageID that is remembered; a longer one is no identifier but a burden."""
+
+SHOWN = 100
+"""Frames named by one finding."""
+
 SAME_ID = rule(
     "udp.same-id-differs",
     "note",
     "a datagram has the MessageID of an earlier one of the same sender, but other content",
     "SOAP-over-UDP 4.4",
 )
+LIMITS_ELSEWHERE = rule("http.limits-elsewhere", "note", "HTTP messages without SOAP hit a limit of what is read")
 NOT_SOAP = rule("udp.not-soap", "note", "datagrams on the discovery port hold no SOAP message", "WS-Discovery 2.4")
+
+
+class Asked(NamedTuple):
+    """What is remembered of a request until its answer comes: not the message, since thousands may wait."""
+
+    number: int
+    service: str
+    wsd: bool
+    message_id: str | None
+
+
+class Seen(NamedTuple):
+    """What is remembered of a datagram, to tell its repeats."""
+
+    number: int
+    frame: int
+    address: str
+    digest: bytes
 
 
 class MessagePass:
@@ -74,7 +106,7 @@ class MessagePass:
 
     Attributes:
         stats: counts, growing.
-        not_soap: frames of datagrams on the discovery port that hold no SOAP message.
+        not_soap: how many datagrams on the discovery port hold no SOAP message.
         waiting: a read of the input is under way (it may wait for a pipe).
     """
 
@@ -91,21 +123,28 @@ class MessagePass:
     ) -> None:
         self.source = source
         self.stats = TransportStats()
-        self.not_soap: list[int] = []
+        self.not_soap = 0
+        self._not_soap: list[int] = []
         self._limits = limits
-        self._policy = policy
+        self._room = Room(limits.held)
+        self._policy = replace(policy, room=self._room)
         self._on_http = on_http
         self._progress = progress
         self._builder = MessageBuilder(digits=self._digits, limits=limits)
         self._conversations: list[Conversation] = []
+        self._pruned = PRUNED
+        self._told: list[Finding] = []
+        self._limits_elsewhere = Tally(
+            self._told, LIMITS_ELSEWHERE, lambda n: f"{n} HTTP messages without SOAP hit a limit of what is read"
+        )
         self._half_open: dict[int, HttpConnection] = {}
         self._batch: list[tuple[int, int, int, HttpMessage | Datagram]] = []
         self._count = 0
         self._numbered_so_far = 0
-        self._open_requests: OrderedDict[tuple[int, int], Message | None] = OrderedDict()
-        self._waiting: dict[tuple[int, int], HttpMessage] = {}
+        self._open_requests: OrderedDict[tuple[int, int], Asked | None] = OrderedDict()
+        self._waiting: OrderedDict[tuple[int, int], HttpMessage] = OrderedDict()
         self._early: list[tuple[int, HttpMessage, Message | None]] = []
-        self._seen_ids: OrderedDict[str, Message] = OrderedDict()
+        self._seen_ids: OrderedDict[str, Seen] = OrderedDict()
         self._stop = False
         self.waiting = False
         self._interest = replace(INTEREST, opened=set())
@@ -113,7 +152,10 @@ class MessagePass:
         self._secrets_read = 0
         self._watch_tls = watch_tls
         self._tls = TlsTable(self._keyfiles.keys, self._plain, limits, watch=watch_tls)
-        self.flows = FlowTable(self._interest, self._consumer, self._datagram, self.stats, limits)
+        self.flows = FlowTable(
+            self._interest, self._consumer, self._datagram, self.stats, limits,
+            kept=lambda: self._room.under_way,
+        )  # fmt: skip
         self._decoder = PacketDecoder(source.interfaces, self.stats, limits)
 
     def stop(self) -> None:
@@ -125,19 +167,17 @@ class MessagePass:
         """Of the container, the network and the transport, by frame; complete after the pass."""
         # The transport works block by block and flow by flow: only the frames give an order that is always the same.
         found = [*self.source.info.findings, *sorted(self.stats.findings, key=lambda f: (f.frames, f.rule, f.text))]
+        found += self._told
         for conversation in self._conversations:
-            where = f"TCP stream {conversation.number}"
-            found += [
-                replace(f, text=f"{where}: {f.text}") for f in conversation.findings if not f.rule.startswith("tcp.")
-            ]
+            found += _told(conversation)
         found += self._tls.said()
         if self.not_soap:
-            count = len(self.not_soap)
+            count = self.not_soap
             found.append(
                 NOT_SOAP(
                     f"{count} datagram{'s' if count > 1 else ''} on port {DISCOVERY_PORT} "
                     f"{'hold' if count > 1 else 'holds'} no SOAP message",
-                    frames=self.not_soap[:100],
+                    frames=self._not_soap,
                 )
             )
         return found
@@ -165,6 +205,19 @@ class MessagePass:
         self._find_keys()
         self.flows.feed(self._decoder.decode(block))
         yield from self._flush()
+        if len(self._conversations) > self._pruned:
+            self._prune()
+
+    def _prune(self) -> None:
+        """Forget the connections that are over, but for what is to be said of them."""
+        left = []
+        for conversation in self._conversations:
+            if conversation.ended < 2:
+                left.append(conversation)
+            elif len(self._told) < self._limits.findings:
+                self._told += _told(conversation)
+        self._conversations = left
+        self._pruned = PRUNED + 2 * len(left)
 
     def finish(self) -> Iterator[Message]:
         """The capture is over: the messages that were still open."""
@@ -257,14 +310,16 @@ class MessagePass:
                 self._on_http(item)
             if item.is_request:
                 key = (item.stream.number, item.origin.ranges.pieces[0][1])
-                message = self._builder.from_http(item)
-                self._open_requests[key] = message
-                while len(self._open_requests) > self._limits.unpaired * 10:
-                    self._open_requests.popitem(last=False)
+                message = self._soap(item)
+                asked = None
                 if message is not None:
                     yield from self._numbered(message)
+                    asked = Asked(message.number, message.service, message.wsd, _remembered(message.message_id))
+                self._open_requests[key] = asked
+                while len(self._open_requests) > self._limits.unpaired * 10:
+                    self._open_requests.popitem(last=False)
                 if self._early:
-                    yield from self._meet_early(key, message)
+                    yield from self._meet_early(key, asked)
                 answer = self._waiting.pop(key, None)
                 if answer is not None:
                     yield from self._message(answer, self._open_requests.pop(key, None))
@@ -277,7 +332,14 @@ class MessagePass:
                 if key in self._open_requests:
                     yield from self._message(item, self._open_requests.pop(key))
                 else:
-                    self._waiting[key] = item
+                    yield from self._wait(key, item)
+        self._room.give_out()
+
+    def _wait(self, key: tuple[int, int], answer: HttpMessage) -> Iterator[Message]:
+        """An answer whose request has begun and is not whole waits for it."""
+        self._waiting[key] = answer
+        if len(self._waiting) > self._limits.unpaired:
+            yield from self._message(self._waiting.popitem(last=False)[1], None)
 
     # -- answers before their requests ----------------------------------------------------------------------------
 
@@ -285,9 +347,9 @@ class MessagePass:
         """An answer without a request before it. That may have been captured a few frames late (a capture can swap
         packets of the two directions), and its head may still be coming in: the answer is held back for
         :data:`SWAPPED` frames."""
-        self._early.append((http.trigger + SWAPPED, http, self._builder.from_http(http)))
+        self._early.append((http.trigger + SWAPPED, http, self._soap(http)))
 
-    def _meet_early(self, key: tuple[int, int], request: Message | None) -> Iterator[Message]:
+    def _meet_early(self, key: tuple[int, int], request: Asked | None) -> Iterator[Message]:
         for place, (_, http, message) in enumerate(self._early):
             if http.stream.number != key[0]:
                 continue
@@ -310,21 +372,32 @@ class MessagePass:
                 if key in self._open_requests:
                     yield from self._message(http, self._open_requests.pop(key))
                 else:
-                    self._waiting[key] = http
+                    yield from self._wait(key, http)
             elif message is not None:
                 yield from self._numbered(message)
 
+    def _soap(self, http: HttpMessage) -> Message | None:
+        """The message that is carried. Where there is none its findings are nobody's, but for limits that were hit: of
+        what is behind them nothing is known."""
+        message = self._builder.from_http(http)
+        if message is None and http.findings:
+            for finding in http.findings:
+                if finding.rule.endswith("-limit"):
+                    self._limits_elsewhere.add(http.first_frame)
+                    break
+        return message
+
     # -- messages ------------------------------------------------------------------------------------------------
 
-    def _message(self, http: HttpMessage, request: Message | None) -> Iterator[Message]:
-        message = self._builder.from_http(http)
+    def _message(self, http: HttpMessage, request: Asked | None) -> Iterator[Message]:
+        message = self._soap(http)
         if message is None:
             if request is None:
                 return
-            message = self._builder.bare_answer(http, request)
+            message = self._builder.bare_answer(http, request.service, wsd=request.wsd)
         yield from self._answered(message, request)
 
-    def _answered(self, message: Message, request: Message | None) -> Iterator[Message]:
+    def _answered(self, message: Message, request: Asked | None) -> Iterator[Message]:
         if request is not None:
             message.request = request.number or None
             if message.kind == "fault" and request.wsd:
@@ -336,23 +409,31 @@ class MessagePass:
         message = self._builder.from_datagram(datagram)
         if message is None:
             if DISCOVERY_PORT in (datagram.stream.source.port, datagram.stream.destination.port):
-                self.not_soap.append(datagram.frame)
+                self.not_soap += 1
+                if len(self._not_soap) < SHOWN:
+                    self._not_soap.append(datagram.frame)
             return
-        if message.message_id:
-            first = self._seen_ids.get(message.message_id)
-            if first is None:
-                self._seen_ids[message.message_id] = message
-                if len(self._seen_ids) > REMEMBERED_IDS:
-                    self._seen_ids.popitem(last=False)
-            elif first.datagram == message.datagram:
-                message.repeat_of = first.number
-            elif first.source.address == message.source.address:
-                message.findings.append(
-                    SAME_ID(
-                        f"MessageID {message.message_id} was already used in frame {first.frames[0]} for other content",
-                        frames=(first.frames[0], *message.frames),
-                    )
+        ident = _remembered(message.message_id)
+        if ident is None:
+            yield from self._numbered(message)
+            return
+        first = self._seen_ids.get(ident)
+        digest = blake2b(datagram.data, digest_size=16).digest()
+        if first is None:
+            # The number is given below, and is known before the next datagram is looked at.
+            number = self._numbered_so_far + 1 if message.wsd else 0
+            self._seen_ids[ident] = Seen(number, message.frames[0], message.source.address, digest)
+            if len(self._seen_ids) > REMEMBERED_IDS:
+                self._seen_ids.popitem(last=False)
+        elif first.digest == digest:
+            message.repeat_of = first.number
+        elif first.address == message.source.address:
+            message.findings.append(
+                SAME_ID(
+                    f"MessageID {ident} was already used in frame {first.frame} for other content",
+                    frames=(first.frame, *message.frames),
                 )
+            )
         yield from self._numbered(message)
 
     def _numbered(self, message: Message) -> Iterator[Message]:
@@ -363,3 +444,14 @@ class MessagePass:
 
     def _digits(self) -> int:
         return max((i.digits for i in self.source.interfaces), default=6)
+
+
+def _remembered(ident: str | None) -> str | None:
+    """A MessageID that is worth remembering, None where there is none."""
+    return ident if ident and len(ident) <= LONGEST_ID else None
+
+
+def _told(conversation: Conversation) -> list[Finding]:
+    """The findings on a connection that are not the transport's (those are told by the counts of the pass)."""
+    where = f"TCP stream {conversation.number}"
+    return [replace(f, text=f"{where}: {f.text}") for f in conversation.findings if not f.rule.startswith("tcp.")]

@@ -31,6 +31,13 @@ class Limits:
     """Bytes held for all incomplete IP datagrams."""
     streams: int = 1_000_000
     """TCP conversations remembered; the longest idle is closed."""
+    connections: int = 10_000
+    """TCP conversations being read at once (those of interest); the longest idle are closed."""
+    held: int = 256 << 20
+    """Bytes held at once for all conversations: behind gaps, until it is known what they carry, and of unfinished
+    messages; those of the longest idle are given up."""
+    findings: int = 10_000
+    """Findings of the transport, and of connections, that are kept."""
     undecided: int = 64 << 10
     """Bytes of one direction held until it is known what it carries."""
     out_of_order: int = 16 << 20

@@ -14,6 +14,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -296,6 +297,9 @@ NO_FRAMES = FrameMap()
 """Stands where no frames are (any more): never added to."""
 
 
+_content_start = itemgetter(0)
+
+
 class RangeMap:
     """Offsets of some content → stream offsets: pieces ``(content start, stream start, length)`` in order."""
 
@@ -315,12 +319,19 @@ class RangeMap:
 
     def locate(self, start: int, end: int) -> list[tuple[int, int]]:
         """The stream ranges (start, end) that hold the content bytes start..end."""
-        found = []
-        for c, s, n in self.pieces:
+        return [(s + low - c, s + high - c) for c, s, low, high in self._overlaps(start, end)]
+
+    def _overlaps(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+        """Of each piece that holds some of start..end: where it begins (content, stream), and what part it holds."""
+        # Looked up, not searched: a body may have come in 100,000 chunks, and every element of it asks.
+        pieces = self.pieces
+        for at in range(max(bisect_right(pieces, start, key=_content_start) - 1, 0), len(pieces)):
+            c, s, n = pieces[at]
+            if c >= end:
+                return
             low, high = max(c, start), min(c + n, end)
             if high > low:
-                found.append((s + low - c, s + high - c))
-        return found
+                yield c, s, low, high
 
 
 @dataclass(slots=True)
@@ -367,11 +378,8 @@ class Origin:
         """The origin of the bytes start..end of this one."""
         if not self.exact:
             return Origin(self.stream, self.ranges, self.frames, end - start, exact=False)
-        pieces = []
-        for c, s, n in self.ranges.pieces:
-            low, high = max(c, start), min(c + n, end)
-            if high > low:
-                pieces.append((low - start, s + low - c, high - low))
+        overlaps = self.ranges._overlaps(start, end)
+        pieces = [(low - start, s + low - c, high - low) for c, s, low, high in overlaps]
         return Origin(self.stream, RangeMap(pieces), self.frames, end - start)
 
     @staticmethod

@@ -126,10 +126,19 @@ def _element(decl: ElementDecl, data: Any, prefixes: _Prefixes, parent: Element 
 
 def _set_text(element: Element, decl: ElementDecl | None, value: Any, prefixes: _Prefixes) -> None:
     base = TYPES[decl.type].base if decl is not None and decl.type is not None else "string"
+    _write(element, None, _text(value, base, prefixes))
+
+
+def _write(element: Element, attribute: str | None, text: str) -> None:
+    """Set the text of an element, or an attribute. What was recovered from damage can hold what XML cannot."""
     try:
-        element.text = _text(value, base, prefixes)
+        if attribute is None:
+            element.text = text
+        else:
+            element.set(attribute, text)
     except ValueError as error:
-        raise UsageError(f"the text of {element.tag} cannot stand in XML: {error}") from error
+        where = element.tag if attribute is None else f"{attribute} of {element.tag}"
+        raise UsageError(f"the text of {where} cannot stand in XML: {error}") from error
 
 
 def _set_nil(element: Element, prefixes: _Prefixes) -> None:
@@ -204,7 +213,7 @@ def _foreign(key: str, data: Any, prefixes: _Prefixes, parent: Element) -> None:
         return
     for inner, value in data.items():
         if inner[0] == "@":
-            element.set(inner[1:], _text(value, "string", prefixes))
+            _write(element, inner[1:], _text(value, "string", prefixes))
         elif inner == "#text":
             _set_text(element, None, value, prefixes)
         elif inner[0] == "{":
@@ -216,7 +225,7 @@ def _foreign(key: str, data: Any, prefixes: _Prefixes, parent: Element) -> None:
 
 def _attribute(element: Element, decl: ElementDecl, name: str, value: Any, prefixes: _Prefixes) -> None:
     if name[:1] == "{":
-        element.set(name, _text(value, "string", prefixes))
+        _write(element, name, _text(value, "string", prefixes))
         return
     declared = next((a for a in decl.attributes if snake_case(a.name) == name), None) or _GLOBAL.get(name)
     if declared is None:
@@ -224,7 +233,7 @@ def _attribute(element: Element, decl: ElementDecl, name: str, value: Any, prefi
     if declared.namespace:
         prefixes.of(declared.namespace)
     full = f"{{{declared.namespace}}}{declared.name}" if declared.namespace else declared.name
-    element.set(full, _text(value, TYPES[declared.type].base, prefixes))
+    _write(element, full, _text(value, TYPES[declared.type].base, prefixes))
 
 
 _GLOBAL = {
@@ -254,11 +263,8 @@ def _copy(field: Field, prefixes: _Prefixes, parent: Element | None) -> Element:
     element = _new(field.namespace, field.name, field.prefix, prefixes, parent)
     decl = field.decl
     base = TYPES[decl.type].base if decl is not None and decl.type is not None else "string"
-    element.text = (
-        _text(field.value, base, prefixes)
-        if base in ("qname", "list-qname") and field.value is not None
-        else field.text
-    )
+    as_value = base in ("qname", "list-qname") and field.value is not None
+    _write(element, None, _text(field.value, base, prefixes) if as_value else field.text)
     for name, (value, text) in field.attributes.items():
         declared = next((a for a in decl.attributes if a.name == name), None) if decl is not None else None
         if declared is None:
@@ -267,7 +273,7 @@ def _copy(field: Field, prefixes: _Prefixes, parent: Element | None) -> Element:
         if space:
             prefixes.of(space)
         scoped = _text(value, "qname", prefixes) if isinstance(value, QName) else text
-        element.set(f"{{{space}}}{name}" if space else name.rpartition(":")[2], scoped)
+        _write(element, f"{{{space}}}{name}" if space else name.rpartition(":")[2], scoped)
     if field.nil:
         _set_nil(element, prefixes)
     for child in field.children:

@@ -104,9 +104,9 @@ class BodyReader:
         self._multipart: MultipartReader | None = None
         if self._decoded and media.value.startswith("multipart/"):
             self._multipart = MultipartReader(media.parameters, policy, limits, report)
-            self._writer = ContentWriter(digest=False, keep=policy.keep, limits=limits)
+            self._writer = ContentWriter(digest=False, keep=policy.keep, limits=limits, room=policy.room)
             # Should there turn out to be no parts, this is the body.
-            self._lead = ContentWriter(digest=policy.digest, keep=True, cap=limits.xml, limits=limits)
+            self._lead = ContentWriter(digest=policy.digest, keep=True, cap=limits.xml, limits=limits, room=policy.room)
 
     def write(self, data: bytes | memoryview) -> None:
         """The next bytes as transferred."""
@@ -169,11 +169,21 @@ class BodyReader:
             return False
         policy, limits = self._policy, self._limits
         self._writer = ContentWriter(
-            digest=policy.digest and not xml, keep=xml or policy.keep, cap=limits.xml if xml else None, limits=limits
+            digest=policy.digest and not xml,
+            keep=xml or policy.keep,
+            cap=limits.xml if xml else None,
+            limits=limits,
+            room=policy.room,
         )
         if self._first:
             self._writer.write(self._first)
         return True
+
+    @property
+    def held(self) -> int:
+        """Bytes of it in memory."""
+        writers = [self._writer, self._lead]
+        return sum(w.held for w in writers if w is not None) + (self._multipart.held if self._multipart else 0)
 
     def finish(self, origin: Origin, *, complete: bool) -> tuple[Content, list[Part], str | None]:
         """The end: body, parts, and the digest of the body as transferred.

@@ -14,6 +14,7 @@ from typing import IO
 from dissector.base.errors import ContentNotKept
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Gap, Origin
+from dissector.http.room import Room
 from dissector.http.spool import Spooled
 
 __all__ = ["HEAD_SIZE", "Content", "ContentWriter"]
@@ -105,16 +106,28 @@ class ContentWriter:
         digest: compute SHA-256.
         keep: keep the bytes, the first ``limits.keep`` in memory, more in a temporary file.
         cap: keep at most so many bytes at all, in memory (None: no bound); :attr:`overflow` says that there were more.
+        room: counts what all writers have in memory; where it is full, the bytes are not kept.
 
     Attributes:
         size: bytes written.
         gaps: as of :class:`Content`.
-        overflow: bytes that were to be kept were not: more than ``cap``, or no room for the temporary file.
+        overflow: bytes that were to be kept were not: more than ``cap``, or no room in memory or on the disk.
     """
 
-    __slots__ = ("_digest", "_file", "_kept", "_missing", "cap", "gaps", "head", "keep", "limits", "overflow", "size")
+    __slots__ = (
+        "_digest", "_file", "_kept", "_missing", "_room", "cap", "gaps", "head", "keep", "limits", "overflow", "size",
+    )  # fmt: skip
 
-    def __init__(self, *, digest: bool, keep: bool, cap: int | None = None, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        *,
+        digest: bool,
+        keep: bool,
+        cap: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        room: Room | None = None,
+    ) -> None:
+        self._room = room or Room(limits.held)
         self.keep = keep
         self.cap = cap
         self.limits = limits
@@ -144,6 +157,10 @@ class ContentWriter:
         if self.cap is not None and len(self._kept) + len(data) > self.cap:
             self.overflow = True
             data = data[: self.cap - len(self._kept)]
+        if not self._room.take(len(data)):
+            self.overflow = True
+            self.forget()
+            return
         # The first piece is taken as it is: most bodies come in one, and bytes are not copied again.
         if not self._kept:
             self._kept = bytes(data)
@@ -154,6 +171,7 @@ class ContentWriter:
         if self.cap is None and len(self._kept) > self.limits.keep:
             self._file = Spooled()
             self._spool(self._kept)
+            self._room.free(len(self._kept))
             self._kept = b""
 
     def _spool(self, data: bytes | bytearray | memoryview) -> None:
@@ -177,12 +195,24 @@ class ContentWriter:
     def forget(self) -> None:
         """Keep nothing after all."""
         self.keep = False
+        self._room.free(len(self._kept))
         self._kept = b""
         self._file = None
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        return len(self._kept)
+
+    def __del__(self) -> None:
+        # Of a body that was given up without being closed.
+        self._room.free(len(self._kept))
 
     def close(self, *, complete: bool, origin: Origin | None = None) -> Content:
         """The content. ``complete``: its end was seen."""
         whole = complete and not self.gaps
+        self._room.finish(len(self._kept))
+        kept, self._kept = self._kept, b""
         return Content(
             size=self.size,
             head=self.head,
@@ -190,6 +220,6 @@ class ContentWriter:
             gaps=self.gaps,
             complete=whole,
             origin=origin,
-            data=bytes(self._kept) if self.keep and self._file is None else None,
+            data=bytes(kept) if self.keep and self._file is None else None,
             file=self._file,
         )

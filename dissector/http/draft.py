@@ -90,6 +90,11 @@ class Draft:
         """Bytes of the body there are."""
         return self.body.transferred if self.body is not None else 0
 
+    @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        return len(self.head) + (self.body.held if self.body is not None else 0)
+
     # -- body ----------------------------------------------------------------------------------------------------
 
     def open_body(self, plan: BodyPlan, policy: BodyPolicy) -> None:

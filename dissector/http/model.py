@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from dissector.base.findings import Finding
 from dissector.base.origin import FrameMap, Gap, Origin, StreamRef
 from dissector.http.content import Content
+from dissector.http.room import Room
 
 __all__ = ["BodyPolicy", "Header", "HttpMessage", "Part"]
 
@@ -22,11 +23,13 @@ class BodyPolicy:
         digest_bodies: compute the SHA-256 of every body as transferred (after chunked coding is undone, before
             content coding), SOAP or not.
         keep: keep the bytes of parts and bodies, beyond ``Limits.keep`` in a temporary file.
+        room: counts what is in memory of all of them.
     """
 
     digest: bool = True
     digest_bodies: bool = False
     keep: bool = False
+    room: Room = field(default_factory=Room, repr=False, compare=False)
 
 
 @dataclass(slots=True)

@@ -389,13 +389,13 @@ class MultipartReader:
             root = (first and not self._before_lost) or could_be_xml(part.media_type)
         if root:
             self._root = part
-            part.writer = ContentWriter(digest=False, keep=True, cap=limits.xml, limits=limits)
+            part.writer = ContentWriter(digest=False, keep=True, cap=limits.xml, limits=limits, room=policy.room)
         elif self._root is None and first:
             # It becomes the root where start names no part.
             cap = None if policy.keep else limits.xml
-            part.writer = ContentWriter(digest=policy.digest, keep=True, cap=cap, limits=limits)
+            part.writer = ContentWriter(digest=policy.digest, keep=True, cap=cap, limits=limits, room=policy.room)
         else:
-            part.writer = ContentWriter(digest=policy.digest, keep=policy.keep, limits=limits)
+            part.writer = ContentWriter(digest=policy.digest, keep=policy.keep, limits=limits, room=policy.room)
 
     def _open_part(self) -> _Draft:
         return self._drafts[-1]
@@ -410,6 +410,11 @@ class MultipartReader:
                 part.writer.write(rest)
 
     # -- result --------------------------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Bytes of the parts in memory."""
+        return sum(part.writer.held for part in self._drafts)
 
     def parts(self, origin: Origin) -> list[Part]:
         """The parts, in order. ``origin``: of the body."""
@@ -428,7 +433,7 @@ class MultipartReader:
             place.size = writer.size
         if not root and part is self._drafts[0] and not self._policy.keep:
             writer.forget()
-        elif root and writer.overflow:
+        elif root and writer.overflow and writer.keep:
             self._report(XML_LIMIT, f"the root part has {writer.size} bytes, {self._limits.xml} are kept")
         content = writer.close(complete=part.closed, origin=place)
         if not content.complete:

@@ -136,6 +136,11 @@ class MessageReader:
         """The message whose head was read and whose end was not: a live server looks at it for Expect and size."""
         return self._draft
 
+    @property
+    def held(self) -> int:
+        """Bytes of the unfinished message in memory."""
+        return len(self._buffer) + (self._draft.held if self._draft is not None else 0)
+
     # -- what the transport calls --------------------------------------------------------------------------------
 
     def data(self, run: Run) -> None:
@@ -208,6 +213,7 @@ class MessageReader:
         self._buffer = bytearray()
         self._state = _State.OPAQUE
         self._conversation.findings.extend(self._skip_findings())
+        self._conversation.ended += 1
         # The two readers hold each other: without this they stay until the garbage collector looks for circles.
         self.other = None
 

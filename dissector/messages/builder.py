@@ -77,13 +77,13 @@ class MessageBuilder:
         _judge_http(http, root, envelope, findings)
         return message
 
-    def bare_answer(self, http: HttpMessage, request: Message) -> Message:
-        """The message of an HTTP answer without SOAP, such as ``HTTP 202``."""
+    def bare_answer(self, http: HttpMessage, service: str, *, wsd: bool) -> Message:
+        """The message of an HTTP answer without SOAP, such as ``HTTP 202``, to a request of this service."""
         message = self._from_http(http, http.body, list(http.findings))
         message.kind = "response"
-        message.service = request.service
+        message.service = service
         message.name = f"HTTP {http.status}"
-        message.wsd = request.wsd
+        message.wsd = wsd
         return message
 
     def from_datagram(self, datagram: Datagram) -> Message | None:
@@ -129,7 +129,12 @@ class MessageBuilder:
     def _bytes(self, content: Content, findings: list[Finding]) -> bytes:
         if not content.kept:
             if content.size:
-                findings.append(NOT_KEPT(f"the {content.size} bytes of the envelope were not kept"))
+                findings.append(
+                    NOT_KEPT(
+                        f"the {content.size} bytes of the envelope were not kept: all bodies together would have held "
+                        f"more than {self._limits.held} bytes at once"
+                    )
+                )
             return b""
         data = content.data()
         if len(data) < content.size:

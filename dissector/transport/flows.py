@@ -21,6 +21,7 @@ import numpy.typing as npt
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
+from dissector.transport.burden import Burden
 from dissector.transport.flow import NOISE, TAKEN, UNDECIDED, Flow
 from dissector.transport.model import (
     ACK,
@@ -67,6 +68,8 @@ STREAMS = rule(
     "tcp.streams", "warn", "more connections than the limit: those idle for longest were closed to make room"
 )
 
+TOO_MANY = rule("tcp.findings", "error", "more findings on connections than are kept")
+
 
 def _together(sizes: I64) -> Iterator[tuple[int, int]]:
     """Ranges of neighbours: one flow, or several small ones."""
@@ -94,6 +97,7 @@ class FlowTable:
         datagram: takes UDP payloads of interest.
         stats: counts of taken packets, conversations and opaque flows are added here.
         limits: bounds.
+        kept: tells how many decoded bytes the consumers keep in memory.
         bulk: hand over stretches in one step (False: segment by segment, for tests; the result is the same).
     """
 
@@ -105,6 +109,7 @@ class FlowTable:
         stats: TransportStats,
         limits: Limits = DEFAULT_LIMITS,
         *,
+        kept: Callable[[], int] = int,
         bulk: bool = True,
     ) -> None:
         self._interest = interest
@@ -117,6 +122,7 @@ class FlowTable:
         self._words = np.array(sorted(int.from_bytes(word, "little") for word in interest.words), dtype=np.uint32)
         self._opaque = OpaqueCounter(interest, stats)
         self._datagrams = DatagramPicker(interest, datagram, stats)
+        self._burden = Burden(limits, stats.findings.append, kept)
         self._closed = 0
         self._blocks = 0
         self._reopened: dict[int, list[tuple[int, Flow]]] = {}
@@ -178,9 +184,12 @@ class FlowTable:
                 ready = made[start : start + len(mine)] if made is not None else None
                 self._visit(c, rows[mine], match[mine], key, ready)
                 start += len(mine)
+            if self._burden.crowded:
+                self._burden.relieve()
         # Only now: until here the flows of this block are in use.
         if len(self._flows) > self._limits.streams:
             self._make_room()
+        self._burden.relieve(sum(map(len, c.buffers)))
 
     def _first_words(self, c: PacketColumns, rows: Rows) -> npt.NDArray[np.uint32]:
         """The first four payload bytes of each row, 0 where there are fewer."""
@@ -390,7 +399,9 @@ class FlowTable:
                 # A copy: what waits for a decision must not pin the block.
                 s.data = memoryview(bytes(s.data))
                 waiting.append(s)
-                flow.held = waiting
+                if flow.held is None:
+                    flow.held = waiting
+                    self._burden.weighed(flow)
                 held += len(s.data)
                 verdict = self._decide(flow) if s.wire else None
                 if verdict:
@@ -439,7 +450,7 @@ class FlowTable:
         held, flow.held = flow.held or [], None
 
         def report(finding: Finding) -> None:
-            if len(conversation.findings) < FINDINGS:
+            if len(conversation.findings) < FINDINGS and self._may_say():
                 conversation.findings.append(finding)
                 self._stats.findings.append(replace(finding, text=f"TCP stream {flow.number}: {finding.text}"))
 
@@ -451,10 +462,18 @@ class FlowTable:
             if isn is not None:
                 sides[side].open(isn)
         flow.pair = Pair(conversation, (sides[False], sides[True]), first)
+        self._burden.taken(flow)
         for s in held:
             flow.pair.segment(s)
         flow.pair.flush()
         self._stats.taken += len(held)
+
+    def _may_say(self) -> bool:
+        """Whether there is room for one more finding on a connection."""
+        count, most = len(self._stats.findings), self._limits.findings
+        if count == most:
+            self._stats.findings.append(TOO_MANY(f"more than {most} findings on connections: the others are left out"))
+        return count < most
 
     def _protocol(self, c: PacketColumns, row: int, flow: Flow) -> str:
         """The opened protocol that a flow is taken for, "" where it begins with a word."""

@@ -227,6 +227,7 @@ class Conversation:
         protocol: the opaque protocol that it was taken for, "" for a word.
         in_order: its consumers need both directions in the order of the frames, at the cost of speed.
         released: its consumers want no more of it.
+        ended: how many of its directions have ended, as their consumers were told.
     """
 
     number: int
@@ -238,6 +239,7 @@ class Conversation:
     protocol: str = ""
     in_order: bool = False
     released: bool = False
+    ended: int = 0
 
 
 ConsumerFactory = Callable[[Conversation, StreamRef], StreamConsumer]

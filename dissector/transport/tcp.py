@@ -38,6 +38,10 @@ PIECES = 1 << 16
 """Pieces held behind a gap."""
 TRIM = 512
 """Frame map entries above which the consumed ones are dropped."""
+PIECE = 350
+"""Bytes that a held segment costs besides its data."""
+ENTRY = 32
+"""Bytes of an entry of a frame map."""
 LATE = 64
 """Gaps remembered to tell late segments from retransmissions."""
 
@@ -285,6 +289,11 @@ class Direction:
         """Copy what waits to be handed over: views would keep whole blocks of the capture in memory."""
         if self._pending:
             self._pending = [memoryview(b"".join(self._pending))]
+
+    @property
+    def burden(self) -> int:
+        """Bytes that it holds, roughly."""
+        return self._held_bytes + PIECE * len(self.held) + self._pending_bytes + ENTRY * len(self.frames)
 
     @property
     def settled(self) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
 from dissector.base.errors import UnreadableInput, UsageError
 
@@ -20,6 +20,10 @@ __all__ = ["dump_yaml", "line_of", "load_yaml", "parse_yaml", "wrong"]
 
 MAX_FILE = 8 << 20
 """Bytes of one file that are read."""
+
+MAX_VALUES = 1_000_000
+"""Values of a file that has aliases, counted as if each alias were written out: whoever walks through them or shows
+them meets so many (ten lines can be a billion)."""
 
 PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
 """Tags that say no more than the data do."""
@@ -54,13 +58,41 @@ def parse_yaml(text: str, name: str = "text") -> Any:
     try:
         if "!" in text:
             _refuse_tags(text, name)
-        return YAML(typ="rt", pure=True).load(text)
+        data = YAML(typ="rt", pure=True).load(text)
+        if "*" in text and _written_out(data) > MAX_VALUES:
+            raise UsageError(f"{name}: its aliases, written out, are more than {MAX_VALUES} values")
+        return data
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
         raise UsageError(f"{name}{where}: {error.problem or error.context or 'no YAML'}") from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"{name}: no YAML: {error}") from error
+    except UsageError:
+        raise
+    except Exception as error:  # damaged files make the library raise nearly anything (TypeError, KeyError …)
+        raise UsageError(f"{name}: no YAML: {error or type(error).__name__}") from error
+
+
+def _written_out(data: Any) -> int:
+    """How many values there are, those of aliases counted each time; more than :data:`MAX_VALUES` for one that holds
+    itself."""
+    sizes: dict[int, int] = {}
+    inside: set[int] = set()
+    stack: list[tuple[Any, bool]] = [(data, False)]
+    while stack:
+        node, done = stack.pop()
+        members = [*node.keys(), *node.values()] if isinstance(node, Mapping) else node
+        if id(node) in sizes or not isinstance(node, (Mapping, list)):
+            continue
+        if done:
+            inside.discard(id(node))
+            sizes[id(node)] = 1 + sum(sizes.get(id(one), 1) for one in members)
+        elif id(node) in inside:
+            return MAX_VALUES + 1
+        else:
+            inside.add(id(node))
+            stack.append((node, True))
+            stack += [(one, False) for one in members]
+    return sizes.get(id(data), 1)
 
 
 def _refuse_tags(text: str, name: str) -> None:

@@ -288,7 +288,7 @@ def test_content_type() -> None:
 
 def test_bare_answer() -> None:
     request = built(http(END))
-    found = BUILDER.bare_answer(http(b"", status=202, media_type=""), request)
+    found = BUILDER.bare_answer(http(b"", status=202, media_type=""), request.service, wsd=request.wsd)
     assert (found.kind, found.name, found.service, found.wsd) == ("response", "HTTP 202", "WS-DSP", True)
     assert (found.status, found.body, found.headers, found.envelope) == (202, None, [], None)
 

@@ -113,3 +113,15 @@ def test_what_is_written_is_read() -> None:
 def test_any_text_gives_data_or_one_kind_of_error(text: str) -> None:
     with contextlib.suppress(UsageError):
         parse_yaml(text)
+
+
+def test_aliases_that_would_be_a_billion_values_are_refused() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    with pytest.raises(UsageError, match="aliases"):
+        parse_yaml("\n".join(lines))
+    assert parse_yaml("\n".join(lines[:4]))["a3"][9][9][9][9] == "x"
+
+
+def test_aliases_in_reason_are_taken() -> None:
+    assert parse_yaml("a: &a [1]\nb: [*a, *a]") == {"a": [1], "b": [[1], [1]]}

@@ -1,0 +1,50 @@
+"""How many bytes of bodies are in memory at once, over all connections.
+
+Each body has its own bounds, but there may be thousands of them, and a few coded bytes can become many: so what all of
+them hold together is counted too. A body for which there is no more room is not kept; reading goes on without it.
+"""
+
+from __future__ import annotations
+
+from dissector.base.limits import DEFAULT_LIMITS
+
+__all__ = ["Room"]
+
+
+class Room:
+    """The bytes of bodies in memory.
+
+    Args:
+        most: ``Limits.held``.
+
+    Attributes:
+        under_way: of bodies whose end was not seen yet.
+        done: of those that are whole and wait for the end of the block, where :meth:`give_out` is called.
+    """
+
+    __slots__ = ("done", "most", "under_way")
+
+    def __init__(self, most: int = DEFAULT_LIMITS.held) -> None:
+        self.most = most
+        self.under_way = 0
+        self.done = 0
+
+    def take(self, size: int) -> bool:
+        """So many more bytes are to be kept; whether there is room for them."""
+        if self.under_way + self.done + size > self.most:
+            return False
+        self.under_way += size
+        return True
+
+    def free(self, size: int) -> None:
+        """So many bytes of a body under way are kept no longer."""
+        self.under_way -= size
+
+    def finish(self, size: int) -> None:
+        """A body of so many bytes is whole."""
+        self.under_way -= size
+        self.done += size
+
+    def give_out(self) -> None:
+        """The messages of the block were given out."""
+        self.done = 0

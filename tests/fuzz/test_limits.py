@@ -1,0 +1,226 @@
+"""Each named limit at its edge: what just fits leaves no finding of its rule, one more does; and reading goes on."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+
+import pytest
+
+import dissector
+from dissector.base.limits import Limits
+from dissector.output.text import printable
+from tests.fuzz.attacks import ACCEPTED, Line, capture, post, soap_post
+from tests.fuzz.oracles import within
+from tests.support import packets, wsd
+from tests.support.wire import packet
+
+GOOD = wsd.request("/a", "a", wsd.get("urn:uuid:good", "urn:uuid:device"))
+
+
+def rules_of(raw: bytes, limits: Limits) -> tuple[set[str], set[str]]:
+    """The rules of all findings, and the ids of the messages."""
+    with within(30), dissector.open(io.BytesIO(raw), limits=limits) as capture:
+        messages = list(capture.all_soap)
+        found = [*capture.findings, *(f for m in messages for f in m.all_findings())]
+    for finding in found:
+        assert printable(finding.text) == finding.text
+    return {f.rule for f in found}, {m.message_id or "" for m in messages}
+
+
+def one(data: bytes) -> Iterable[bytes]:
+    return Line(1).say(data)
+
+
+def chunked(body: bytes, line: bytes) -> bytes:
+    head = b"POST /a HTTP/1.1\r\nContent-Type: text/xml\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"%x%s\r\n" % (len(body), line) + body + b"\r\n0\r\n\r\n"
+
+
+def tunnels(count: int) -> Iterable[bytes]:
+    inner = packets.ipv4(packets.udp(b"<a/>"), protocol=packets.UDP)
+    for _ in range(count):
+        inner = packets.ipv4(inner, protocol=4)
+    yield packets.ether(inner)
+
+
+def fragments(count: int) -> Iterable[bytes]:
+    """First fragments of so many datagrams, 64 bytes each."""
+    for k in range(count):
+        raw = packet("192.0.2.7", "192.0.2.8", 17, bytes(64), k)
+        yield raw[:20] + b"\x20\x00" + raw[22:]
+
+
+def begun(count: int) -> Iterable[bytes]:
+    """Connections with the beginning of a request."""
+    for k in range(count):
+        yield from Line(k + 10).say(b"POST /a HTTP/1.1\r\n")
+
+
+def behind_a_gap(size: int) -> Iterable[bytes]:
+    """A request of which the middle is lost, and so many bytes behind it; nothing acknowledges."""
+    line = Line(1)
+    yield line.segment(b"POST /a HTTP/1.1\r\n")
+    yield from (line.segment(bytes(min(1000, size - at)), at=5000 + at) for at in range(0, size, 1000))
+
+
+def unsettled(count: int, size: int = 1000) -> Iterable[bytes]:
+    """Connections whose first byte never comes."""
+    for k in range(count):
+        line = Line(k + 10)
+        yield line.segment(flags=2)
+        yield line.segment(bytes(size), at=2)
+
+
+def gapped(count: int) -> Iterable[bytes]:
+    """A connection each with a gap that is given up: a finding each."""
+    for k in range(count):
+        line = Line(k + 10)
+        yield from line.say(b"POST /a HTTP/1.1\r\nContent-Length: 100\r\n\r\n")
+        yield line.segment(b"x", at=90)
+        yield line.segment(b"", at=91, flags=0x11)
+
+
+def pieces(count: int) -> bytes:
+    """A package of so many parts, the envelope among them."""
+    root = b"--b\r\nContent-Type: application/xop+xml\r\n\r\n" + wsd.envelope("urn:a", "<a/>")
+    body = root + b"\r\n--b\r\n\r\nx" * (count - 1) + b"\r\n--b--"
+    return post(body, b'multipart/related; boundary=b; type="application/xop+xml"')
+
+
+def swelling(size: int) -> bytes:
+    """An envelope with so many blanks behind it, coded."""
+    packed = gzip.compress(wsd.envelope("urn:a", "<a/>") + b" " * size)
+    return post(packed, more=b"Content-Encoding: gzip\r\n")
+
+
+def nested(depth: int) -> str:
+    """Elements so deep, Envelope and Body counted."""
+    return "<a>" * (depth - 2) + "</a>" * (depth - 2)
+
+
+EDGES: dict[str, tuple[Limits, str, Callable[[], Iterable[bytes]], Callable[[], Iterable[bytes]]]] = {
+    "tunnel_depth": (Limits(tunnel_depth=3), "ip.tunnel-depth", lambda: tunnels(3), lambda: tunnels(4)),
+    "fragments": (Limits(fragments=10), "ip.fragments-limit", lambda: fragments(10), lambda: fragments(11)),
+    "fragment_bytes": (
+        Limits(fragment_bytes=2700), "ip.fragments-limit", lambda: fragments(10), lambda: fragments(11),
+    ),
+    "streams": (Limits(streams=21), "tcp.streams", lambda: begun(20), lambda: begun(22)),
+    "connections": (Limits(connections=21), "tcp.connections", lambda: begun(20), lambda: begun(22)),
+    "held": (
+        Limits(held=50_000, out_of_order=1 << 20), "tcp.held", lambda: behind_a_gap(20_000),
+        lambda: behind_a_gap(60_000),
+    ),
+    "findings": (Limits(findings=5), "tcp.findings", lambda: gapped(5), lambda: gapped(6)),
+    "out_of_order": (Limits(out_of_order=9000), "tcp.gap", list, lambda: behind_a_gap(9001)),
+    "head": (
+        Limits(head=1000), "http.limits-elsewhere", lambda: one(b"GET / HTTP/1.1\r\nX: " + b"y" * 900 + b"\r\n\r\n"),
+        lambda: one(b"GET / HTTP/1.1\r\nX: " + b"y" * 1000 + b"\r\n\r\n"),
+    ),
+    "headers": (
+        Limits(headers=20), "http.headers-limit",
+        lambda: one(post(wsd.envelope("urn:a", "<a/>"), more=b"X: y\r\n" * 18)),
+        lambda: one(post(wsd.envelope("urn:a", "<a/>"), more=b"X: y\r\n" * 19)),
+    ),
+    "chunk_line": (
+        Limits(chunk_line=40), "http.limits-elsewhere", lambda: one(chunked(b"<a/>", b";" + b"x" * 30)),
+        lambda: one(chunked(wsd.envelope("urn:a", "<a/>"), b";" + b"x" * 40)),
+    ),
+    "xml": (
+        Limits(xml=2000), "soap.too-long", lambda: one(soap_post("<a>" + "x" * 100 + "</a>")),
+        lambda: one(soap_post("<a>" + "x" * 2000 + "</a>")),
+    ),
+    "xml_depth": (
+        Limits(xml_depth=20), "xml.depth", lambda: one(soap_post(nested(20))), lambda: one(soap_post(nested(21))),
+    ),
+    "xml_elements": (
+        Limits(xml_elements=30), "xml.elements", lambda: one(soap_post("<a/>" * 10)),
+        lambda: one(soap_post("<a/>" * 31)),
+    ),
+    "xml_attributes": (
+        Limits(xml_attributes=20), "xml.attributes",
+        lambda: one(soap_post("<a " + " ".join(f"b{k}=''" for k in range(20)) + "/>")),
+        lambda: one(soap_post("<a " + " ".join(f"b{k}=''" for k in range(21)) + "/>")),
+    ),
+    "parts": (
+        Limits(parts=5), "mime.parts-limit",
+        lambda: one(pieces(5)), lambda: one(pieces(6)),
+    ),
+    "inflate_ratio": (
+        Limits(inflate_ratio=2), "http.inflate-limit",
+        lambda: one(swelling(1 << 19)),
+        lambda: one(swelling(2 << 20)),
+    ),
+    "inflated": (
+        Limits(inflated=1_200_000, inflate_ratio=10_000), "http.inflate-limit",
+        lambda: one(swelling(1 << 20)),
+        lambda: one(swelling(2 << 20)),
+    ),
+}  # fmt: skip
+"""Limit → limits, the rule of what is hit, a capture that just fits, one that does not."""
+
+ELSEWHERE = {
+    "record", "notes", "unpack_ratio", "unpack_free",  # tests/capture
+    "gap_wait_segments", "undecided",  # tests/transport: no loss, so no finding of their own
+    "keep", "unpaired",  # bounds of memory that lose nothing of a message: tests/http, and below
+}  # fmt: skip
+
+
+def test_every_limit_has_an_edge_here_or_elsewhere() -> None:
+    named = {field.name for field in fields(Limits) if not field.name.startswith("tls")}
+    assert named == set(EDGES) | ELSEWHERE
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_the_edge(name: str) -> None:
+    limits, rule, fits, too_much = EDGES[name]
+    # A good message behind each: reading goes on.
+    found, ids = rules_of(capture([*fits(), *Line(0).say(GOOD)]), limits)
+    assert rule not in found
+    assert "urn:uuid:good" in ids
+    # Between blocks what all connections hold is looked at, so the capture is read in more than one.
+    found, ids = rules_of(capture([*too_much(), *Line(0).say(GOOD)]), limits)
+    assert rule in found
+    assert "urn:uuid:good" in ids
+
+
+def test_undecided_connections_are_given_up_together() -> None:
+    """A thousand connections may not each hold what one may hold: the idlest are dismissed, and said so."""
+    found, ids = rules_of(capture([*unsettled(100), *Line(0).say(GOOD)]), Limits(held=50_000))
+    assert "tcp.held" in found
+    assert "urn:uuid:good" in ids
+
+
+def test_bodies_that_swell_have_one_room() -> None:
+    """Coded bodies of many connections in one block: each is in its bounds, all of them are not."""
+    packed = gzip.compress(b"<a>" + b" " * 900_000)
+    body = post(packed, more=b"Content-Encoding: gzip\r\n")
+    frames = [frame for k in range(40) for frame in Line(k + 10).say(body)]
+    found, ids = rules_of(capture([*frames, *Line(0).say(GOOD)]), Limits(held=10 << 20))
+    assert "soap.not-kept" in found
+    found, ids = rules_of(capture([*Line(0).say(GOOD), *frames]), Limits(held=40 << 20))
+    assert "soap.not-kept" not in found
+    assert "urn:uuid:good" in ids
+
+
+def test_requests_without_answers_are_remembered_up_to_a_limit() -> None:
+    """The answer to a request that was forgotten is read like any other, and is only not told what it answers."""
+    lines = [Line(k + 10) for k in range(30)]
+    asked = [frame for line in lines for frame in line.say(GOOD)]
+    answered = [frame for line in lines for frame in line.say(ACCEPTED, back=True)]
+    with dissector.open(io.BytesIO(capture(asked + answered)), limits=Limits(unpaired=2)) as opened:
+        answers = [message for message in opened.all_soap if message.kind == "response"]
+    assert len(answers) == 20
+
+
+def test_secrets_and_comments_are_bounded_together() -> None:
+    head = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
+    text = struct.pack("<HH", 1, 400) + b"c" * 400
+    block = struct.pack("<IIHHI", 1, 20 + len(text), 1, 0, 0) + text + struct.pack("<I", 20 + len(text))
+    found, _ = rules_of(head + block * 3, Limits(notes=1600))
+    assert "pcapng.notes-limit" not in found
+    found, _ = rules_of(head + block * 4, Limits(notes=1600))
+    assert "pcapng.notes-limit" in found
