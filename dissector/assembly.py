@@ -34,12 +34,10 @@ from dissector.transport.tally import Tally
 from dissector.transport.tls.model import TlsFacts
 from dissector.transport.tls.table import TlsTable
 
-__all__ = ["INTEREST", "MessagePass"]
+__all__ = ["INTEREST", "TLS", "MessagePass"]
 
 DISCOVERY_PORT = 3702
 TLS = "tls"
-TLS_KEY_LOG = 0x544C534B
-"""Type of a decryption secrets block that holds a key log."""
 
 INTEREST = Interest(
     words=INTEREST_WORDS,
@@ -149,7 +147,6 @@ class MessagePass:
         self.waiting = False
         self._interest = replace(INTEREST, opened=set())
         self._keyfiles = keyfiles or KeyFiles()
-        self._secrets_read = 0
         self._watch_tls = watch_tls
         self._tls = TlsTable(self._keyfiles.keys, self._plain, limits, watch=watch_tls)
         self.flows = FlowTable(
@@ -252,14 +249,7 @@ class MessagePass:
 
     def _find_keys(self) -> None:
         """Take up secrets that came with the last block, and lines that key logs grew by."""
-        files, said = self._keyfiles, self.source.info.secrets
-        while self._secrets_read < len(said):
-            kind, text = said[self._secrets_read]
-            self._secrets_read += 1
-            if kind == TLS_KEY_LOG:
-                files.keys.add_log(text)
-        files.poll()
-        if files.keys or files.keys.growing or self._watch_tls:
+        if self._keyfiles.refresh(self.source.info.secrets) or self._watch_tls:
             self._interest.opened.add(TLS)
         self._tls.keys_came()
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dissector.base.errors import UnreadableInput, UsageError
+from dissector.capture.writer import TLS_KEY_LOG
 from dissector.transport.tls import KeyLog, KeyMaterial
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class KeyFiles:
         for text in premasters:
             self.keys.add_premaster(text)
         self._logs = [_Followed(self.keys, path) for path in keylogs]
+        self._told = 0
         self._missing: UnreadableInput | None = None
         for log in self._logs:
             try:
@@ -85,9 +87,26 @@ class KeyFiles:
         Raises:
             UnreadableInput: a key log cannot be read, and the capture is over.
         """
+        self._told = 0
         self.keys.growing = live and bool(self._logs)
         if self._missing is not None and not live:
             raise self._missing
+
+    def refresh(self, secrets: Sequence[tuple[int, bytes]]) -> bool:
+        """Take up what is new: lines of the key logs, and secrets blocks of the capture.
+
+        Args:
+            secrets: all that were met in this pass, as (type, bytes).
+
+        Returns:
+            Whether there are keys, or some may come.
+        """
+        for kind, text in secrets[self._told :]:
+            if kind == TLS_KEY_LOG:
+                self.keys.add_log(text)
+        self._told = len(secrets)
+        self.poll()
+        return bool(self.keys) or self.keys.growing
 
     def poll(self) -> None:
         """Read what was added to the key logs."""

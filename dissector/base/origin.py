@@ -227,15 +227,21 @@ class FrameMap:
         part.end = self.starts[last] if last < len(self.starts) else self.end
         return part
 
-    def copy_to(self, other: FrameMap, at: int, start: int, end: int) -> None:
-        """Append to another map, from its offset ``at`` on, what carried the stream bytes start..end of this one."""
+    def pieces(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+        """What carried the stream bytes start..end: (start, end, frame, time), in stream order."""
         first, last = self._span(start, end)
         for i in range(first, last):
             low = max(self.starts[i], start)
             high = min(self.starts[i + 1] if i + 1 < len(self.starts) else self.end, end)
+            yield low, high, self.frames[i], self.times[i]
+
+    def copy_to(self, other: FrameMap, at: int, start: int, end: int) -> None:
+        """Append to another map, from its offset ``at`` on, what carried the stream bytes start..end of this one."""
+        first, _ = self._span(start, end)
+        for i, (low, high, frame, time) in enumerate(self.pieces(start, end), first):
             place = self.at[i]
             place = place + low - self.starts[i] if place >= 0 else -1
-            other.add(at + low - start, high - low, self.frames[i], place, self.times[i])
+            other.add(at + low - start, high - low, frame, place, time)
 
     def cut_off(self, start: int, end: int) -> FrameMap:
         """As :meth:`cut`, where what lies before ``end`` is not asked for again, but for :data:`KEPT` bytes of it.

@@ -117,7 +117,7 @@ def output(args: argparse.Namespace) -> Iterator[TextIO]:
     if path in (None, "-"):
         yield sys.stdout
         return
-    _never_the_input(path, args.files)
+    never_the_input(path, args.files)
     try:
         file = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n")  # noqa: SIM115 - closed by the with below
     except OSError as error:
@@ -126,7 +126,12 @@ def output(args: argparse.Namespace) -> Iterator[TextIO]:
         yield file
 
 
-def _never_the_input(path: str, files: Iterable[str]) -> None:
+def never_the_input(path: str, files: Iterable[str]) -> None:
+    """Refuse to write over the capture that is read.
+
+    Raises:
+        UsageError: the path is one of the files.
+    """
     for name in files:
         with contextlib.suppress(OSError):
             if name != "-" and os.path.samefile(path, name):

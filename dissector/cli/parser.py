@@ -58,6 +58,7 @@ EXAMPLES = {
         dsmshark export images --job 264a19bf trace.pcap -o pictures
         dsmshark export messages --pretty trace.pcap -o xml
         dsmshark export bodies trace.pcap -o bodies
+        dsmshark export pcap --decrypted --keylog keys.log trace.pcap -o plain.pcapng
     """,
     "tls": """
         dsmshark tls trace.pcap
@@ -340,7 +341,7 @@ def _export(commands: Any) -> None:
     parser = _command(
         commands,
         "export",
-        "write images, messages or bodies to files",
+        "write images, messages, bodies or a decrypted capture to files",
         """
         Writes what a capture carried to files of a folder. Names tell job, page and the type that the bytes really are
         (post-scan-264a19bf-doc9.png); what is not whole ends in .partial. Nothing that exists is overwritten without
@@ -363,6 +364,28 @@ def _export(commands: Any) -> None:
             one.add_argument("--pretty", action="store_true", help="indented; default: the bytes as sent")
         else:
             one.add_argument("--all", action="store_true", help="also bodies of HTTP messages that are not WSD")
+    _export_pcap(kinds)
+
+
+def _export_pcap(kinds: Any) -> None:
+    parser = _command(
+        kinds,
+        "pcap",
+        "the capture anew, its TLS decrypted or with the secrets inside (pcapng)",
+        """
+        Writes the capture anew, for Wireshark or for a colleague. --decrypted: in place of the packets of each
+        connection that the keys open stand TCP packets with the plain bytes, at the same times. --secrets: all
+        packets as they are, with the secrets of just these connections inside; a private key is not given away.
+        """,
+        module="export_pcap",
+        examples="export",
+    )
+    _files(parser, color=False)
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="pcapng file, made anew")
+    parser.add_argument("--force", action="store_true", help="overwrite a file that exists")
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--decrypted", action="store_true", help="plain streams")
+    how.add_argument("--secrets", action="store_true", help="the original packets, and what opens them")
 
 
 def _info(commands: Any) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from dissector.base.errors import UnreadableInput, UsageError
 from dissector.base.origin import Endpoint
 from dissector.capture import TLS_KEY_LOG, PcapngWriter, open_source
+from dissector.capture.copying import FrameCopier
 from dissector.crosscheck.ours import Direction, HttpFact, Side
 
 __all__ = ["Keys", "find_tshark", "follow", "http_messages", "plain_copy", "read"]
@@ -87,17 +88,9 @@ def plain_copy(paths: list[str], folder: Path, keylogs: Iterable[bytes] = ()) ->
         writer = PcapngWriter(file)
         for text in keylogs:
             writer.write_secrets(TLS_KEY_LOG, text)
-        known = told = 0
+        copier = FrameCopier(source, writer)
         for block in source:
-            for kind, text in source.info.secrets[told:]:
-                writer.write_secrets(kind, text)
-                told += 1
-            for interface in source.interfaces[known:]:
-                writer.add_interface(interface.link_type, tsresol=9, snaplen=interface.snaplen)
-                known += 1
-            columns = (block.offset, block.caplen, block.wirelen, block.time, block.interface)
-            for offset, caplen, wire, time, number in zip(*(column.tolist() for column in columns), strict=True):
-                writer.write_packet(time, block.data[offset : offset + caplen], number, wirelen=wire)
+            copier.copy(block)
     source.close()
     return copy
 

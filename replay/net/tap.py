@@ -16,11 +16,11 @@ from __future__ import annotations
 import re
 import struct
 from collections import deque
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from dissector.base.origin import Endpoint
+from dissector.capture.building import TCP, Address, address_pair, checksum, ip_packet, pseudo_header, tcp_segment
 from dissector.capture.writer import TLS_KEY_LOG, PcapngWriter
 from replay.base.clock import Clock
 
@@ -34,8 +34,6 @@ HELD_BYTES = 16 << 20
 UNACKNOWLEDGED = 32 << 10
 """Bytes after which the other side acknowledges; the window is 65535, so it never fills."""
 
-WINDOW = 65535
-
 LARGEST_DATAGRAM = {4: 65507, 6: 65527}
 """UDP payload, by IP version: 65535 less the headers that the length field counts."""
 
@@ -46,9 +44,7 @@ KEYLOG_READ = 4 << 20
 """Bytes of the key log that are read at once; a connection's secrets take about 1 KiB."""
 
 _FIN, _SYN, _RST, _PSH, _ACK = 1, 2, 4, 8, 16
-_TCP, _UDP = 6, 17
-
-_Address = IPv4Address | IPv6Address
+_UDP = 17
 
 
 class _End:
@@ -62,7 +58,7 @@ class _End:
 
     __slots__ = ("address", "fin", "port", "seq", "told")
 
-    def __init__(self, address: _Address, port: int, seq: int) -> None:
+    def __init__(self, address: Address, port: int, seq: int) -> None:
         self.address = address
         self.port = port
         self.seq = seq
@@ -77,7 +73,7 @@ class TcpTap:
         self._tap = tap
         self.waiting = waiting
         """Its packets wait for secrets."""
-        from_, to = _pair(client, server)
+        from_, to = address_pair(client, server)
         # Small numbers, and others for each connection: a port that is used again is not taken for a retransmission.
         first = number * 0x10000 + 1 & 0xFFFFFFFF
         self._client = _End(from_, client.port, first)
@@ -139,26 +135,14 @@ class TcpTap:
 
     def _packet(self, this: _End, other: _End, flags: int, data: bytes = b"", options: bytes = b"") -> None:
         acknowledged = other.seq if flags & _ACK else 0
-        head = struct.pack(
-            ">HHIIBBHHH",
-            this.port,
-            other.port,
-            this.seq,
-            acknowledged,
-            (20 + len(options)) // 4 << 4,
-            flags,
-            WINDOW,
-            0,
-            0,
+        segment = tcp_segment(
+            (this.address, this.port), (other.address, other.port), (this.seq, acknowledged), flags, data, options
         )
-        segment = head + options + data
-        value = _checksum(_pseudo(this.address, other.address, _TCP, len(segment)) + segment)
-        segment = segment[:16] + struct.pack(">H", value) + segment[18:]
         this.seq = this.seq + len(data) + bool(flags & (_SYN | _FIN)) & 0xFFFFFFFF
         if flags & _ACK:
             this.told = acknowledged
         comment, self._comment = self._comment, ""
-        self._tap._put(self, _ip(this.address, other.address, _TCP, segment, self._tap._next_ident()), comment)
+        self._tap._put(self, ip_packet(this.address, other.address, TCP, segment, self._tap._next_ident()), comment)
 
 
 class PacketTap:
@@ -210,13 +194,13 @@ class PacketTap:
         Raises:
             ValueError: the data are longer than a datagram can be (65507 bytes, IPv6 65527), or an address is none.
         """
-        from_, to = _pair(source, destination)
+        from_, to = address_pair(source, destination)
         if len(data) > LARGEST_DATAGRAM[from_.version]:
             raise ValueError(f"{len(data)} bytes are more than a datagram of IPv{from_.version} can hold")
         head = struct.pack(">HHHH", source.port, destination.port, 8 + len(data), 0)
-        value = _checksum(_pseudo(from_, to, _UDP, 8 + len(data)) + head + data) or 0xFFFF
+        value = checksum(pseudo_header(from_, to, _UDP, 8 + len(data)) + head + data) or 0xFFFF
         segment = head[:6] + struct.pack(">H", value) + data
-        self._put(None, _ip(from_, to, _UDP, segment, self._next_ident()), "")
+        self._put(None, ip_packet(from_, to, _UDP, segment, self._next_ident()), "")
 
     def close(self) -> None:
         """Write what still waits. What is told afterwards is not recorded."""
@@ -311,63 +295,3 @@ class _KeyLog:
             whole = data  # no key log: skip it instead of reading it again each time
         self._at += len(whole)
         return b"".join(line.strip() + b"\n" for line in whole.splitlines() if self.LINE.fullmatch(line.strip()))
-
-
-# -- packets -----------------------------------------------------------------------------------------------------
-
-
-def _address(text: str) -> _Address | None:
-    bare = text.partition("%")[0]
-    if not bare:
-        return None
-    address = ip_address(bare)
-    # A socket for both families shows IPv4 peers like this; on the wire they speak IPv4.
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
-
-
-def _pair(source: Endpoint, destination: Endpoint) -> tuple[_Address, _Address]:
-    """Both addresses, of one family."""
-    for end in (source, destination):
-        if not 0 <= end.port <= 0xFFFF:
-            raise ValueError(f"{end.port} is no port")
-    one, two = _address(source.address), _address(destination.address)
-    six = isinstance(one, IPv6Address) or isinstance(two, IPv6Address)
-    return _family(one, six), _family(two, six)
-
-
-def _family(address: _Address | None, six: bool) -> _Address:
-    if address is None or (six and address == IPv4Address(0)):
-        return IPv6Address(0) if six else IPv4Address(0)
-    return IPv6Address(f"::ffff:{address}") if six and address.version == 4 else address
-
-
-def _checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071): 2**16 is 1 modulo 65535, so the folded sum is the number modulo 65535.
-
-    For data that are not all zero, as those with a header are.
-    """
-    if len(data) % 2:
-        data += b"\0"
-    rest = int.from_bytes(data, "big") % 0xFFFF
-    return 0xFFFF - rest if rest else 0
-
-
-def _pseudo(source: _Address, destination: _Address, protocol: int, length: int) -> bytes:
-    """The pseudo header of the check sums (RFC 9293, 3.1; RFC 8200, 8.1)."""
-    form = ">HH" if source.version == 4 else ">II"
-    ends = (protocol, length) if source.version == 4 else (length, protocol)
-    return source.packed + destination.packed + struct.pack(form, *ends)
-
-
-def _ip(source: _Address, destination: _Address, protocol: int, segment: bytes, ident: int) -> bytes:
-    """An IP packet; discovery's multicast has one hop, as SOAP-over-UDP 3.3 wants."""
-    hops: Literal[1, 64] = 1 if destination.is_multicast else 64
-    if source.version == 6:
-        return (
-            struct.pack(">IHBB", 6 << 28, len(segment), protocol, hops) + source.packed + destination.packed + segment
-        )
-    dont_fragment = 0x4000 if protocol == _TCP else 0
-    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(segment), ident, dont_fragment, hops, protocol, 0)
-    value = _checksum(head + source.packed + destination.packed)
-    return head[:10] + struct.pack(">H", value) + source.packed + destination.packed + segment

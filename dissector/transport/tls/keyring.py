@@ -23,6 +23,9 @@ from dissector.transport.tls.suites import Suite, suite_name
 
 __all__ = ["Early", "Handshake", "Keyring", "change"]
 
+SECRETS = 100
+"""Key log lines kept of one connection: one for each renegotiation, five for TLS 1.3."""
+
 
 class Early(Enum):
     """What became of the client's early data."""
@@ -175,9 +178,16 @@ class Keyring:
             if any(opener is one for one in handshake.made.get(master, ())):
                 handshake.masters = [(master, source)]
                 self._facts.keys = self._facts.keys or source
+                if handshake.client is not None:
+                    self._note_secret("CLIENT_RANDOM", handshake.client.random, master)
                 if handshake.server is not None:
                     self._keys.remember(handshake.server.session, master)
                 self.remember(handshake)
+
+    def _note_secret(self, label: str, random: bytes, secret: bytes) -> None:
+        line = f"{label} {random.hex()} {secret.hex()}"
+        if line not in self._facts.secrets and len(self._facts.secrets) < SECRETS:
+            self._facts.secrets.append(line)
 
     def remember(self, handshake: Handshake) -> None:
         """Keep what a new ticket stands for, once that is known."""
@@ -215,6 +225,8 @@ class Keyring:
             if secret is None and keys.growing and may_come and name != "early":
                 return None
             found.append(Epoch(name, openers13(known, secret) if secret is not None else None, secret))
+            if secret is not None:
+                self._note_secret(label.decode(), hello.random, secret)
         if not any(epoch.secret for epoch in found):
             return []
         self._facts.keys = "traffic secrets"

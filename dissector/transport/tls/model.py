@@ -122,6 +122,8 @@ class TlsFacts:
     records: list[RecordSeen] = field(default_factory=list)
     state: str = "no keys"
     keys: str = ""
+    secrets: list[str] = field(default_factory=list, repr=False)
+    """Key log lines that open it."""
     findings: list[Finding] = field(default_factory=list)
     """Complete when the connection ended."""
 
