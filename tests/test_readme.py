@@ -59,3 +59,13 @@ def test_readme_commands_of_dsmreplay_are_understood() -> None:
                 parse_rule(rule)
             seen += 1
     assert seen > 4
+
+
+def test_the_device_file_of_the_readme_is_one() -> None:
+    from replay.base.yamlfile import parse_yaml
+    from replay.devices.scanner.device_file import device_of
+
+    blocks = (ROOT / "README.md").read_text().split("```yaml\n")[1:]
+    text = next(one.partition("```")[0] for one in blocks if one.startswith("device:"))
+    device = device_of(parse_yaml(text, "README.md"))
+    assert (device.model_name, device.sources) == ("Model 1", ("Platen", "ADF", "ADFDuplex"))

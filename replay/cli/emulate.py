@@ -38,7 +38,7 @@ from replay.devices.dsmdevice import DsmDevice, Order
 from replay.devices.emulator import Around, Emulator, Encryption, is_loopback
 from replay.devices.host import Call
 from replay.devices.scanner.device import Device
-from replay.devices.scanner.device_file import load_device
+from replay.devices.scanner.device_file import device_to_yaml, load_device
 from replay.devices.scanner.from_capture import device_from_capture
 from replay.devices.scanner.pages import MAX_PAGES
 from replay.devices.scanner.scanner import Scanner
@@ -71,6 +71,12 @@ def run_scanner(arguments: argparse.Namespace) -> int:
     if arguments.host and not arguments.capture:
         raise UsageError("--host chooses a scanner of a capture: it needs --from")
     device = _device(arguments)
+    if arguments.show_device:
+        if arguments.capture:
+            where = printable(Path(arguments.capture).name)
+            print(f"# The scanner of {where}: its names, addresses and serial number are the real ones.")
+        print(device_to_yaml(device), end="")
+        return ExitCode.OK
 
     def make(around: Around) -> Scanner:
         return Scanner(device, _pages(arguments), refill=not arguments.once, press=arguments.press, around=around)

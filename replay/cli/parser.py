@@ -142,6 +142,10 @@ def _scanner(kinds: Any) -> None:
         "--from", dest="capture", metavar="CAPTURE", help="be the scanner whose metadata are in a capture"
     )
     group.add_argument("--host", metavar="ADDRESS", help="with --from: which scanner, where the capture has several")
+    group.add_argument(
+        "--show-device", action="store_true",
+        help="print the whole device file of the profile, the file or the capture, to be kept and edited, and end",
+    )  # fmt: skip
     group.add_argument("--once", action="store_true", help="do not fill the feeder anew when a job has emptied it")
     group.add_argument(
         "--press", nargs="?", const="", metavar="DESTINATION",

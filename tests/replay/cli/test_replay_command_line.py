@@ -79,6 +79,20 @@ def test_lists(command: Run, option: str) -> None:
     assert {"--profiles": "kyocera-m2040dn", "--effects": "close_after=BYTES"}[option] in out
 
 
+@pytest.mark.parametrize("name", ["scan-debian-adf", "debian-gray-mfp", "scan-any-sll2", "airscand-push"])
+def test_the_device_file_of_a_capture_is_one(command: Run, samples: Path, tmp_path: Path, name: str) -> None:
+    code, shown, _ = command(*SCANNER, "--from", str(samples / "others" / f"{name}.pcap"), "--show-device")
+    assert code == 0
+    assert shown.startswith(
+        f"# The scanner of {name}.pcap: its names, addresses and serial number are the real ones.\n"
+    )
+    kept = tmp_path / "device.yaml"
+    kept.write_text(shown)
+    code, again, error = command(*SCANNER, "--device", str(kept), "--show-device")
+    assert (code, error) == (0, "")
+    assert again == shown.partition("\n")[2]
+
+
 def test_version(command: Run) -> None:
     code, out, _ = command("--version")
     assert (code, out.split()[0]) == (0, "dsmreplay")
