@@ -39,10 +39,11 @@ lint: $(TESTS) ## Formatting, style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(TESTS) debian ## Time ratios and peak memory against tshark, pyshark and Scapy; the scan server and serve under load
+bench: $(TESTS) debian ## Time ratios and peak memory against tshark, pyshark and Scapy; the scan server, run and serve under load
 	$(BIN)/python -m tests.bench.run
 	$(BIN)/python -m tests.bench.server
 	$(BIN)/python -m tests.bench.serve
+	$(BIN)/python -m tests.bench.replay
 
 soak: $(TESTS) ## 10,000 jobs for the emulated scan server: does anything leak?
 	$(BIN)/python -m tests.bench.server --soak 10000

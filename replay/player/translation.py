@@ -44,29 +44,31 @@ class Translation:
         texts: recorded text → text that is expected now, None for what is handed out here.
     """
 
-    __slots__ = ("_parts", "_texts")
+    __slots__ = ("_texts",)
 
     def __init__(self, texts: Mapping[str, str | None]) -> None:
-        self._texts = dict(texts)
-        parts = sorted((one for one in self._texts if len(one) >= SHORT), key=len, reverse=True)
-        # The longest first: the address of a subscription holds the address of its host.
-        self._parts = re.compile("|".join(map(re.escape, parts))) if parts else None
+        self._texts = texts
 
     def expect(self, recorded: str) -> Expected:
         """What is expected for a recorded text (trimmed)."""
-        if recorded in self._texts:
-            now = self._texts[recorded]
+        texts = self._texts
+        if recorded in texts:
+            now = texts[recorded]
             if now is None:
                 return Expected(OPEN, False, True, _ANYTHING, bound=True)
             return Expected(now, True, now != recorded, bound=True)
-        if self._parts is None or self._parts.search(recorded) is None:
+        # Most texts hold none: one pattern of all values would cost more to make than it saves.
+        inside = [one for one in texts if len(one) >= SHORT and one in recorded] if len(recorded) > SHORT else ()
+        if not inside:
             return Expected(recorded)
-        shown = self._parts.sub(lambda match: self._texts[match[0]] or OPEN, recorded)
-        if all(self._texts[one] is not None for one in self._parts.findall(recorded)):
+        # The longest first: the address of a subscription holds the address of its host.
+        parts = re.compile("|".join(map(re.escape, sorted(inside, key=len, reverse=True))))
+        shown = parts.sub(lambda match: texts[match[0]] or OPEN, recorded)
+        if all(texts[one] is not None for one in parts.findall(recorded)):
             return Expected(shown, True, shown != recorded, bound=True)
         pattern, at = "", 0
-        for match in self._parts.finditer(recorded):
-            now = self._texts[match[0]]
+        for match in parts.finditer(recorded):
+            now = texts[match[0]]
             pattern += re.escape(recorded[at : match.start()]) + ("(?s:.+)" if now is None else re.escape(now))
             at = match.end()
         return Expected(shown, False, True, re.compile(pattern + re.escape(recorded[at:])), bound=True)

@@ -15,9 +15,12 @@ MAIN = "scenario.yaml"
 MAX_FILE = 512 << 20
 """Bytes of one file beside a scenario."""
 
+KEPT, KEPT_ALL = 64 << 10, 16 << 20
+"""Bytes of one file that is kept in memory, and of all of a scenario."""
+
 
 class Folder:
-    """The files of a scenario.
+    """The files of a scenario. Small ones are kept in memory: heads and bodies are read for each message several times.
 
     Args:
         path: the folder.
@@ -25,6 +28,9 @@ class Folder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._places: dict[str, Path] = {}
+        self._kept: dict[str, tuple[tuple[int, int], bytes]] = {}
+        self._size = 0
 
     def read(self, name: str) -> bytes:
         """The bytes of a file.
@@ -32,11 +38,20 @@ class Folder:
         Raises:
             UnreadableInput: it is not there, too long, or out of the folder.
         """
-        place = self.check(name)
+        place, found = self._look(name)
+        # A person may edit a file while the scenario is open.
+        state = (found.st_mtime_ns, found.st_size)
+        kept = self._kept.get(name)
+        if kept is not None and kept[0] == state:
+            return kept[1]
         try:
-            return place.read_bytes()
+            data = place.read_bytes()
         except OSError as error:
             raise UnreadableInput(f"{place}: {error.strerror or error}") from error
+        if len(data) <= KEPT and self._size + len(data) <= KEPT_ALL:
+            self._size += len(data)
+            self._kept[name] = (state, data)
+        return data
 
     def check(self, name: str) -> Path:
         """The path of a file that can be read.
@@ -44,18 +59,25 @@ class Folder:
         Raises:
             UnreadableInput: as for :meth:`read`.
         """
-        place = (self.path / name).resolve()
-        if not place.is_relative_to(self.path.resolve()):
-            raise UnreadableInput(f"{self.path / MAIN}: {name} is not in the scenario's folder")
+        return self._look(name)[0]
+
+    def _look(self, name: str) -> tuple[Path, os.stat_result]:
+        """Where a file is that can be read, and what is known of it."""
+        place = self._places.get(name)
+        if place is None:
+            place = (self.path / name).resolve()
+            if not place.is_relative_to(self.path.resolve()):
+                raise UnreadableInput(f"{self.path / MAIN}: {name} is not in the scenario's folder")
         try:
-            found = place.stat()
+            found = os.stat(place)
         except OSError as error:
             raise UnreadableInput(f"{place}: {error.strerror or error}") from error
         if not stat.S_ISREG(found.st_mode) or not os.access(place, os.R_OK):
             raise UnreadableInput(f"{place}: no file that can be read")
         if found.st_size > MAX_FILE:
             raise UnreadableInput(f"{place}: more than {MAX_FILE} bytes")
-        return place
+        self._places[name] = place
+        return place, found
 
     def text(self, name: str) -> str:
         """The text of a file that may hold ``${name}``.
