@@ -3,8 +3,8 @@ sends the same bytes.
 
 Both send one job with images of one MB to the same server, in turns. The plain client has all bytes ready in memory and
 reads no more of an answer than its length; ``run`` reads the scenario's files, puts values in, reads answers as
-messages and judges them. What is printed is messages a second of each in its fastest round (others may use the machine too) and
-their ratio, which has to be 0.7 at least.
+messages and judges them. What is printed is messages a second of each in its fastest round (others may use the machine
+too) and their ratio, which has to be 0.7 at least.
 """
 
 from __future__ import annotations
