@@ -45,23 +45,26 @@ class Awaited:
     given_up: set[int] = field(default_factory=set)
     _ids: dict[str, int] = field(default_factory=dict)
 
-    def arrive(self, name: str, message_id: str | None, distance: Callable[[Step], int]) -> Arrival:
+    def arrive(
+        self, party: str, name: str, service: str, message_id: str | None, distance: Callable[[Step], int]
+    ) -> Arrival:
         """A message came.
 
         Args:
-            name: of the catalogue.
+            party: the played one that got it.
+            name, service: of the catalogue: events of WS-DSP and WS-DSC have the same names.
             message_id: its MessageID.
             distance: how far it is from what a step recorded, 0 for the same.
         """
         before = self._ids.get(message_id) if message_id else None
-        mine = [one for one in self.steps if one.name == name and one.number not in self.came]
+        alike = [one for one in self.steps if (one.receiver, one.name, one.service) == (party, name, service)]
+        mine = [one for one in alike if one.number not in self.came]
         if before is not None:
             again = next((one for one in mine if self.repeats.get(one.number) == before), None)
             return self._taken(again, message_id) if again else Arrival(self._step(before), "doubled")
         fresh = [one for one in mine if one.number not in self.repeats][:CANDIDATES] or mine[:CANDIDATES]
         if not fresh:
-            last = next((one for one in reversed(self.steps) if one.name == name and one.number in self.came), None)
-            return Arrival(last, "unexpected")
+            return Arrival(next((one for one in reversed(alike) if one.number in self.came), None), "unexpected")
         # The first of those that are equally near: events of one kind come in the order of the recording.
         best = fresh[0] if len(fresh) == 1 else min(fresh, key=lambda one: (distance(one), one.number))
         return self._taken(best, message_id)

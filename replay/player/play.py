@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from dissector.base.errors import DsmsharkError, TargetUnreachable, UsageError
 from dissector.base.origin import Endpoint
@@ -158,7 +159,11 @@ class Player:
         own = {}
         for party in dict.fromkeys(step.receiver for step in self._awaited.steps):
             server = HttpServer(
-                self._deliver, clock=self._clock, log=self.log, context=self._options.context, tap=self._tap
+                partial(self._deliver, party),
+                clock=self._clock,
+                log=self.log,
+                context=self._options.context,
+                tap=self._tap,
             )
             at = await server.listen(host, port if not self._servers else 0)
             self._servers[party] = server
@@ -317,12 +322,17 @@ class Player:
             result.text = "; ".join(one.text for one in result.differences[:3])
         return result
 
-    async def _deliver(self, request: HttpRequest) -> Answer:
+    async def _deliver(self, party: str, request: HttpRequest) -> Answer:
         """A message came to a played party."""
         message = read_message(request.http)
         name = message.name if message is not None else f"{request.http.method} {request.http.target}"
+        service = message.service if message is not None else ""
         arrival = self._awaited.arrive(
-            name, message.message_id if message is not None else None, lambda step: self._distance(step, message)
+            party,
+            name,
+            service,
+            message.message_id if message is not None else None,
+            lambda step: self._distance(step, message),
         )
         step = arrival.step
         if arrival.how in ("doubled", "unexpected") or step is None:

@@ -6,28 +6,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+import replay
 from dissector.catalog import build
 from dissector.soap.model import QName
 from dissector.soap.namespaces import WSE
 from replay.base.clock import RealClock
 from replay.base.ids import Ids
-from replay.base.log import Log
+from replay.base.log import Entry, Log
 from replay.devices.dsmdevice import DsmDevice, Order
 from replay.devices.dsmdevice import Story as Told
-from replay.devices.emulator import Around
+from replay.devices.emulator import Around, Encryption
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.filters import Outcome
 from replay.devices.scanserver.processes import ScanProcess
 from replay.devices.scanserver.server import ScanServer
+from replay.net.certificates import issue, make_authority, own_certificate
 from replay.net.client import HttpClient
+from replay.net.tls import client_context, server_context
 from replay.player.play import Options, Player
 from replay.player.result import Result
 from replay.scenario.extract import extract
 from replay.scenario.files import load_scenario, save_scenario
+from tests.support.dsm import serving
 from tests.support.scan_client import ScanClient, scanning, ticket
 
 PATIENCE = 30.0
@@ -54,7 +60,12 @@ async def playing(
     clock = RealClock()
     log = Log(clock)
     listens: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    log.add(lambda entry: listens.set_result(str(entry.facts["address"])) if entry.kind == "listening" else None)
+
+    def heard(entry: Entry) -> None:
+        if entry.kind == "listening" and not listens.done():
+            listens.set_result(str(entry.facts["address"]))
+
+    log.add(heard)
     player = Player(
         scenario, files, target, options=Options(keep_going=True, slack=slack, **options), clock=clock, log=log,  # type: ignore[arg-type]
         ids=Ids(), client=HttpClient(clock=clock, timeout=5.0),
@@ -234,3 +245,91 @@ def test_only_the_targets_host_is_contacted_though_answers_name_others(job: tupl
         "MetadataSection[2]/ThisDevice/FriendlyName"
     ]
     assert any("names scans.example.test" in one and "only 127.0.0.1 is contacted" in one for one in notes)
+
+
+# -- several parties on one clock -------------------------------------------------------------------------------------
+
+
+def test_a_device_and_a_control_point_are_played_at_once(tmp_path: Path) -> None:
+    async def record() -> None:
+        async with serving(pcap=tmp_path / "three.pcapng") as control, DsmDevice(pages=1) as device:
+            await control.subscribe("WS-DSC")
+            story = await device.run(Order(control.server.url(), ScanProcess.example(parameters=GRAY)))
+            assert story.completed_state == "Completed"
+            await control.ended(story.job_token)
+
+    async def again(*rules: str) -> Result:
+        async with serving(*rules) as new:
+            path = "/" + new.server.configuration_url.split("/", 3)[3]
+            given = {control_path: path}
+            async with playing(
+                folder, new.server.url(), plays="device,control", given=given
+            ) as (player, task, _):  # fmt: skip
+                await task
+                return player.result
+
+    asyncio.run(record())
+    folder = written(tmp_path / "three.pcapng", tmp_path / "scenario")
+    scenario, _ = load_scenario(folder)
+    assert {name: one.role for name, one in scenario.parties.items()} == {
+        "device": "DSM device", "server": "scan server", "control": "control point",
+    }  # fmt: skip
+    # The control point knew its service's address: it is a parameter.
+    first = next(step for step in scenario.steps if step.sender == "control")
+    line = (folder / first.message.head).read_text().split()[1]
+    control_path = line.removeprefix("${").removesuffix("}")
+    result = asyncio.run(again())
+    assert bad(result) == []
+    told = [
+        (one.name, scenario.steps[one.number - 1].receiver)
+        for one in result.steps
+        if one.name.endswith("EndStateEvent")
+    ]
+    assert sorted(told) == [("PostScanJobEndStateEvent", "control"), ("PostScanJobEndStateEvent", "device")]
+    other = asyncio.run(again("EndPostScanJob: end_state=Aborted"))
+    worse = [one.number for one in other.steps if one.name == "PostScanJobEndStateEvent" and one.outcome == "different"]
+    assert len(worse) == 2
+
+
+# -- https ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_https_with_a_client_certificate_and_an_encrypted_sink(tmp_path: Path, shown: bool) -> None:
+    authority = make_authority(tmp_path)
+    card = issue(authority, tmp_path, "alice@example.test", ["alice@example.test"], client=True)
+    identity = own_certificate(tmp_path / "server", ["127.0.0.1"], datetime.now(UTC))
+
+    def around(file: BinaryIO | None = None) -> Around:
+        keylog = tmp_path / "keys" if file is not None else None
+        context = server_context(identity, "required", authority.cert_path, keylog=keylog)
+        return Around(
+            encryption=Encryption(context, lambda: client_context("none", card, keylog), keylog=keylog), pcap=file
+        )
+
+    async def record() -> None:
+        with (tmp_path / "job.pcapng").open("wb") as file:
+            async with (
+                ScanServer(outcomes=DENIED, around=around(file)) as server,
+                DsmDevice(pages=1, around=around()) as device,
+            ):
+                await device.run(Order(server.url(), ScanProcess.example(parameters=GRAY)))
+
+    async def again() -> Result:
+        context = server_context(identity)
+        async with ScanServer(outcomes=DENIED, around=around()) as server:
+            options = replay.Options(keep_going=True, slack=10.0 if shown else 1.0, context=context)
+            return await replay.play(
+                folder, server.url(), options=options, tls=lambda: client_context("none", card if shown else None)
+            )
+
+    asyncio.run(record())
+    folder = written(tmp_path / "job.pcapng", tmp_path / "scenario")
+    scenario, _ = load_scenario(folder)
+    assert all(base.startswith("https://") for one in scenario.parties.values() for base in one.bases)
+    result = asyncio.run(again())
+    if shown:
+        assert bad(result) == []
+        assert any(one.name == "PostScanJobEndStateEvent" for one in result.steps)
+    else:
+        assert "certificate" in result.unreachable
