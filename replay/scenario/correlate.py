@@ -17,6 +17,7 @@ WS-Eventing 2004/08 3.1; WS-Scan CreateScanJob, RetrieveImage, ScanAvailableEven
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -64,6 +65,11 @@ SITE = {
     "ScanRepository": "which scan server",
 }
 """Elements whose text belongs to a site → what it says."""
+
+PASSWORD = re.compile(r"(?:password|passwd|pwd|passphrase)$", re.IGNORECASE)
+"""Elements and attributes that hold one: of vendors, since the specifications have none."""
+
+MAIL = re.compile(r"[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}")
 
 REFERENCES = ("ReferenceParameters/", "ReferenceProperties/")
 
@@ -288,10 +294,15 @@ def _identities(story: Story) -> None:
 def _site(story: Story) -> None:
     made: dict[tuple[str, str], Value] = {}
     for index, text in story.free_texts():
-        if text.where == "http" and text.name.lower() == "authorization":
+        told = text.where in ("body", "header")
+        if text.where == "http" and text.name.lower() in ("authorization", "proxy-authorization"):
             what = "it proves who asks"
-        elif text.where in ("body", "header") and not text.attribute and text.name in SITE:
+        elif told and PASSWORD.search(text.name):
+            what = "it is a password"
+        elif told and not text.attribute and text.name in SITE:
             what = f"it says {SITE[text.name]}"
+        elif told and MAIL.fullmatch(text.text):
+            what = "it is an e-mail address"
         else:
             continue
         value = made.get((text.name, text.text))

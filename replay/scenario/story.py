@@ -92,6 +92,7 @@ class Story:
         self.names: dict[int, str] = {}
         self._whole: dict[tuple[int, str, str], Value] = {}
         self._parts: set[tuple[int, str, str]] = set()
+        self._used: set[tuple[int, int, str, str, bool]] = set()
 
     def all_texts(self) -> Iterator[tuple[int, Text]]:
         """Every text with the index of its message."""
@@ -128,7 +129,10 @@ class Story:
     def use(self, value: Value, index: int, text: Text, *, whole: bool = True) -> None:
         """It stands here; a place is told once."""
         place = self._claim(value, index, text.where, text.path, whole)
-        if place != value.born and place not in value.uses:
+        # A value may stand in thousands of places.
+        key = (id(value), index, text.where, text.path, whole)
+        if place != value.born and key not in self._used:
+            self._used.add(key)
             value.uses.append(place)
 
     def drop(self, value: Value) -> None:

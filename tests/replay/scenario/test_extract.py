@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,13 +13,21 @@ import pytest
 import dissector
 from dissector.base.errors import UnreadableInput, UsageError
 from dissector.base.origin import Endpoint
+from dissector.http.writer import build_multipart
+from replay.cli.main import main
 from replay.net.receiver import HttpReceiver
 from replay.scenario.extract import Choice, extract
 from replay.scenario.files import Folder, load_scenario, save_scenario
+from replay.scenario.material import Slice
 from replay.scenario.model import Scenario, Wire
 from replay.scenario.wires import bytes_of
 from replay.soap.caller import read_message
-from tests.support.scenarios import plain
+from tests.support import wsd
+from tests.support.scenarios import MemoryFolder, plain
+from tests.support.talk import Talk
+from tests.support.wire import frames_of, write_pcap
+
+SAMPLES = Path(__file__).parents[3] / "pcaps"
 
 WHOLE = [
     "dsm-completed.pcapng", "dsm-completed-with-warnings.pcapng", "dsm-canceled.pcapng", "scan-push.pcapng",
@@ -120,3 +131,76 @@ def test_nothing_to_extract(samples: Path) -> None:
         extract(samples / "others" / "disc-debian.pcap")
     with pytest.raises(UnreadableInput, match="no sequence in it fits"):
         extract(samples / "dsm-completed.pcapng", Choice(host="192.0.2.99"))
+
+
+def test_an_encrypted_capture_is_as_good_as_a_plain_one(samples: Path) -> None:
+    scenario, contents = extract(samples / "emulated" / "device-https.pcapng")
+    assert scenario.parties["server"].bases == ("https://192.0.2.30:5362",)
+    assert scenario.parties["device"].bases[0].startswith("https://192.0.2.10:")
+    assert scenario.steps[-1].name == "Unsubscribe"
+    assert scenario.missing == []
+    assert scenario.values["sink_address"].recorded.startswith("https://")
+    assert b"POST ${service_path}" in plain(contents)[scenario.steps[0].message.head]
+
+
+def test_interim_answers_are_no_steps_and_expect_is_kept(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.ask("GetScannerElements", "", "", http="Expect: 100-continue\r\n")
+    request, answer = talk.story.turns
+    head, _, body = request.data.partition(b"\r\n\r\n")
+    talk.story.turns[:] = [
+        replace(request, data=head + b"\r\n\r\n"), replace(answer, data=b"HTTP/1.1 100 Continue\r\n\r\n"),
+        replace(request, data=body), answer,
+    ]  # fmt: skip
+    path = tmp_path / "told.pcap"
+    path.write_bytes(write_pcap(frames_of(talk.story)))
+    scenario, contents = extract(path)
+    assert scenario.missing == []
+    (step,) = scenario.steps
+    assert step.answer is not None
+    recorded = {value.name: value.recorded for value in scenario.values.values()}
+    assert b"".join(bytes_of(step.message, MemoryFolder(contents), recorded)) == request.data
+    assert b"".join(bytes_of(step.answer, MemoryFolder(contents), recorded)) == answer.data
+
+
+def test_large_pictures_are_not_held(tmp_path: Path) -> None:
+    """Those above the reader's bound go from its temporary file to the scenario's in pieces."""
+    picture = random.Random(1).randbytes(3 << 20)
+    talk = Talk()
+    talk.ask("RetrieveImage", "<wscn:JobId>4</wscn:JobId>", "<wscn:ScanData/>")
+    request, answer = talk.story.turns
+    root = answer.data.partition(b"\r\n\r\n")[2]
+    kind, body = build_multipart(root, [([("Content-ID", "<1>")], picture)], "b1")
+    answer.data = wsd.response(body, content_type=kind, chunk=5000)
+    path = tmp_path / "told.pcap"
+    path.write_bytes(write_pcap(frames_of(talk.story)))
+    scenario, contents = extract(path)
+    assert all(isinstance(one, Slice) or len(one) < 5000 for one in contents.values())
+    tracemalloc.start()
+    save_scenario(scenario, contents, tmp_path / "scenario")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 << 20
+    (image,) = (tmp_path / "scenario" / "images").iterdir()
+    assert image.read_bytes() == picture
+    assert request.data.startswith(b"POST")
+
+
+def test_a_second_recording_settles_the_doubtful(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = []
+    for number, session in enumerate(("A7fK2q", "Zk19pQ")):
+        talk = Talk(number + 1)
+        talk.ask("Other", "", f"<v:Session>{session}</v:Session><v:Word>x9K2p7</v:Word><v:Lot>{number}</v:Lot>")
+        talk.ask("Other", f"<v:Session>{session}</v:Session><v:Word>x9K2p7</v:Word>", "")
+        talk.ask("GetScannerElements", "", "")
+        paths.append(tmp_path / f"{number}.pcap")
+        paths[-1].write_bytes(write_pcap(frames_of(talk.story)))
+    alone, _ = extract(paths[0])
+    assert {name: alone.values[name].sure for name in ("session", "word")} == {"session": False, "word": False}
+    assert main(["extract", str(paths[0]), "--with", str(paths[1]), "-o", str(tmp_path / "s")]) == 0
+    settled, _ = load_scenario(tmp_path / "s")
+    assert settled.values["session"].sure
+    assert "word" not in settled.values
+    assert settled.values["lot"].maker == "scanner"
+    assert main(["extract", str(paths[0]), "--with", str(SAMPLES / "dsm-completed.pcapng"), "--explain"]) == 2
+    assert "it holds nothing of WS-Scan" in capsys.readouterr().err
