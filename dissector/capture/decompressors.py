@@ -120,7 +120,12 @@ class _Gzip(Member):
                     good = middle
                 except zlib.error:
                     bad = middle
-            raise Damaged(str(error), before.decompress(data[:good], max_length)) from None
+            try:
+                saved = before.decompress(data[:good], max_length)
+            except zlib.error:
+                # It fails on what it took in before: nothing of this step can be had.
+                saved = b""
+            raise Damaged(str(error), saved) from None
         self._held = self._zlib.unconsumed_tail
         self._full = len(made) == max_length
         self.eof = self._zlib.eof
