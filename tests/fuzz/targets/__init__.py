@@ -7,6 +7,7 @@ the mutations.
 
 from tests.fuzz.targets.captures import CAPTURES
 from tests.fuzz.targets.documents import DOCUMENTS
+from tests.fuzz.targets.encrypted import ENCRYPTED
 from tests.fuzz.targets.http import HTTP
 from tests.fuzz.targets.packets import PACKETS
 from tests.fuzz.targets.pipeline import PIPELINE
@@ -16,6 +17,6 @@ from tests.fuzz.targets.target import Target
 __all__ = ["TARGETS", "Target"]
 
 TARGETS: dict[str, Target] = {
-    target.name: target for target in (*CAPTURES, *PACKETS, *HTTP, *DOCUMENTS, *PIPELINE, *REPLAYS)
+    target.name: target for target in (*CAPTURES, *PACKETS, *ENCRYPTED, *HTTP, *DOCUMENTS, *PIPELINE, *REPLAYS)
 }
 """All targets by name."""

@@ -23,6 +23,7 @@ _FOLDER = tempfile.TemporaryDirectory(prefix="fuzz-")
 FACES: tuple[tuple[str, ...], ...] = (
     ("jobs",), ("read",), ("read", "-V", "--origin", "--all"), ("events",), ("info",), ("jobs", "--json"),
     ("read", "--json", "--all"), ("read", "--ndjson"), ("events", "--json"), ("info", "--json"),
+    ("tls", "--records"), ("tls", "--json"),
     ("export", "images", "--force", "-o", f"{_FOLDER.name}/images"),
     ("export", "messages", "--pretty", "--force", "-o", f"{_FOLDER.name}/messages"),
     ("export", "bodies", "--force", "-o", f"{_FOLDER.name}/bodies"),
