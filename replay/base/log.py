@@ -142,4 +142,6 @@ class JsonSink:
         data = {"time": iso_time(entry.time, 6), "kind": entry.kind, "text": entry.text, **entry.facts}
         if self._bodies and entry.body:
             data["body"] = entry.body[:BODY_SHOWN].decode("utf-8", "replace")
-        print(json.dumps(data, ensure_ascii=True, default=str), file=self._stream, flush=True)
+        # DEL is the one control character that the encoder leaves as it is.
+        text = json.dumps(data, ensure_ascii=True, default=str).replace("\x7f", "\\u007f")
+        print(text, file=self._stream, flush=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from dissector.base.errors import ExitCode, UsageError
 from dissector.http.writer import build_request
+from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.clock import RealClock
 from replay.behaviour.file import parse_rule, rule_to_json
@@ -45,7 +46,7 @@ def run_control(arguments: argparse.Namespace) -> int:
     if status >= 300:
         print(f"dsmreplay: {printable(str(answer.get('error', f'HTTP {status}')))}", file=sys.stderr)
         return ExitCode.USAGE
-    print(json.dumps(answer, indent=2, ensure_ascii=True))
+    print(dumps(answer, indent=2))
     return ExitCode.OK
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from typing import Any
 
@@ -11,6 +10,7 @@ from dissector.base.errors import ExitCode, UsageError
 from dissector.cli.common import keylogs_of
 from dissector.cli.select import address_of, service_named
 from dissector.keyfiles import PASSWORD
+from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from dissector.output.times import iso_time
 from replay.scenario.explain import explain, explain_json
@@ -45,7 +45,7 @@ def run_extract(arguments: argparse.Namespace) -> int:
     if arguments.output:
         path = str(save_scenario(made.scenario, made.contents, arguments.output, replace=arguments.force))
     if arguments.json:
-        print(json.dumps(_as_json(made, path, explained=arguments.explain), indent=2))
+        print(dumps(_as_json(made, path, explained=arguments.explain), indent=2))
     else:
         _tell(made, path, explained=arguments.explain)
     return ExitCode.FINDINGS if made.scenario.missing else ExitCode.OK
@@ -133,7 +133,7 @@ def _secret(scenario: Scenario) -> set[str]:
 def _list(recording: Recording, choice: Choice, *, as_json: bool) -> int:
     stories = narrowed(recording.stories, choice, recording.jobs)
     if as_json:
-        print(json.dumps({"schema": LIST, "stories": [_row(story) for story in stories]}, indent=2))
+        print(dumps({"schema": LIST, "stories": [_row(story) for story in stories]}, indent=2))
         return ExitCode.OK
     for number, story in enumerate(stories, start=1):
         row = _row(story)

@@ -44,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         _say(f"{where}cannot write: {error.strerror or error}")
         return int(ExitCode.UNREADABLE)
+    except Exception as error:
+        _say(f"internal error: {type(error).__name__}: {error}")
+        return int(ExitCode.UNREADABLE)
 
 
 def abandon_stdout() -> None:
