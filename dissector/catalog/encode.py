@@ -68,16 +68,28 @@ def build(what: What, data: Any = None) -> Element:
     decl = _decl(what)
     prefixes = _Prefixes()
     element = _element(decl, data, prefixes, None)
-    etree.cleanup_namespaces(element, top_nsmap=dict(prefixes.used), keep_ns_prefixes=list(prefixes.used))
-    return element
+    return _declared(element, prefixes)
 
 
 def element_of(field: Field) -> Element:
     """The element of a decoded field: names, texts and attributes as sent, in the order as sent; canonical
-    namespaces."""
+    namespaces.
+
+    Raises:
+        UsageError: it comes from a message that was recovered from damage, and cannot be written as XML.
+    """
     prefixes = _Prefixes()
     element = _copy(field, prefixes, None)
-    etree.cleanup_namespaces(element, top_nsmap=dict(prefixes.used), keep_ns_prefixes=list(prefixes.used))
+    return _declared(element, prefixes)
+
+
+def _declared(element: Element, prefixes: _Prefixes) -> Element:
+    """The element with its namespaces declared at the top."""
+    try:
+        etree.cleanup_namespaces(element, top_nsmap=dict(prefixes.used), keep_ns_prefixes=list(prefixes.used))
+    except ValueError as error:
+        # Of damaged messages: what was recovered can be anything.
+        raise UsageError(f"a namespace cannot stand in XML: {str(error)[:200]}") from error
     return element
 
 

@@ -21,7 +21,7 @@ def main() -> None:
     target = TARGETS[name]
 
     def one_input(data: bytes) -> None:
-        bounded(lambda: target.run(bytes(data)))
+        bounded(lambda: target.run(bytes(data)), growth=target.memory)
 
     atheris.Setup([sys.argv[0], f"-max_len={target.longest}", *options], one_input)
     atheris.Fuzz()

@@ -114,7 +114,8 @@ def again(path: Path) -> int:
         return 2
     data = path.read_bytes()
     try:
-        bounded(lambda: TARGETS[max(named, key=len)].run(data))
+        target = TARGETS[max(named, key=len)]
+        bounded(lambda: target.run(data), growth=target.memory)
     except Exception:  # every kind of exception is what is looked for
         traceback.print_exc()
         return 1

@@ -17,7 +17,8 @@ REGRESSIONS = [path for paths in corpus.regressions().values() for path in paths
 @pytest.mark.parametrize("path", REGRESSIONS, ids=[f"{path.parent.name}-{path.stem}" for path in REGRESSIONS])
 def test_what_was_mended_stays_mended(path: Path) -> None:
     data = path.read_bytes()
-    bounded(lambda: TARGETS[path.parent.name].run(data))
+    target = TARGETS[path.parent.name]
+    bounded(lambda: target.run(data), growth=target.memory)
 
 
 @pytest.mark.parametrize("name", TARGETS)

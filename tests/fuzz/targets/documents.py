@@ -137,5 +137,6 @@ DOCUMENTS = (
     Target("xml", _xml, _envelopes, 1 << 13, _WORDS),
     Target("message", _message, _envelopes, 1 << 13, _WORDS),
     Target("value", _value, _value_seeds, 256, (b"P", b"T", b"Z", b"+14:00", b"24:00:00")),
-    Target("image", _image, _image_seeds, 1 << 13, (b"\x89PNG\r\n\x1a\n", b"IHDR", b"JFIF", b"II*\0", b"BM")),
+    # A few bytes may say that they are 89 million pixels, which is Pillow's limit.
+    Target("image", _image, _image_seeds, 1 << 13, (b"\x89PNG\r\n\x1a\n", b"IHDR", b"JFIF", b"II*\0", b"BM"), 1 << 30),
 )

@@ -21,6 +21,7 @@ class Target:
         seeds: inputs to begin with, made or read from ``pcaps/``.
         longest: bytes of an input.
         words: what the fuzzer may put in.
+        memory: bytes by which an input may raise the peak of the process.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Target:
     seeds: Callable[[], Iterable[bytes]]
     longest: int = 1 << 14
     words: tuple[bytes, ...] = ()
+    memory: int = 256 << 20
 
 
 class Cutter:
