@@ -163,7 +163,7 @@ class Template:
         else:
             before, mark, rest = body.partition(envelope)
             built = _Built(len(envelope), None, before, b"", _blocks(rest), len(rest)) if mark else None
-        self._built, self.kept = built, sum(map(len, built.blocks)) if built is not None else 0
+        self._built, self.kept = built, _size(built) if built is not None else 0
         return built
 
     @staticmethod
@@ -217,6 +217,10 @@ class Templates:
                 return
             left -= one.kept
             one.forget()
+
+
+def _size(built: _Built) -> int:
+    return len(built.before) + len(built.after) + sum(map(len, built.blocks))
 
 
 def _chunks(plain: bytes, sizes: list[tuple[bytes, int]]) -> bytes:
