@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from lxml.etree import _Element as Element
 
-from dissector.catalog import SERVICES, Field, check, findings_of
+from dissector.catalog import SERVICES, Field, canonical_action, check, findings_of
 from dissector.catalog import message as catalogue_message
 from dissector.http.model import HttpMessage
 from dissector.http.writer import build_response
@@ -274,6 +274,12 @@ class Host:
         headers = envelope.addressing
         if not headers.action:
             raise addressing_fault("MessageInformationHeaderRequired", "The header Action is missing", "wsa:Action")
+        decl = message.decl
+        if not headers.message_id and decl is not None and decl.kind == "request" and not decl.one_way:
+            # Nobody could tell what the answer belongs to.
+            raise addressing_fault(
+                "MessageInformationHeaderRequired", "The header MessageID is missing", "wsa:MessageID"
+            )
         for place, reference in (("ReplyTo", headers.reply_to), ("FaultTo", headers.fault_to)):
             if reference is not None and reference.address not in (anonymous("2004/08"), anonymous("2005/08")):
                 raise addressing_fault(
@@ -281,7 +287,6 @@ class Host:
                     f"{place} must be anonymous on HTTP (DPWS R0031)",
                     reference.address,
                 )
-        decl = message.decl
         if decl is not None and decl.kind in ("request", "discovery", "event"):
             service, operation, actions = decl.service, decl.operation, decl.actions
             found = point.operations.get((service, operation))
@@ -292,7 +297,7 @@ class Host:
                 actions += twin.actions if twin is not None else ()
                 if found is None and (found := point.operations.get((other, operation))) is not None:
                     service = other
-            if found is not None and (not actions or headers.action in actions):
+            if found is not None and (not actions or canonical_action(headers.action)[0] in actions):
                 return service, operation, found
         raise addressing_fault("ActionNotSupported", "The action is not supported here", headers.action)
 

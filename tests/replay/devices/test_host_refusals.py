@@ -149,6 +149,25 @@ def test_an_action_is_needed() -> None:
     assert (code, subcode, reason) == ("Sender", "MessageInformationHeaderRequired", "The header Action is missing")
 
 
+def test_a_message_id_is_needed_where_an_answer_is_due() -> None:
+    data = envelope("CancelJobRequest", {"job_id": 1}).replace(b"wsa:MessageID>", b"wsa:MassageID>")
+    code, subcode, reason = refused(over_http(data))
+    assert (code, subcode, reason) == ("Sender", "MessageInformationHeaderRequired", "The header MessageID is missing")
+
+
+@pytest.mark.parametrize("part", [b"<wsa:Action>http:", b'xmlns:wscn="http:', b"http:"])
+@pytest.mark.parametrize("other", [b"2006/01/wdp/scan", b"2006/08/wdp/scan"])
+def test_the_namespace_of_older_examples_and_of_https_is_understood(part: bytes, other: bytes) -> None:
+    """Real clients mix 2006/01 with 2006/08, and write https: where http: is meant (notes 1, 2 and 33)."""
+    data = envelope("CancelJobRequest", {"job_id": 1})
+    scan = WSCN.encode()
+    mended = data.replace(
+        part + scan[5:], part.replace(b"http:", b"https:") + scan[5:].replace(b"2006/08/wdp/scan", other)
+    )
+    assert mended != data
+    assert ask(over_http(mended)).name == "CancelJobResponse"
+
+
 @pytest.mark.parametrize("place", ["reply_to", "fault_to"])
 def test_answers_go_back_on_the_same_connection_only(place: str) -> None:
     code, subcode, reason = refused(xml(**{place: EndpointReference("http://192.0.2.1/elsewhere")}))
