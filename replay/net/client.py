@@ -24,9 +24,12 @@ from replay.net.server import BLOCK, Tap, lasting
 from replay.net.target import Target, target_of
 from replay.net.tls import TlsChannel, check_fingerprint
 
-__all__ = ["AnswerCut", "HttpClient", "Target", "target_of"]
+__all__ = ["AnswerCut", "HttpClient", "Target", "in_few_writes", "target_of"]
 
 CLOSED = "the connection was closed"
+
+SMALL = 64 << 10
+"""Bytes of pieces that are joined to one write."""
 
 
 class AnswerCut(TargetUnreachable):
@@ -313,6 +316,24 @@ class HttpClient:
                     return http
             if not data:
                 raise TargetUnreachable(f"{target}: {why}" + (", without an answer" if why == CLOSED else ""))
+
+
+def in_few_writes(pieces: Sequence[bytes]) -> list[bytes]:
+    """Small pieces that follow each other as one: many devices expect a message in one segment, and each write wakes
+    the peer. What is large stays as it is."""
+    found: list[bytes] = []
+    small: list[bytes] = []
+    size = 0
+    for piece in [*pieces, None]:
+        if small and (piece is None or size + len(piece) > SMALL):
+            found.append(b"".join(small) if len(small) > 1 else small[0])
+            small, size = [], 0
+        if piece is not None and len(piece) > SMALL:
+            found.append(piece)
+        elif piece is not None:
+            small.append(piece)
+            size += len(piece)
+    return found
 
 
 class _Late:

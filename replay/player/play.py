@@ -19,7 +19,7 @@ from dissector.messages import Message
 from replay.base.clock import Clock
 from replay.base.ids import Ids
 from replay.base.log import Log
-from replay.net.client import AnswerCut, HttpClient, Target, target_of
+from replay.net.client import AnswerCut, HttpClient, Target, in_few_writes, target_of
 from replay.net.server import Answer, HttpRequest, HttpServer, Tap
 from replay.player.awaited import Arrival, Awaited, Deadlines
 from replay.player.clean import cleaned, refusal
@@ -223,7 +223,8 @@ class Player:
         method = pieces[0].partition(b" ")[0].decode("latin-1")
         cut = ""
         try:
-            http = await self._client.exchange(self._where(step, pieces[0]), pieces, method=method, lane=lane)
+            where = self._where(step, pieces[0])
+            http = await self._client.exchange(where, in_few_writes(pieces), method=method, lane=lane)
         except AnswerCut as error:
             http, cut = error.http, str(error)
         except TargetUnreachable as error:

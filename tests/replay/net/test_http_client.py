@@ -14,7 +14,7 @@ import pytest
 from dissector.base.errors import ExitCode, TargetUnreachable, UsageError
 from dissector.http.writer import build_request, build_response
 from replay.base.clock import ManualClock
-from replay.net.client import AnswerCut, HttpClient, Target, target_of
+from replay.net.client import AnswerCut, HttpClient, Target, in_few_writes, target_of
 from tests.support.loopback import Serving, peer, read_request, run, until
 
 OK = build_response(200, "OK", [], b"fine")
@@ -488,3 +488,18 @@ def test_a_proxy_that_gives_no_tunnel(answer: bytes, told: str) -> None:
 
     run(story())
     assert asked == [b"CONNECT 192.0.2.7:5362 HTTP/1.1\r\nHost: 192.0.2.7:5362\r\n\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "joined"),
+    [
+        ([], []), ([10], [10]), ([10, 20], [30]), ([10, 20, 100, 5], [30, 100, 5]), ([100, 10, 5], [100, 15]),
+        ([30, 40, 20], [30, 60]), ([0, 0], [0]), ([64, 1], [64, 1]), ([64], [64]), ([65], [65]),
+    ],
+)  # fmt: skip
+def test_small_pieces_are_one_write(sizes: list[int], joined: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replay.net.client.SMALL", 64)
+    pieces = [bytes([number]) * size for number, size in enumerate(sizes)]
+    found = in_few_writes(pieces)
+    assert [len(one) for one in found] == joined
+    assert b"".join(found) == b"".join(pieces)
