@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from dataclasses import replace
 
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, FrameMap, StreamRef
 from dissector.http.connection import HttpConnection
 from dissector.http.headers import list_items
 from dissector.http.model import BodyPolicy, HttpMessage
+from dissector.http.room import Room
 from dissector.http.start import begins_message
 from dissector.transport.model import Conversation, Run, StreamEnd
 
@@ -43,10 +45,12 @@ class HttpReceiver:
         policy: BodyPolicy = ALL,
     ) -> None:  # fmt: skip
         self._messages: deque[HttpMessage] = deque()
+        # Each connection has a room of its own: one that breaks off takes nothing from the others.
+        self._room = Room(limits.held)
         self._connection = HttpConnection(
             Conversation(0, source, destination, opened=True, client=destination if responses else source),
             self._messages.append,
-            policy,
+            replace(policy, room=self._room),
             limits,
         )
         stream = StreamRef("tcp", 0, source, destination)
@@ -85,6 +89,7 @@ class HttpReceiver:
     def _taken(self) -> list[HttpMessage]:
         taken = list(self._messages)
         self._messages.clear()
+        self._room.give_out()
         return taken
 
     @property
