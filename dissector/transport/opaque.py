@@ -17,6 +17,12 @@ I64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
 
+MOST = 100_000
+"""Connections of one protocol that are counted each for itself."""
+OTHERS = (Endpoint("others", 0), Endpoint("others", 0))
+"""Those beyond."""
+
+
 class OpaqueCounter:
     """Counts packets and bytes of flows that begin as an opaque protocol does.
 
@@ -165,6 +171,8 @@ class OpaqueCounter:
     def _add(self, opaque: tuple[str, Endpoint, Endpoint], packets: int, size: int) -> None:
         name, one, two = opaque
         table = self._stats.opaque.setdefault(name, {})
+        if len(table) >= MOST and (one, two) not in table:
+            one, two = OTHERS
         packets_before, size_before = table.get((one, two), (0, 0))
         table[one, two] = (packets_before + packets, size_before + size)
 

@@ -15,6 +15,9 @@ from dissector.transport.model import Datagram, Interest, PacketColumns, Transpo
 
 __all__ = ["DatagramPicker"]
 
+REMEMBERED = 200_000
+"""Pairs of endpoints whose number is remembered."""
+
 
 class DatagramPicker:
     """Takes the UDP rows of each block.
@@ -32,6 +35,7 @@ class DatagramPicker:
         self._first[[start[0] for start in interest.datagram]] = True
         self._ports = np.array(sorted(interest.ports), dtype=np.int32)
         self._numbers: dict[int, int] = {}
+        self._next = 0
 
     def feed(self, c: PacketColumns, rows: npt.NDArray[np.int64]) -> None:
         """The UDP rows of a block, in order."""
@@ -50,7 +54,13 @@ class DatagramPicker:
 
     def _give(self, c: PacketColumns, row: int) -> None:
         source, destination = c.endpoints(row)
-        number = self._numbers.setdefault(int(c.flow[row]), len(self._numbers))
+        number = self._numbers.get(flow := int(c.flow[row]))
+        if number is None:
+            if len(self._numbers) >= REMEMBERED:
+                # A flood: those that go on are numbered anew.
+                self._numbers.clear()
+            number = self._numbers[flow] = self._next
+            self._next += 1
         start, length = int(c.payload[row]), int(c.length[row])
         frame, time = int(c.frame[row]), int(c.time[row])
         frames = FrameMap()

@@ -196,6 +196,41 @@ def _exchanges(n: int) -> bytes:
     return capture(frames)
 
 
+def _asked(line: Line, message: bytes, answer: bytes) -> Iterator[bytes]:
+    yield from line.say(wsd.request("/a", "a", message))
+    yield from line.say(wsd.response(answer) if answer else ACCEPTED, back=True)
+
+
+def _subscriptions(n: int) -> bytes:
+    """As many subscriptions as events, and no event that belongs to one."""
+    line, sink = Line(1), "http://192.0.2.40:5358/events"
+    frames: list[bytes] = []
+    for k in range(n):
+        asked = wsd.subscribe(f"urn:uuid:{k}", "http://a", sink, [f"{wsd.WSCN}/JobStatusEvent"], f"urn:uuid:s{k}")
+        answer = wsd.subscribe_response(f"urn:uuid:r{k}", f"urn:uuid:{k}", "http://a/m", f"urn:uuid:m{k}")
+        frames += _asked(line, asked, answer)
+    for k in range(n):
+        inner = wsd.scan_job_status(k, "Started", "JobScanning", 0)
+        header = wsd.identifier_header(f"urn:uuid:none{k}")
+        frames += _asked(line, wsd.scan_event("JobStatusEvent", inner, f"urn:uuid:e{k}", sink, identifier=header), b"")
+    return capture(frames)
+
+
+def _jobs(n: int) -> bytes:
+    """As many jobs as status events, each of another job."""
+    line = Line(1)
+    frames: list[bytes] = []
+    for k in range(n):
+        token = f"{k:08x}-0000-0000-0000-000000000000"
+        asked = wsd.create_post_scan_job(f"urn:uuid:{k}", "http://a", [])
+        frames += _asked(line, asked, wsd.create_post_scan_job_response(f"urn:uuid:r{k}", f"urn:uuid:{k}", token))
+    for k in range(n):
+        token = f"{n - k - 1:08x}-0000-0000-0000-000000000000"
+        event = wsd.status_event(f"urn:uuid:e{k}", "http://a", token, "Active", [], 0)
+        frames += _asked(line, event, b"")
+    return capture(frames)
+
+
 def _same_ids(n: int) -> bytes:
     line = Line()
     frames: list[bytes] = []
@@ -274,6 +309,8 @@ ATTACKS: dict[str, tuple[Callable[[int], bytes], int]] = {
     "quotes that are not closed": (_not_well_formed, 20_000),
     "tags that are not closed": (_open_tags, 20_000),
     "exchanges": (_exchanges, 250),
+    "subscriptions": (_subscriptions, 150),
+    "jobs": (_jobs, 150),
     "the same message id": (_same_ids, 250),
     "probes": (_probes, 250),
     "fragments": (_fragments, 4000),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.columns import fed, udp
 
 OTHER = ("192.0.2.9", 40000)
@@ -40,3 +42,9 @@ def test_a_rebuilt_datagram_knows_the_frames_of_its_fragments() -> None:
     assert datagram.data == b"<abcdefg>"
     assert [tuple(r) for r in datagram.frames.ranges_of(0, 9)] == list(pieces)
     assert [tuple(r) for r in datagram.frames.ranges_of(4, 8)] == [(5, 35, 3), (9, 34, 1)]
+
+
+def test_a_flood_of_senders_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dissector.transport.udp.REMEMBERED", 2)
+    packets = [udp(b"<a/>", source=("192.0.2.9", 1000 + n)) for n in (0, 1, 0, 2, 0)]
+    assert [d.stream.number for d in fed(packets).datagrams] == [0, 1, 0, 2, 3]
