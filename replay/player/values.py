@@ -94,15 +94,22 @@ class Values:
     def _step(self, number: int) -> Step:
         return self._scenario.steps[number - 1]
 
+    def _sender(self, value: Bound) -> str:
+        """Who says a value first."""
+        step = self._step(value.step)
+        return step.sender if value.part == "message" else step.receiver
+
     # -- to begin with -------------------------------------------------------------------------------------------
 
     def _begin(self, value: Bound) -> str | None:
         if value.name in self._given:
             return self._given[value.name]
         if value.secret:
-            if value.secret not in os.environ:
+            if value.secret in os.environ:
+                return os.environ[value.secret]
+            if not value.step or self._sender(value) in self._played:
                 raise UsageError(f"the value {value.name} comes from the environment: set {value.secret}")
-            return os.environ[value.secret]
+            return value.recorded
         if not value.maker:
             text = value.default or value.recorded
             return self._retargeted(text) if value.kind == "address" else text
