@@ -237,11 +237,20 @@ class FrameMap:
 
     def copy_to(self, other: FrameMap, at: int, start: int, end: int) -> None:
         """Append to another map, from its offset ``at`` on, what carried the stream bytes start..end of this one."""
-        first, _ = self._span(start, end)
-        for i, (low, high, frame, time) in enumerate(self.pieces(start, end), first):
-            place = self.at[i]
-            place = place + low - self.starts[i] if place >= 0 else -1
-            other.add(at + low - start, high - low, frame, place, time)
+        first, last = self._span(start, end)
+        if last <= first:
+            return
+        shift = at - start
+        starts, places = [begin + shift for begin in self.starts[first:last]], self.at[first:last]
+        cut = start - self.starts[first]
+        if cut > 0:
+            starts[0] = at
+            places[0] += cut if places[0] >= 0 else 0
+        other.starts.extend(starts)
+        other.at.extend(places)
+        other.frames.extend(self.frames[first:last])
+        other.times.extend(self.times[first:last])
+        other.end = end + shift
 
     def cut_off(self, start: int, end: int) -> FrameMap:
         """As :meth:`cut`, where what lies before ``end`` is not asked for again, but for :data:`KEPT` bytes of it.

@@ -188,6 +188,8 @@ def _why_alone(message: HttpFact, side: Side, *, ours_has: bool) -> str:
         return f"{damage}: tshark shows a start line that we take for a part of something else"
     if ours_has and not message.complete:
         return "the capture ends inside it: tshark does not show it"
+    if not ours_has and "tls.early-data-rejected" in side.rules.get(message.stream, ()):
+        return "early data that the server refused: it never read it, so it is no message; tshark shows it"
     return ""
 
 

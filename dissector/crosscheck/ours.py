@@ -139,6 +139,8 @@ def read(paths: list[str], limits: Limits = DEFAULT_LIMITS, keyfiles: KeyFiles |
         pass
     for conversation in watched.conversations:
         side.rules[conversation.number] = {finding.rule for finding in conversation.findings}
+    for facts in watched.tls_opened:
+        side.rules.setdefault(facts.number, set()).update(finding.rule for finding in facts.findings)
     side.tls = {facts.number for facts in watched.tls_opened}
     source.close()
     return side

@@ -8,8 +8,9 @@ loss is lost too. RC4's key stream runs on: how much of it the lost bytes used f
 Wire formats: RFC 5246 6.2.3 (stream, CBC, AEAD), RFC 7366 (encrypt-then-MAC), RFC 5288 (GCM), RFC 6655 (CCM),
 RFC 7905 (ChaCha20-Poly1305), RFC 8446 5.2–5.4 (TLS 1.3), RFC 6101 5.2.3 (the MAC of SSL 3.0).
 
-Ours and not Scapy's: of a whole record of 16 KiB, AES-128-GCM, ours opens 1,900 MB/s, Scapy's TLS layer 45 MB/s, on
-the same machine in the same run; Scapy's keeps the plain bytes of all records, and has no way over a lost one.
+Ours and not Scapy's, both measured on one connection of 63 MB in records of 16 KiB (AES-128-GCM, TLS 1.2): opening its
+records takes 9 µs each (1,700 MB/s), the whole pipeline runs at 134 MB/s (without TLS: 195 MB/s); Scapy's TCPSession
+with its TLS layer and the same key log gives 1.1 MB/s. It also has no way over a lost record.
 """
 
 from __future__ import annotations

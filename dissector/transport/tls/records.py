@@ -127,6 +127,8 @@ class RecordReader:
                 yield Lost(self._from, self.at + len(self._buffer), None)
 
     def _read(self, data: Buffer, offset: int, *, last: bool) -> Iterator[Record | Lost]:
+        # Views: a slice of bytes would copy each record.
+        data = memoryview(data)
         pos, size = 0, len(data)
         while True:
             if self._from is not None:

@@ -1,0 +1,89 @@
+"""RC4, 3DES and DES, which old devices use and no OpenSSL makes any more; tshark judges too."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from dissector.crosscheck import run
+from dissector.keyfiles import KeyFiles
+from tests.support.stories import Channel, Story
+from tests.support.tls_feed import TlsFeed, read_talk
+from tests.support.tls_peer import SUITES, VERSIONS, OldTalk
+from tests.support.wire import frames_of, write_pcap
+
+REQUEST = b"POST /scan HTTP/1.1\r\nContent-Length: 6000\r\n\r\n"
+PARTS = [bytes([65 + n]) * 1000 for n in range(6)]
+ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+def made(suite: str, version: str) -> OldTalk:
+    talk = OldTalk(suite, version)
+    talk.say(False, REQUEST)
+    for part in PARTS:
+        talk.say(False, part)
+    talk.say(True, ANSWER)
+    return talk
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_was_sent_comes_out(suite: str, version: str) -> None:
+    talk = made(suite, version)
+    for step in (None, 100):
+        feed = read_talk(talk.pieces, talk.keylog, step=step)
+        assert feed.text("client") == REQUEST + b"".join(PARTS)
+        assert feed.text("server") == ANSWER
+        assert "tls.weak-suite" in feed.rules()
+
+
+@pytest.mark.parametrize("lost", [(0, None), (0, 900), (400, 700), (1010, None)])
+@pytest.mark.parametrize(("suite", "version"), [("RC4-SHA", "1.2"), ("RC4-MD5", "1.0")])
+def test_the_key_stream_is_found_again_behind_a_loss(suite: str, version: str, lost: tuple[int, int | None]) -> None:
+    """RC4's key stream runs on from record to record: how far follows from how many records are missing."""
+    talk = made(suite, version)
+    places = [number for number, (back, data) in enumerate(talk.pieces) if not back and len(data) > 1000]
+    feed = TlsFeed(talk.keylog)
+    for number, (back, data) in enumerate(talk.pieces):
+        if number == places[1]:
+            high = lost[1] or len(data)
+            if lost[0]:
+                feed.data(back, data[: lost[0]])
+            feed.gap(back, high - lost[0])
+            data = data[high:]
+        if number == places[2] and lost[0] == 1010:
+            # The next record's header is lost too.
+            feed.gap(back, 4)
+            data = data[4:]
+        if data:
+            feed.data(back, data)
+    feed.end()
+    missing = 2 if lost[0] == 1010 else 1
+    taken = feed.plain["client"]
+    assert taken.bytes == REQUEST + PARTS[0] + b"".join(PARTS[1 + missing :])
+    assert [gap.length for gap in taken.gaps] == [1000 * missing]
+
+
+@pytest.mark.tshark
+def test_tshark_reads_the_same(tmp_path: Path) -> None:
+    """So what was written is TLS, and not just what we read."""
+    story = Story()
+    keys = b""
+    for suite in ("RC4-SHA", "RC4-MD5", "DES-CBC3-SHA", "DES-CBC-SHA"):
+        for version in VERSIONS:
+            talk = made(suite, version)
+            name = f"{suite} {version}"
+            story.channels[name] = Channel("192.0.2.10", "192.0.2.20", 5362)
+            for back, data in talk.pieces:
+                story.say(name, data, back=back)
+            keys += talk.keylog
+    (tmp_path / "old.pcap").write_bytes(write_pcap(frames_of(story)))
+    (tmp_path / "old.keys").write_bytes(keys)
+    out = io.StringIO()
+    run([str(tmp_path / "old.pcap")], as_json=True, out=out, keyfiles=KeyFiles([tmp_path / "old.keys"]))
+    lines = json.loads(out.getvalue())["lines"]
+    assert {line["verdict"] for line in lines} == {"same"}
+    assert sum(line["kind"] == "message" for line in lines) == 2 * 12
