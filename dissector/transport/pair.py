@@ -21,8 +21,8 @@ BULK = 12
 """Rows from which a stretch is worth the numpy calls: below it, row by row is faster (about 20 µs a stretch against
 3 µs a row)."""
 
-IN_ORDER = 16
-"""Rows handed over in one go to consumers that need the order of the frames."""
+IN_ORDER = 32
+"""Most rows handed over in one go to consumers that need the order of the frames."""
 
 BEHIND = 1 << 20
 """Bytes of one side that may wait for a gap of the other to be settled."""
@@ -97,16 +97,16 @@ class Pair:
             bulk: hand over stretches in one step.
             ready: the rows as objects, where they were made already.
         """
-        at = 0
+        at, step = 0, 2
         while self.conversation.in_order and at < len(rows):
-            # In pieces, since the consumers may soon need it no more.
-            made = segments(c, rows[at : at + IN_ORDER]) if ready is None else ready[at : at + IN_ORDER]
+            # In pieces that grow, since the consumers may soon need no order, or nothing, any more.
+            made = segments(c, rows[at : at + step]) if ready is None else ready[at : at + step]
             for s in made:
                 self.segment(s)
             self.flush()
             if self.conversation.released:
                 return
-            at += IN_ORDER
+            at, step = at + step, min(step * 2, IN_ORDER)
         rows = rows[at:]
         if ready is not None and at:
             ready = ready[at:]

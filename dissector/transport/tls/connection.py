@@ -149,7 +149,9 @@ class TlsConnection:
                 moved = any(side.drain() for side in self.sides)
             if len(self.sides) == 2 and all(side.ended for side in self.sides):
                 self._finish()
-            elif not self.shared.watch and all(side.state in (State.SHUT, State.DEAD) for side in self.sides):
+            elif all(
+                side.state is State.DEAD or (side.state is State.SHUT and not self.shared.watch) for side in self.sides
+            ):
                 # Nothing more will be read of it.
                 self.conversation.released = True
                 self._finish()

@@ -18,9 +18,11 @@ from typing import NamedTuple
 from dissector.base.origin import Gap
 from dissector.transport.tls.ciphers import Buffer
 
-__all__ = ["HEADER", "MOST", "SSL2_HELLO", "Lost", "Record", "RecordReader", "begins"]
+__all__ = ["HEADER", "MOST", "SSL2_HELLO", "Lost", "Record", "RecordReader", "hello_begins"]
 
 HEADER = 5
+HELLO = HEADER + 6
+"""Bytes by which a hello is told from chance: header, message type, length, major version."""
 MOST = (1 << 14) + 2048
 """Longest fragment of a record (RFC 5246 6.2.3)."""
 SSL2_HELLO = 128
@@ -52,9 +54,17 @@ class Lost(NamedTuple):
     records: int | None
 
 
-def begins(data: Buffer) -> bool:
-    """Whether these first bytes of a connection can begin one of TLS: a handshake record, or an SSL 2.0 hello."""
-    return (data[0] == 22 and data[1] == 3) or (data[0] & 0x80 != 0 and data[2] == 1 and data[3] == 3)
+def hello_begins(start: bytes) -> bool:
+    """Whether a record that begins so, with its header, can be the first of a handshake; True where nothing tells.
+
+    A HelloRequest is empty; the others have a length that fits, and begin with a version.
+    """
+    body = start[HEADER:HELLO]
+    if start[:1] != b"\x16" or not body:
+        return True
+    if body[0] not in (0, 1, 2):
+        return False
+    return len(body) < HELLO - HEADER or body[0] == 0 or (body[1] == 0 and body[4] == 3)
 
 
 def _plausible(type: int, version: int, length: int) -> bool:
@@ -81,6 +91,16 @@ class RecordReader:
         self._from: int | None = None
         """Where the loss began whose end is searched."""
         self._first = True
+
+    @property
+    def begun(self) -> bytes:
+        """The first bytes of the record that is not whole: its header, and what a hello begins with."""
+        return bytes(self._buffer[:HELLO])
+
+    @property
+    def held(self) -> int:
+        """Bytes kept."""
+        return len(self._buffer)
 
     def feed(self, data: Buffer, offset: int) -> Iterator[Record | Lost]:
         """The next bytes. The fragments given out may be views of ``data``."""

@@ -22,9 +22,9 @@ from dissector.transport.model import Run, StreamEnd
 from dissector.transport.tls.handshake import MessageReader
 from dissector.transport.tls.lock import Epoch, Lock, Opened
 from dissector.transport.tls.model import Talk
-from dissector.transport.tls.names import Content, Shake
+from dissector.transport.tls.names import Content
 from dissector.transport.tls.plain import PlainStream
-from dissector.transport.tls.records import SSL2_HELLO, Lost, Record, RecordReader
+from dissector.transport.tls.records import HEADER, HELLO, SSL2_HELLO, Lost, Record, RecordReader, hello_begins
 from dissector.transport.tls.rules import NOT_TLS
 
 if TYPE_CHECKING:
@@ -138,6 +138,10 @@ class Side:
             self._held.append(item)
             if not self._may_wait():
                 self.drain(force=True)
+        fresh = self.handshake is None and self.state is State.PLAIN and not self.damaged
+        if fresh and not hello_begins(self._records.begun):
+            # Much else begins like a record; it is let go before a whole one of it is there.
+            self._dead(self._records.at)
         self.plain.flush()
         self.consumed = self._needed()
         self._connection.progress()
@@ -151,6 +155,11 @@ class Side:
             first = self._held[0]
             return first.offset if isinstance(first, Record) else first.start
         return self._records.at
+
+    @property
+    def held(self) -> int:
+        """Bytes kept: of records that wait or are not whole, and by the inner consumer."""
+        return self._held_bytes + self._records.held + int(getattr(self.plain.consumer, "held", 0))
 
     @property
     def waits(self) -> bool:
@@ -234,7 +243,7 @@ class Side:
             if self.handshake is None and not self.messages.under_way and not _hello(record):
                 self._count(record, None)
                 if not self.damaged:
-                    self._dead(record)
+                    self._dead(record.offset)
                 return True
             self._count(record, type)
             if type == SSL2_HELLO:
@@ -430,18 +439,14 @@ class Side:
         if self.state is not State.DEAD:
             self.state = State.SHUT
 
-    def _dead(self, record: Record) -> None:
+    def _dead(self, offset: int) -> None:
         self.state = State.DEAD
         self._connection.dead(self)
-        self._connection.say(NOT_TLS(frames=self.frames.frames_of(record.offset, record.offset + 1)))
+        self._connection.say(NOT_TLS(frames=self.frames.frames_of(offset, offset + 1)))
 
 
 def _hello(record: Record) -> bool:
     """Whether a handshake can begin so."""
-    if record.type == SSL2_HELLO:
-        return True
-    return len(record.fragment) > 0 and record.fragment[0] in (
-        Shake.HELLO_REQUEST,
-        Shake.CLIENT_HELLO,
-        Shake.SERVER_HELLO,
+    return record.type == SSL2_HELLO or (
+        len(record.fragment) > 0 and hello_begins(b"\x16\3\0\0\0" + bytes(record.fragment[: HELLO - HEADER]))
     )
