@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dissector.base.errors import ExitCode, UnreadableInput, UsageError
+from dissector.cli.common import PASSWORD, keylogs_of
 from dissector.output.text import count, printable
 from replay.base.clock import RealClock
 from replay.base.log import JsonSink, Log, Sink, TextSink
@@ -70,6 +71,8 @@ def run_scanner(arguments: argparse.Namespace) -> int:
         raise UsageError("--from and --device exclude each other: the device is that of the capture")
     if arguments.host and not arguments.capture:
         raise UsageError("--host chooses a scanner of a capture: it needs --from")
+    if (arguments.keylog or arguments.rsa_key or arguments.pre_master) and not arguments.capture:
+        raise UsageError("keys for TLS open a capture: they need --from")
     device = _device(arguments)
     if arguments.show_device:
         if arguments.capture:
@@ -270,7 +273,10 @@ async def _run(
 def _device(arguments: argparse.Namespace) -> Device:
     capture = getattr(arguments, "capture", None)
     if capture:
-        return device_from_capture(capture, address=arguments.host)
+        return device_from_capture(
+            capture, address=arguments.host, keylog=keylogs_of(arguments), rsa_key=arguments.rsa_key,
+            pre_master=arguments.pre_master, key_password=os.environ.get(PASSWORD),
+        )  # fmt: skip
     return load_device(arguments.device or "default")
 
 

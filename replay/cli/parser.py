@@ -152,6 +152,7 @@ def _scanner(kinds: Any) -> None:
         help="press the scan button as soon as this destination (ClientContext or display name; default: any) is "
         "registered",
     )  # fmt: skip
+    add_keys(parser)
     _around(parser, "127.0.0.1:5357")
     parser.set_defaults(run=_later("run_scanner"))
 

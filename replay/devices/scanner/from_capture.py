@@ -6,7 +6,7 @@ configuration, description, default ticket. Quirks that can be seen in the traff
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -82,19 +82,30 @@ _SECTIONS = {
 }  # fmt: skip
 
 
-def device_from_capture(path: str | Path, *, address: str | None = None) -> Device:
+def device_from_capture(
+    path: str | Path,
+    *,
+    address: str | None = None,
+    keylog: Sequence[str] = (),
+    rsa_key: Sequence[str] = (),
+    pre_master: Sequence[str] = (),
+    key_password: str | None = None,
+) -> Device:
     """The scanner that a capture shows.
 
     Args:
         path: of the capture.
         address: IP address of the scanner, where the capture has several.
+        keylog, rsa_key, pre_master, key_password: keys for TLS, as :func:`dissector.open` takes them.
 
     Raises:
         UnreadableInput: the capture cannot be read, or no scanner in it told its configuration.
         UsageError: there are several scanners, and none was chosen.
     """
     hosts: dict[str, Told] = {}
-    with dissector.open(str(path)) as capture:
+    with dissector.open(
+        str(path), keylog=keylog, rsa_key=rsa_key, pre_master=pre_master, key_password=key_password
+    ) as capture:  # fmt: skip
         for message in capture.messages:
             if message.body is not None and message.kind in ("response", "discovery"):
                 _look(message, hosts.setdefault(message.source.address, Told()))

@@ -113,6 +113,7 @@ def test_version(command: Run) -> None:
         ((*SCANNER, "--pages", "5000"), "0 to 1000 test pages"),
         ((*SCANNER, "--pages", "-1"), "0 to 1000 test pages"),
         ((*SCANNER, "--host", "192.0.2.1"), "it needs --from"),
+        ((*SCANNER, "--keylog", "a.keys"), "they need --from"),
         ((*SCANNER, "--from", "a.pcap", "--device", "default"), "--from and --device exclude each other"),
         ((*SCANNER, "--device", "kyocera"), "near: kyocera-m2040dn"),
         ((*SCANNER, "--do", "nonsense"), "is no rule"),

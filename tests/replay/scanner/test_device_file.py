@@ -166,6 +166,23 @@ def test_a_device_out_of_a_capture(samples: Path) -> None:
     Scanner(device)
 
 
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("scan-tls-1.3-dsb.pcapng", {}),
+        ("scan-tls-1.2.pcap", {"keylog": "scan-tls-1.2.keys"}),
+        ("scan-tls-rsa.pcap", {"rsa_key": "scan-tls-rsa.key"}),
+    ],
+)
+def test_a_device_out_of_a_capture_of_tls(samples: Path, name: str, keys: dict[str, str]) -> None:
+    others = samples / "others"
+    device = device_from_capture(others / name, **{key: [str(others / file)] for key, file in keys.items()})
+    assert device.sources == ("Platen", "ADF", "ADFDuplex")
+    if keys:
+        with pytest.raises(UnreadableInput, match="no scanner in it told its configuration"):
+            device_from_capture(others / name)
+
+
 def test_a_capture_without_a_scanner(samples: Path) -> None:
     with pytest.raises(UnreadableInput, match="no scanner in it told its configuration"):
         device_from_capture(samples / "dsm-completed.pcapng")
