@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dissector.base.errors import ExitCode, UnreadableInput, UsageError
-from dissector.cli.common import PASSWORD, keylogs_of
+from dissector.cli.common import keylogs_of
+from dissector.keyfiles import PASSWORD
 from dissector.output.text import count, printable
 from replay.base.clock import RealClock
 from replay.base.log import JsonSink, Log, Sink, TextSink
