@@ -18,6 +18,7 @@ from replay.net.client import Target
 from replay.player.result import Result
 from replay.report.html import write_page
 from replay.report.junit import write_junit
+from replay.report.located import locate
 from replay.report.suite_html import suite_page
 from replay.report.suites import case_suites, run_line, suite_json, suite_lines
 from replay.suite.file import load_suite_file
@@ -108,7 +109,10 @@ async def _play(arguments: argparse.Namespace, case: Case) -> Result:
     assert case.folder is not None
     options, main = options_of(arguments, case.scenario)
     async with bench(arguments) as on:
-        return await play_once(case.scenario, case.folder, options, main, on)
+        result = await play_once(case.scenario, case.folder, options, main, on)
+    if arguments.pcap:
+        locate(result, arguments.pcap)
+    return result
 
 
 def _captures(arguments: argparse.Namespace) -> Path | None:

@@ -20,6 +20,7 @@ from replay.player.result import Result, StepResult
 from replay.player.targets import played_of, targets_of
 from replay.report.html import run_page, write_page
 from replay.report.junit import run_suite, write_junit
+from replay.report.located import locate
 from replay.report.text import step_lines, summary_lines
 from replay.scenario.files import Folder, load_scenario
 from replay.scenario.model import Scenario
@@ -37,6 +38,8 @@ def run_scenario(arguments: argparse.Namespace) -> int:
         return _dry(scenario, played, targets)
     ask_leave(list(targets.values()), yes=arguments.yes)
     result = asyncio.run(_play(arguments, scenario, folder, options, main))
+    if arguments.pcap:
+        locate(result, arguments.pcap)
     return _report(result, arguments)
 
 

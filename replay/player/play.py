@@ -26,7 +26,7 @@ from replay.player.clean import cleaned, refusal
 from replay.player.judge import Difference, Judge, ValueRule
 from replay.player.options import Options
 from replay.player.recorded import Recorded
-from replay.player.result import Result, StepResult
+from replay.player.result import Heard, Result, StepResult
 from replay.player.targets import is_loopback, played_of, targets_of
 from replay.player.values import Values, receives
 from replay.scenario.files import Folder
@@ -304,6 +304,7 @@ class Player:
         self, step: Step, part: str, wire: Wire | None, http: HttpMessage, received: Message | None
     ) -> StepResult:
         result = StepResult(step.number, step.name, "same", origin=step.origin)
+        result.heard = Heard(http.stream.source, http.stream.destination, http.last_time)
         if wire is None:
             result.outcome, result.text = "skipped", "the recording holds nothing to compare with"
             return result

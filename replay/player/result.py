@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from dissector.base.origin import Endpoint
 from replay.player.difference import Difference
 from replay.player.headline import said, verdict
 from replay.scenario.model import Scenario
 
-__all__ = ["FINE", "OUTCOMES", "SCHEMA", "Result", "StepResult", "describe_step"]
+__all__ = ["FINE", "OUTCOMES", "SCHEMA", "Heard", "Result", "StepResult", "describe_step"]
 
 SCHEMA = "dsmreplay.result/1"
 """Name and version of the plain data; ``replay/report/schemas/result.json`` describes them."""
@@ -24,6 +25,14 @@ OUTCOMES = {
 
 FINE = ("same", "skipped")
 """Outcomes that are no difference."""
+
+
+class Heard(NamedTuple):
+    """When a message came on which connection: sender, receiver, and nanoseconds since 1970 of its last byte."""
+
+    source: Endpoint
+    destination: Endpoint
+    time: int
 
 
 @dataclass(slots=True)
@@ -43,6 +52,7 @@ class StepResult:
         time: seconds of its recording since the first step, None where not known.
         at: seconds since the run began when it was over, None where not known.
         came: where the message that came is in the capture of the replay, "" where there is none.
+        heard: when it came on which connection, None where nothing came.
     """
 
     number: int
@@ -58,6 +68,7 @@ class StepResult:
     time: float | None = None
     at: float | None = None
     came: str = ""
+    heard: Heard | None = None
 
     @property
     def fine(self) -> bool:

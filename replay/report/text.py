@@ -13,6 +13,7 @@ from dissector.output.text import printable
 from dissector.output.times import duration_text
 from replay.player.difference import Difference
 from replay.player.result import OUTCOMES, Result, StepResult
+from replay.report.located import located_words
 
 __all__ = ["MARKS", "SHOWN", "counted", "step_lines", "summary_lines", "value_lines"]
 
@@ -21,6 +22,9 @@ MARKS = {
     "late": "LATE", "skipped": "--",
 }  # fmt: skip
 """Outcome → its mark, of five columns at most."""
+
+PLACES = 8
+"""Steps whose frames in the capture of the replay the summary names."""
 
 SHOWN = 200
 """Characters of a value that are shown on a line of its own."""
@@ -65,6 +69,11 @@ def summary_lines(result: Result) -> Iterator[str]:
         yield printable(f"{counted(result)}{took}, against {result.target}")
         if result.first:
             yield printable(f"first: {result.first}")
+        places = [one for one in result.bad if one.came]
+        if places:
+            more = ", …" if len(places) > PLACES else ""
+            words = ", ".join(located_words(places[:PLACES]))
+            yield printable(f"in {places[0].came.partition(' of ')[2]}: {words}{more}")
     yield printable(result.headline)
 
 

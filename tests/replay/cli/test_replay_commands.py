@@ -9,7 +9,10 @@ from xml.etree import ElementTree
 import pytest
 
 import dissector
+from replay.behaviour.file import parse_rule
+from replay.behaviour.rules import Behaviour
 from replay.cli import main
+from replay.devices.emulator import Around
 from replay.devices.scanserver.filters import Outcome
 from replay.devices.scanserver.server import ScanServer
 from replay.pytest_plugin import Running
@@ -94,6 +97,22 @@ def test_a_run_that_differs(scenario: str, tmp_path: Path, capsys: pytest.Captur
     assert data["same"] is False
     assert data["headline"] == told.splitlines()[-1]
     assert int(ElementTree.parse(junit).getroot().get("failures", "0")) > 0
+
+
+def test_what_differs_is_found_in_the_capture_of_the_replay(
+    scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = str(tmp_path / "own.pcapng")
+    around = Around(behaviour=Behaviour([parse_rule("EndPostScanJob: end_state=Aborted")]))
+    with server(around=around) as peer:
+        arguments = ["run", scenario, "--target", peer.url, "--keep-going", "--slack", "1", "--pcap", own, "--json"]
+        assert main(arguments) == 1
+    steps = {one["name"]: one for one in json.loads(capsys.readouterr().out)["steps"]}
+    with dissector.open(own) as capture:
+        frames = next(one.frames for one in capture.messages if one.name == "PostScanJobEndStateEvent")
+    told = f"frames {frames[0]}–{frames[-1]}" if len(frames) > 1 else f"frame {frames[0]}"
+    assert steps["PostScanJobEndStateEvent"]["came_in"] == f"{told} of own.pcapng"
+    assert steps["Get"]["came_in"] is None
 
 
 def test_a_target_that_is_not_there(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:

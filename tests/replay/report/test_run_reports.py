@@ -74,6 +74,7 @@ def test_the_text_of_a_run() -> None:
 1 as recorded, 2 different, 1 not sent, 1 missing, 1 not recorded, 1 came twice, 1 late, 1 skipped in 2.5 s, \
 against http://127.0.0.1:5362/ScanServer
 first: step 3: SendImage was refused with OperationFailed (no paper)
+in own.pcapng: step 6: frames 9
 Two pages: differs: the job ended Aborted, recorded was Completed (6 other steps differ)""".splitlines()
     )
 
