@@ -139,7 +139,7 @@ class Side:
             if not self._may_wait():
                 self.drain(force=True)
         fresh = self.handshake is None and self.state is State.PLAIN and not self.damaged
-        if fresh and not hello_begins(self._records.begun):
+        if fresh and not self.messages.under_way and not hello_begins(self._records.begun):
             # Much else begins like a record; it is let go before a whole one of it is there.
             self._dead(self._records.at)
         self.plain.flush()

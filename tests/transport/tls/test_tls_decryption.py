@@ -94,6 +94,27 @@ def test_it_does_not_matter_how_the_bytes_are_cut(version: str, cipher: str) -> 
         assert outcome(read_talk(done.pieces, done.keylog, step=step)) == whole
 
 
+@pytest.mark.parametrize("size", [1, 3, 5, 6, 40, 200])
+def test_handshake_messages_may_be_cut_across_records(size: int) -> None:
+    """RFC 8446 5.1; what a record begins with is then no message."""
+    done = made("1.2", "AES128-SHA")
+    pieces = []
+    for back, data in done.pieces:
+        cut, rest = b"", data
+        while rest:
+            head, length = rest[:3], int.from_bytes(rest[3:5], "big")
+            fragment, rest = rest[5 : 5 + length], rest[5 + length :]
+            clear = head[0] == 22 and fragment[0] in (1, 2, 4, 11, 14, 16) and fragment[1] == 0
+            step = size if clear else length
+            for at in range(0, length, step):
+                part = fragment[at : at + step]
+                cut += head + len(part).to_bytes(2, "big") + part
+        pieces.append((back, cut))
+    for step in (None, 7):
+        feed = read_talk(pieces, done.keylog, step=step)
+        assert {who: feed.text(who) for who in SENT} == SENT
+
+
 @pytest.mark.parametrize(("version", "cipher"), [("1.2", "AES128-SHA"), ("1.3", "")])
 def test_the_directions_may_come_in_any_order(version: str, cipher: str) -> None:
     """Where one direction is fed whole before the other, what needs the other waits for it."""
