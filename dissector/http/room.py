@@ -6,16 +6,16 @@ them hold together is counted too. A body for which there is no more room is not
 
 from __future__ import annotations
 
-from dissector.base.limits import DEFAULT_LIMITS
-
 __all__ = ["Room"]
+
+BOUNDLESS = 1 << 62
 
 
 class Room:
     """The bytes of bodies in memory.
 
     Args:
-        most: ``Limits.held``.
+        most: ``Limits.held``; by default no bound, for those who do not say that they took the messages.
 
     Attributes:
         under_way: of bodies whose end was not seen yet.
@@ -24,7 +24,7 @@ class Room:
 
     __slots__ = ("done", "most", "under_way")
 
-    def __init__(self, most: int = DEFAULT_LIMITS.held) -> None:
+    def __init__(self, most: int = BOUNDLESS) -> None:
         self.most = most
         self.under_way = 0
         self.done = 0

@@ -201,6 +201,13 @@ def test_what_swells_beyond_the_limit_is_given_up(name: str, compress: Callable[
     assert "pcap.compressed-limit" not in [finding.rule for finding in source.info.findings]
 
 
+@compressors
+def test_compressed_in_compressed_is_refused_in_words(name: str, compress: Callable[[bytes], bytes]) -> None:
+    """One layer is opened: a file that unpacks to another file has no end of it."""
+    with pytest.raises(UnreadableInput, match=f"in the {name} data"):
+        read(compress(compress(pcap(FRAMES))))
+
+
 def test_a_zstd_window_that_is_too_large_is_refused() -> None:
     # Window descriptor of 2 GiB, one empty raw block.
     with pytest.raises(UnreadableInput):
