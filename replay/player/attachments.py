@@ -27,6 +27,9 @@ SIZE_FACTOR = 10.0
 LOOK = 8.0
 """Mean difference of the samples (0 to 255) below which two pictures look alike."""
 
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "JPEG2000")
+"""What is opened as a picture. Pillow knows more, and for PostScript it starts another program."""
+
 MAX_PIXELS = 200_000_000
 """Pixels of one picture that are compared: A3 at 1200 dpi. Larger ones are refused, so that none eats the memory."""
 
@@ -147,7 +150,7 @@ def _picture(one: Attachment) -> Image.Image | str:
         with warnings.catch_warnings():
             # Pillow's own bound is meant for web servers; ours is tested before a pixel is read.
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(one.content.data())) as picture:
+            with Image.open(io.BytesIO(one.content.data()), formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     return f"has more than {MAX_PIXELS} pixels"
                 return picture.convert("RGB")

@@ -38,6 +38,7 @@ def picture(colour: int = 255, size: tuple[int, int] = (40, 30), form: str = "PN
 
 PNG, JPEG = picture(), picture(form="JPEG")
 LONG = PNG + bytes(len(PNG) * 20)
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,9 @@ LONG = PNG + bytes(len(PNG) * 20)
          "attachment 1 looks different: its pixels differ by 255 of 255 on average"),
         ("pixels", image(PNG), image(picture(size=(40, 31))), "attachment 1 has 40 x 31 pixels, had 40 x 30"),
         ("pixels", image(PNG), image(PNG[:40] + bytes(len(PNG))), "attachment 1 cannot be read as a picture"),
+        # Pillow would start another program for this one.
+        ("pixels", image(EPS), image(EPS + b" "),
+         "attachment 1 cannot be judged by its pixels: what was recorded cannot be read as a picture"),
         ("pixels", image(PNG[:40] + bytes(len(PNG))), image(PNG),
          "attachment 1 cannot be judged by its pixels: what was recorded cannot be read as a picture"),
         ("pixels", image(PNG), image(PNG, kept=False),
