@@ -25,7 +25,7 @@ __all__ = ["run_extract"]
 
 LIST = "dsmreplay.stories/1"
 SCENARIO = "dsmreplay.extracted/1"
-"""Schemas of the JSON."""
+"""Names and versions of the JSON; their schemas are in ``replay/report/schemas``."""
 
 
 def run_extract(arguments: argparse.Namespace) -> int:
@@ -116,7 +116,7 @@ def _as_json(made: Extracted, path: str, *, explained: bool) -> dict[str, Any]:
         ],
         "plays": scenario.plays, "steps": len(scenario.steps), "events": sum(one.event for one in scenario.steps),
         "secrets": {one.name: one.secret for one in scenario.values.values() if one.secret},
-        "missing": list(scenario.missing),
+        "missing": list(scenario.missing), "values": None,
     }  # fmt: skip
     if explained:
         data["values"] = explain_json(made.values, made.messages, steps=made.steps, secret=_secret(scenario))

@@ -11,6 +11,8 @@ __all__ = ["SCHEMAS", "schema"]
 SCHEMAS = {
     "dsmreplay.result/1": "result.json",
     "dsmreplay.suite/1": "suite.json",
+    "dsmreplay.stories/1": "stories.json",
+    "dsmreplay.extracted/1": "extracted.json",
 }
 """Name and version of each output → its JSON Schema in ``replay/report/schemas``."""
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 
 import dissector
@@ -16,6 +17,8 @@ from replay.devices.emulator import Around
 from replay.devices.scanserver.filters import Outcome
 from replay.devices.scanserver.server import ScanServer
 from replay.pytest_plugin import Running
+from replay.report.jsontext import schema
+from tests.support.schemas import closed
 
 DONE = Outcome("CompletedSuccessfully", ())
 USER = {"S-1-5-21-1004336348-1177238915-682003330-1109": "alice@example.test"}
@@ -42,7 +45,7 @@ def test_what_could_be_extracted(samples: Path, capsys: pytest.CaptureFixture[st
     assert "     server    scan server    192.0.2.20  listens at http://192.0.2.20:5362\n" in told
     assert main(["extract", capture, "--list", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert data["schema"] == "dsmreplay.stories/1"
+    jsonschema.Draft202012Validator(closed(schema("dsmreplay.stories/1"))).validate(data)
     assert len(data["stories"][0]["jobs"]) == 2
     assert main(["extract", capture, "--list", "--job", "8a2a"]) == 0
     assert main(["extract", capture, "--list", "--host", "192.0.2.99"]) == 0
@@ -57,7 +60,7 @@ def test_every_value_is_explained(samples: Path, capsys: pytest.CaptureFixture[s
     assert "    born  CreatePostScanJobResponse (step 3, frame 19): body JobToken" in told
     assert main(["extract", str(samples / "dsm-completed.pcapng"), "--explain", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert data["schema"] == "dsmreplay.extracted/1"
+    jsonschema.Draft202012Validator(closed(schema("dsmreplay.extracted/1"))).validate(data)
     assert {one["name"]: one["born"] for one in data["values"]}["job_token"]["frame"] == 19
 
 

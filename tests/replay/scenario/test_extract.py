@@ -163,6 +163,24 @@ def test_interim_answers_are_no_steps_and_expect_is_kept(tmp_path: Path) -> None
     assert b"".join(bytes_of(step.answer, MemoryFolder(contents), recorded)) == answer.data
 
 
+def test_bodies_without_soap_are_kept(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.ask("GetScannerElements", "", "")
+    page = b"<html>\xff busy ${x}</html>"
+    head = b"HTTP/1.1 503 Busy\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(page)
+    talk.story.turns[1].data = head + page
+    path = tmp_path / "told.pcap"
+    path.write_bytes(write_pcap(frames_of(talk.story)))
+    scenario, contents = extract(path)
+    answer = scenario.steps[0].answer
+    assert answer is not None
+    assert answer.file == "bodies/001-GetScannerElementsRequest-answer.html"
+    assert plain(contents)[answer.file] == page
+    assert b"".join(bytes_of(answer, MemoryFolder(contents), {})) == head + page
+    save_scenario(scenario, contents, tmp_path / "scenario")
+    assert load_scenario(tmp_path / "scenario")[0].steps[0].answer == answer
+
+
 def test_large_pictures_are_not_held(tmp_path: Path) -> None:
     """Those above the reader's bound go from its temporary file to the scenario's in pieces."""
     picture = random.Random(1).randbytes(3 << 20)
