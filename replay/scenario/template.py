@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from xml.sax.saxutils import escape
 
+from replay.scenario.values import GUID
+
 __all__ = ["LENGTH", "cut", "fill", "names_in", "plain", "put", "says_same"]
 
 LENGTH = "#length"
@@ -85,16 +87,21 @@ def cut(text: str) -> tuple[list[str], list[str]]:
 
 
 def plain(value: str, *, xml: bool) -> str:
-    """How a value is written that was not written otherwise."""
-    return escape(value, {'"': "&quot;"}) if xml else value
+    """How a value is written that was not written otherwise. In a head it is one line: what a peer handed out must not
+    make further headers."""
+    if xml:
+        return escape(value, {'"': "&quot;"})
+    return " ".join(value.split()) if "\n" in value or "\r" in value else value
 
 
 def says_same(raw: str, value: str, *, xml: bool) -> bool:
     """Whether a raw text says a value; the forms of a UUID (prefix, braces, case) are one."""
     if xml:
         raw = html.unescape(_CDATA.sub(lambda match: escape(match[1]), raw))
-    return _bare(raw) == _bare(value)
+    if raw == value or (not xml and raw.split() == value.split()):
+        return True
+    return GUID.search(value) is not None and _bare(raw) == _bare(value)
 
 
 def _bare(text: str) -> str:
-    return _URN.sub("", " ".join(text.split()), count=1).strip("{}").lower()
+    return _URN.sub("", text.strip(), count=1).strip("{}").lower()

@@ -255,6 +255,31 @@ def test_a_guid_in_capital_letters_is_written_so_only_where_it_is_the_recorded_o
     assert f"<a:MessageID>{new}<".encode() in b"".join(bytes_of(wire, folder, {"message_id": new}))
 
 
+@pytest.mark.parametrize(
+    ("written", "new", "said"),
+    [
+        ("<![CDATA[Bill]]>", "Bill", "<![CDATA[Bill]]>"),
+        ("<![CDATA[Bill]]>", "bill", "bill"),
+        ("Bi&#108;l", "Bill", "Bi&#108;l"),
+        ("Bi&#108;l", "Bi ll", "Bi ll"),
+        ('A "quote"', 'A "quote"', 'A "quote"'),
+        ('A "quote"', 'B "quote"', "B &quot;quote&quot;"),
+    ],
+)
+def test_a_value_is_written_as_recorded_only_where_it_is_the_recorded_one(written: str, new: str, said: str) -> None:
+    _, message = one(post(envelope(written).encode()))
+    assert message is not None
+    recorded = message.get("Session")
+    wire, folder, values = taken(post(envelope(written).encode()), ("session", recorded, "body", "Session"))
+    assert f"<v:Session>{said}</v:Session>".encode() in b"".join(bytes_of(wire, folder, values | {"session": new}))
+
+
+def test_a_value_makes_no_further_headers() -> None:
+    wire, folder, _ = taken(post(XML, SOAP + "X-Ticket: a1\r\n"), ("ticket", "a1", "http", "X-Ticket"))
+    head = bytes_of(wire, folder, {"ticket": "b2\r\nX-Evil: yes"})[0]
+    assert b"X-Ticket: b2 X-Evil: yes\r\n" in head
+
+
 def test_a_wrong_length_stays_and_that_of_a_cut_body_is_made_anew() -> None:
     wire, folder, _ = taken(ANSWERS["none"])
     assert b"Content-Length: 77\r\n" in bytes_of(wire, folder, {})[0]
