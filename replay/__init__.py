@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from replay.player.api import play
     from replay.player.options import Options
     from replay.player.serve import Served, VirtualDevice
+    from replay.scenario.api import extract
 
 __all__ = [
     "Around",
@@ -43,6 +44,7 @@ __all__ = [
     "Served",
     "Story",
     "VirtualDevice",
+    "extract",
     "load_device",
     "parse_rule",
     "play",
@@ -55,7 +57,7 @@ _PLACES = {
     "Places": "devices.scanserver.filters", "ScanProcess": "devices.scanserver.processes",
     "ScanServer": "devices.scanserver.server", "Scanner": "devices.scanner.scanner", "Served": "player.serve",
     "Story": "devices.dsmdevice", "VirtualDevice": "player.serve",
-    "load_device": "devices.scanner.device_file", "parse_rule": "behaviour.file",
+    "extract": "scenario.api", "load_device": "devices.scanner.device_file", "parse_rule": "behaviour.file",
     "play": "player.api",
 }  # fmt: skip
 
