@@ -10,7 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import replay
 from dissector.base.errors import TargetUnreachable, UsageError
+from dissector.soap.model import QName
+from dissector.soap.namespaces import WSCN
 from replay.base.clock import RealClock
 from replay.base.ids import Ids
 from replay.base.log import Log
@@ -18,6 +21,7 @@ from replay.behaviour.file import parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.devices.dsmdevice import DsmDevice, Order
 from replay.devices.emulator import Around
+from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.filters import Outcome, parse_outcome
 from replay.devices.scanserver.processes import ScanProcess
 from replay.devices.scanserver.server import ScanServer
@@ -26,6 +30,8 @@ from replay.player.play import Options, Player
 from replay.player.result import Result
 from replay.scenario.extract import extract
 from replay.scenario.files import load_scenario, save_scenario
+from replay.soap.caller import Refused
+from tests.support.scan_client import scanning, ticket
 
 GRAY = {
     "format": "jfif",
@@ -148,3 +154,67 @@ def test_any_session_passes_against_the_same_behaviour(
     save_scenario(scenario, contents, folder / "scenario")
     result = asyncio.run(play(folder / "scenario", rules, outcome))
     assert result.same, [one.to_json() for one in result.steps if one.outcome not in ("same", "skipped")]
+
+
+# -- and whatever a scanner does --------------------------------------------------------------------------------------
+
+SCANNING = ("CreateScanJob", "RetrieveImage", "GetScannerElements", "GetJobElements", "CancelJob", "ValidateScanTicket")
+REFUSALS = (
+    "fault=ClientErrorJobIdNotFound", "fault=ServerErrorNotAcceptingJobs", "status=503", "malformed", "relates_to=none",
+    "content_length=-5", "ignore", "image=cut-500", "image=as-png", "boundary=bare", "token=unknown",
+)  # fmt: skip
+
+
+@st.composite
+def rules_of_a_scanner(draw: st.DrawFn) -> str:
+    """One rule of a scanner, as on the command line."""
+    name, order = draw(st.sampled_from(SCANNING)), draw(st.sampled_from(REFUSALS))
+    return f"{name}: {order}{draw(st.sampled_from(('', ', times=1', ', after=1')))}"
+
+
+async def scan(capture: Path, rules: list[str], source: str, *, watch: bool, cancel: bool) -> None:
+    """What a client does that scans two pages, whatever it is told."""
+    behaviour = Behaviour([parse_rule(rule) for rule in rules])
+    async with scanning(pages=2, pcap=capture, behaviour=behaviour) as (_, client):
+        client.lenient = True
+        with contextlib.suppress(TargetUnreachable, Refused, AssertionError):
+            if watch:
+                await client.subscribe("JobStatusEvent", "JobEndStateEvent")
+            await client.send("GetScannerElements", {"requested_elements": {"name": [QName(WSCN, "ScannerStatus")]}})
+            await client.send("ValidateScanTicket", {"scan_ticket": ticket(source, images=2)})
+            job = await client.create(ticket(source, images=2))
+            await client.retrieve(job)
+            await client.status(job)
+            if cancel:
+                await client.ask("CancelJob", {"job_id": job.get("JobId")})
+            else:
+                await client.retrieve(job)
+        # The capture ends with the answers of the sink, not with the story that asked for them.
+        await client.drained()
+        client.broken.clear()
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rules=st.lists(rules_of_a_scanner().filter(makes_sense), max_size=2),
+    source=st.sampled_from(("Platen", "ADF", "ADFDuplex")),
+    watch=st.booleans(),
+    cancel=st.booleans(),
+)
+def test_any_scan_passes_against_the_same_scanner(
+    tmp_path_factory: pytest.TempPathFactory, rules: list[str], source: str, watch: bool, cancel: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("scan")
+
+    async def again() -> Result:
+        around = Around(behaviour=Behaviour([parse_rule(rule) for rule in rules]))
+        async with Scanner(pages=2, around=around) as peer:
+            options = Options(keep_going=True, slack=2.0)
+            return await replay.play(folder / "scenario", peer.scan_url, options=options, timeout=5.0)
+
+    asyncio.run(scan(folder / "scan.pcapng", rules, source, watch=watch, cancel=cancel))
+    replay.extract(folder / "scan.pcapng", folder / "scenario")
+    result = asyncio.run(again())
+    # Nobody ends the subscription before the scanner does, which is not awaited here.
+    other = [one.to_json() for one in result.steps if one.outcome not in ("same", "skipped")]
+    assert [one for one in other if one["name"] != "SubscriptionEnd"] == []
