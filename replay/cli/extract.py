@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Any
 
 from dissector.base.errors import ExitCode, UsageError
@@ -34,6 +35,9 @@ def run_extract(arguments: argparse.Namespace) -> int:
     if not (arguments.list or arguments.output or arguments.explain):
         raise UsageError("-o DIR says where the scenario goes (or --list, --explain)")
     recording = _recorded(arguments, arguments.captures)
+    for text in recording.notes:
+        # Of what could not be read, nothing is a sequence.
+        print(f"dsmreplay: {printable(text)}", file=sys.stderr)
     if arguments.list:
         return _list(recording, choice, as_json=arguments.json)
     story = recording.story(choice)

@@ -18,6 +18,7 @@ from dissector.base.errors import UsageError
 from dissector.base.findings import Finding
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.messages import Message
+from dissector.output.notes import notes
 from replay.scenario.correlate import find_values
 from replay.scenario.lacks import (
     lacking_answers,
@@ -57,6 +58,7 @@ class Recording:
         messages: over HTTP that belong to WSD, in order.
         rounds, stories, jobs, subscriptions: what is in it.
         findings: on the capture as a whole.
+        notes: what one must know to understand what was not found, such as that there are no keys for TLS.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Recording:
     jobs: list[Job]
     subscriptions: list[Subscription]
     findings: list[Finding]
+    notes: list[str]
 
     def story(self, choice: Choice) -> Story:
         """The story of a choice.
@@ -96,7 +99,7 @@ def recorded(path: Paths, *, limits: Limits = DEFAULT_LIMITS, **keys: Any) -> Re
         jobs = capture.jobs
         return Recording(
             os.path.basename(str(paths[0])), messages, rounds, stories_of(rounds, jobs), jobs, capture.subscriptions,
-            capture.findings,
+            capture.findings, notes(capture.stats, len(messages)),
         )  # fmt: skip
 
 

@@ -64,6 +64,17 @@ def test_every_value_is_explained(samples: Path, capsys: pytest.CaptureFixture[s
     assert {one["name"]: one["born"] for one in data["values"]}["job_token"]["frame"] == 19
 
 
+def test_what_cannot_be_read_is_said(samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scan = samples / "others" / "scan-tls-1.2.pcap"
+    assert main(["extract", str(scan), "--list"]) == 0
+    told = capsys.readouterr()
+    assert "no sequence in this capture" in told.out
+    assert "could not be read: no keys" in told.err
+    keys = ["--keylog", str(scan.with_suffix(".keys"))]
+    assert main(["extract", str(scan), *keys, "-o", str(tmp_path / "scenario")]) == 0
+    assert "scanner   scanner at https://10.77.0.2:5358" in capsys.readouterr().out
+
+
 def test_nowhere_to_write(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["extract", str(samples / "dsm-completed.pcapng")]) == 2
     assert "-o DIR" in capsys.readouterr().err
