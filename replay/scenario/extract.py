@@ -283,7 +283,9 @@ class _Extraction:
     # -- values --------------------------------------------------------------------------------------------------
 
     def _bound(self, value: Value) -> Bound:
-        bound = Bound(value.name, value.recorded, value.maker, value.kind, why=value.why, sure=value.sure)
+        # Why a MessageID is one needs not be said at each of them.
+        why = value.why if value.kind != "message_id" else ""
+        bound = Bound(value.name, value.recorded, value.maker, value.kind, why=why, sure=value.sure)
         if not value.maker:
             bound.default = value.recorded
         if value.born is not None:

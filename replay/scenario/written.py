@@ -41,6 +41,10 @@ def as_yaml(scenario: Scenario) -> str:
     values = top["values"] = CommentedMap()
     for value in scenario.values.values():
         values[value.name] = _value_map(value)
+        if value.kind == "message_id":
+            # There are two for each step, and all are alike: a line each.
+            values[value.name] = CommentedMap(values[value.name])
+            values[value.name].fa.set_flow_style()
     steps = top["steps"] = CommentedSeq()
     for place, step in enumerate(scenario.steps):
         steps.append(_step_map(step))
