@@ -134,8 +134,9 @@ class Client:
         )
 
     async def subscribe(
-        self, *actions: str, sink: str = "", parameters: dict[str, str] | None = None, url: str = ""
-    ) -> Message:
+        self, *actions: str, sink: str = "", parameters: dict[str, str] | None = None, url: str = "",
+        destinations: dict[str, str] | None = None,
+    ) -> Message:  # fmt: skip
         """Subscribe; gives the answer."""
         address = {"address": sink or self.sink, **({"reference_parameters": parameters} if parameters else {})}
         data: dict[str, Any] = {
@@ -144,6 +145,12 @@ class Client:
         }  # fmt: skip
         if actions:
             data |= {"filter": list(actions), "filter@dialect": f"{WSDP06}/Action"}
+        if destinations:
+            data["scan_destinations"] = {
+                "scan_destination": [
+                    {"client_display_name": name, "client_context": context} for context, name in destinations.items()
+                ]
+            }
         reply = await self.ask("Subscribe", "WS-Eventing", build("wse:Subscribe", data), url=url)
         message = reply.accepted()
         assert message is not None

@@ -96,6 +96,8 @@ class VirtualDevice(Emulator):
         UsageError, UnreadableInput: the scenario is wrong, or has nobody to be served.
 
     Attributes:
+        scenario, folder: what is served.
+        parties: names of those that are served; the first one has the addresses of ``around``.
         tally: what came so far.
     """
 
@@ -104,6 +106,7 @@ class VirtualDevice(Emulator):
     def __init__(self, scenario: str | Path, served: Served | None = None, *, around: Around | None = None) -> None:
         options = self._options = served or Served()
         self.scenario, folder = load_scenario(scenario, ValueRule)
+        self.folder = folder.path
         check_rules((around or Around()).behaviour.rules)
         self.parties = served_of(self.scenario, options.parties)
         self.story = Story(self.scenario, folder, frozenset(self.parties))

@@ -22,10 +22,14 @@ from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.jobs import FilterState, PostScanJob
 from replay.devices.scanserver.server import ScanServer
 from replay.net.client import target_of
+from replay.player.serve import VirtualDevice
 from replay.pytest_plugin import Running
+from replay.scenario.files import load_scenario
+from replay.scenario.wires import bytes_of
 from replay.soap.compose import Picture, http_request, pack
 from tests.support.dsm import ALL_GOOD, PNG, SID, SPACE, names, process
 from tests.support.event_rig import envelope
+from tests.support.serving import scenario_folder
 
 PATIENCE = 10.0
 """Seconds for one exchange; a test that takes so long has found a hang."""
@@ -77,6 +81,15 @@ def of_device(device: DsmDevice) -> list[bytes]:
     return [post(SINK_PATH, xml)]
 
 
+def of_virtual_device(device: VirtualDevice) -> list[bytes]:
+    """What the recorded client said, to the addresses of today."""
+    _, files = load_scenario(device.folder)
+    values = {one.name: one.recorded for one in device.scenario.values.values()}
+    # The first one behind the others: it carries no token of yesterday, and is granted always.
+    first, *others = (b"".join(bytes_of(one.step.message, files, values)) for one in device.story.exchanges)
+    return [*others, first]
+
+
 class Controlled(Scanner):
     """A scanner with its control port."""
 
@@ -94,14 +107,16 @@ CONTROL = [
 ]
 
 
-@pytest.fixture(scope="module", params=["scan server", "DSM device", "control port"])
-def target(request: pytest.FixtureRequest) -> Iterator[Target]:
+@pytest.fixture(scope="module", params=["scan server", "DSM device", "control port", "virtual device"])
+def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A device that runs, the port that is sent to, and requests that it takes."""
     around = Around(discovery=False)
+    folder = scenario_folder("dsm-completed.pcapng", tmp_path_factory.mktemp("scenario"))
     kind: Any = {
         "scan server": lambda: ScanServer(outcomes=ALL_GOOD, around=around),
         "DSM device": lambda: DsmDevice(around=around),
         "control port": lambda: Controlled(around=around),
+        "virtual device": lambda: VirtualDevice(folder, around=around),
     }[request.param]
     with Running[Any](kind) as running:
         broken: list[str] = []
@@ -112,7 +127,8 @@ def target(request: pytest.FixtureRequest) -> Iterator[Target]:
             port, requests = int(running.do(lambda device: device.control.url).rpartition(":")[2]), CONTROL
         else:
             port = running.do(lambda device: device.server.addresses[0].port)
-            requests = running.do(of_scan_server if request.param == "scan server" else of_device)
+            of = {"scan server": of_scan_server, "DSM device": of_device, "virtual device": of_virtual_device}
+            requests = running.do(of[request.param])
         yield running, port, requests
         assert broken == []
 

@@ -93,6 +93,43 @@ def test_a_subscriber_like_the_recorded_one_gets_the_recorded_bytes(job: Path) -
     serve(job, story)
 
 
+def test_a_push_scan_of_a_client_with_a_destination_of_its_own(push: Path) -> None:
+    """As an airscand does it: it registers a destination, is told of a scan, and fetches it with what it was told."""
+
+    async def story(device: VirtualDevice, client: Client) -> None:
+        answer = await client.subscribe(destinations={"my-own-context": "My PC"})
+        assert answer.get("DestinationResponses/DestinationResponse/ClientContext") == "my-own-context"
+        await client.until(1)
+        (told,) = client.events
+        assert told.get("ClientContext") == "my-own-context"
+        ticket = {"job_description": {"job_name": "x", "job_originating_user_name": "y"}}
+        asked = {
+            "scan_identifier": told.get("ScanIdentifier"),
+            "destination_token": answer.get("DestinationResponses/DestinationResponse/DestinationToken"),
+            "scan_ticket": ticket,
+        }
+        job = (
+            await client.ask("CreateScanJobRequest", "WS-Scan", build("wscn:CreateScanJobRequest", asked))
+        ).accepted()
+        assert job is not None
+        page = {"job_id": job.get("JobId"), "job_token": job.get("JobToken")}
+        got = (await client.ask("RetrieveImageRequest", "WS-Scan", build("wscn:RetrieveImageRequest", page))).accepted()
+        assert got is not None
+        wire = device.scenario.steps[3].answer
+        assert wire is not None
+        (image,) = [part.file for part in wire.parts if part.file]
+        assert got.attachments[0].content.data() == (push / image).read_bytes()
+        assert await client.until(2) == ["ScanAvailableEvent", "JobEndStateEvent"]
+        assert client.events[1].get("JobEndState/JobId") == job.get("JobId")
+        wrong = {**asked, "scan_identifier": "another"}
+        refused = await client.ask("CreateScanJobRequest", "WS-Scan", build("wscn:CreateScanJobRequest", wrong))
+        assert refused.message is not None
+        assert refused.message.fault is not None
+        assert refused.message.fault.subcode == "ClientErrorInvalidScanIdentifier"
+
+    serve(push, story)
+
+
 @pytest.mark.parametrize(
     ("actions", "told"), [((), 1), ((PUSHED,), 1), ((WSCN,), 1), ((ENDED,), 0), ((f"{DSP}/X",), 0)]
 )
