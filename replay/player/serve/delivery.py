@@ -8,7 +8,7 @@ did not subscribe, nor what a subscription's filter does not let through, nor af
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from dissector.base.errors import DsmsharkError
@@ -116,7 +116,7 @@ class Delivery:
         names = ", ".join(action.rpartition("/")[2] for action in actions) or "all events"
         self._log.say("subscription", f"{peer} subscribed to {names} at {notify_to.address}", run=run.number)
 
-    def unsubscribed(self, run: Run, names: Sequence[str], step: int) -> None:
+    def unsubscribed(self, run: Run, names: Collection[str], step: int) -> None:
         """An Unsubscribe is answered: it ends the subscription that it names, else the one that the recorded one ended.
 
         Args:

@@ -45,6 +45,7 @@ from replay.player.serve.tally import Tally
 from replay.player.serve.template import Template, Templates
 from replay.scenario.files import load_scenario
 from replay.scenario.model import Scenario, Wire
+from replay.soap.caller import read_message
 from replay.soap.faults import SoapFault
 
 __all__ = ["Served", "VirtualDevice"]
@@ -250,7 +251,7 @@ class VirtualDevice(Emulator):
         first = run.progress.take(exchange)
         self.tally.used.add(exchange.number)
         run.values.hear(exchange.number, message, heard.message_id)
-        self._compare(exchange, heard, run)
+        self._compare(exchange, heard, run, request)
         if exchange.step.answer is None:
             return self._refused(request, heard, no_answer(message), start)
         return await self._answer(party, request, heard, run, exchange, exchange.step.answer, first, start)
@@ -335,13 +336,14 @@ class VirtualDevice(Emulator):
     def _distance(self, exchange: Exchange, run: Run, message: Message) -> int:
         return len(self._judged(exchange, run, message))
 
-    def _compare(self, exchange: Exchange, heard: Heard, run: Run) -> None:
+    def _compare(self, exchange: Exchange, heard: Heard, run: Run, request: HttpRequest) -> None:
         """Say what is not as recorded. Equal requests are judged once: a client may fetch thousands of pages."""
-        images = tuple((one.real_type, one.content.size) for one in heard.message.attachments)
-        form = (exchange.number, heard.question, images)
+        form = (exchange.number, heard.question, heard.images)
         text = self._known.get(form)
         if text is None:
-            text = self._known[form] = "; ".join(self._judged(exchange, run, heard.message)[:3])
+            message = read_message(request.http) if heard.known else heard.message
+            text = "; ".join(self._judged(exchange, run, message or heard.message)[:3])
+            self._known[form] = text
             if len(self._known) > KNOWN_FORMS:
                 self._known.popitem(last=False)
         if text:

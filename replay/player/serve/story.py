@@ -139,6 +139,8 @@ class Story:
         self.exchanges: list[Exchange] = []
         self.by_number: dict[int, Exchange] = {}
         self.by_name: dict[str, list[Exchange]] = {}
+        self._groups: dict[str, dict[tuple[object, str], list[Exchange]]] = {}
+        """Name → what is asked for, and the path → the exchanges that asked for it there."""
         self.notices: list[Notice] = []
         self._read(served)
         if not self.exchanges:
@@ -161,6 +163,8 @@ class Story:
                 self.exchanges.append(made)
                 self.by_number[made.number] = made
                 self.by_name.setdefault(question.name, []).append(made)
+                group = self._groups.setdefault(question.name, {})
+                group.setdefault((question.keys, question.path), []).append(made)
                 if not made.reading:
                     since = made.number
                 message = self.message(step)
@@ -234,9 +238,12 @@ class Story:
         mine = self.by_name.get(asked.name)
         if not mine:
             return None
-        apart = [key_distance(one.question, asked) for one in mine]
-        least = min(apart)
-        fitting = [one for one, far in zip(mine, apart, strict=True) if far == least]
+        groups = self._groups[asked.name]
+        fitting = groups.get((asked.keys, asked.path))
+        if fitting is None:
+            apart = [key_distance(several[0].question, asked) for several in groups.values()]
+            near = [several for several, far in zip(groups.values(), apart, strict=True) if far == min(apart)]
+            fitting = sorted((one for several in near for one in several), key=lambda one: one.number)
         if fitting[0].reading:
             return self._shown(fitting, asked, progress, distance)
         fresh = [one for one in fitting if one.number not in progress.used]
