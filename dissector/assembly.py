@@ -101,6 +101,7 @@ class MessagePass:
         progress: called after each block.
         keyfiles: key material for TLS; secrets inside the capture count without.
         watch_tls: look at all TLS connections, and keep what was seen of each.
+        tls_records: and of each of their records.
 
     Attributes:
         stats: counts, growing.
@@ -118,6 +119,7 @@ class MessagePass:
         progress: Callable[[SourceInfo, TransportStats], None] | None = None,
         keyfiles: KeyFiles | None = None,
         watch_tls: bool = False,
+        tls_records: bool = False,
     ) -> None:
         self.source = source
         self.stats = TransportStats()
@@ -148,7 +150,7 @@ class MessagePass:
         self._interest = replace(INTEREST, opened=set())
         self._keyfiles = keyfiles or KeyFiles()
         self._watch_tls = watch_tls
-        self._tls = TlsTable(self._keyfiles.keys, self._plain, limits, watch=watch_tls)
+        self._tls = TlsTable(self._keyfiles.keys, self._plain, limits, watch=watch_tls, records=tls_records)
         self.flows = FlowTable(
             self._interest, self._consumer, self._datagram, self.stats, limits,
             kept=lambda: self._room.under_way,
@@ -256,9 +258,9 @@ class MessagePass:
     def _uncount_opened(self) -> None:
         """What was opened is not among what could not be read."""
         unread = self.stats.opaque.get(TLS, {})
-        for facts in self._tls.opened:
-            unread.pop((facts.client, facts.server), None)
-            unread.pop((facts.server, facts.client), None)
+        for client, server in self._tls.pairs:
+            unread.pop((client, server), None)
+            unread.pop((server, client), None)
         if not unread:
             self.stats.opaque.pop(TLS, None)
 

@@ -54,6 +54,7 @@ def open_capture(
     pre_master: str | Sequence[str] = (),
     key_password: str | bytes | None = None,
     watch_tls: bool = False,
+    tls_records: bool = False,
 ) -> Capture:
     """Open a capture; ``dissector.open`` is this function.
 
@@ -71,6 +72,7 @@ def open_capture(
         pre_master: pre-master secret, or several, in hexadecimal digits, if need be as ``client random:secret``.
         key_password: of the private keys.
         watch_tls: look at all TLS connections: ``capture.tls`` then says what was seen of each.
+        tls_records: and of each of their records.
 
     Raises:
         UnreadableInput: the input does not exist or is no capture, or a key cannot be read.
@@ -78,7 +80,7 @@ def open_capture(
     """
     password = key_password.encode() if isinstance(key_password, str) else key_password
     keyfiles = KeyFiles(_several(keylog), _several(rsa_key), _texts(pre_master), password)
-    return Capture(paths, BodyPolicy(digest, digest_bodies, keep), limits, progress, keyfiles, watch_tls)
+    return Capture(paths, BodyPolicy(digest, digest_bodies, keep), limits, progress, keyfiles, watch_tls, tls_records)
 
 
 def _several(paths: KeyPaths) -> Sequence[str | os.PathLike[str]]:
@@ -105,6 +107,7 @@ class Capture:
         progress: Progress | None,
         keyfiles: KeyFiles | None = None,
         watch_tls: bool = False,
+        tls_records: bool = False,
     ) -> None:
         if isinstance(paths, (str, os.PathLike)):
             paths = [paths]
@@ -114,6 +117,7 @@ class Capture:
         self._progress = progress
         self._keyfiles = keyfiles or KeyFiles()
         self._watch_tls = watch_tls
+        self._tls_records = tls_records
         self._ended = False
         self.on_http: Callable[[HttpMessage], None] | None = None
         self.interrupted = False
@@ -130,6 +134,7 @@ class Capture:
             progress=self._progress,
             keyfiles=self._keyfiles,
             watch_tls=self._watch_tls,
+            tls_records=self._tls_records,
         )
         self._analysis = Analysis(limits=self._limits)
         self._stream = self._messages()

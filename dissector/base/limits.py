@@ -46,7 +46,7 @@ class Limits:
     """Segments of a conversation after the peer acknowledged missing bytes, before the gap is given up."""
     tls_waiting: int = 4 << 20
     """Encrypted bytes of one direction held until what opens them is known."""
-    tls_connections: int = 100_000
+    tls_connections: int = 10_000
     """TLS connections whose handshake and certificates are kept for ``dsmshark tls``."""
     head: int = 256 << 10
     """One HTTP head (start line and headers)."""

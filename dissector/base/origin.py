@@ -227,6 +227,11 @@ class FrameMap:
         part.end = self.starts[last] if last < len(self.starts) else self.end
         return part
 
+    def carrier(self, offset: int) -> tuple[int, int]:
+        """Frame and time that carried the byte at a stream offset; (0, 0) where there is no entry."""
+        at = bisect_right(self.starts, offset) - 1
+        return (self.frames[at], self.times[at]) if at >= 0 else (0, 0)
+
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         """What carried the stream bytes start..end: (start, end, frame, time), in stream order."""
         first, last = self._span(start, end)

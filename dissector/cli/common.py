@@ -73,6 +73,7 @@ def opened(
     quiet: bool = False,
     any_link: bool = False,
     watch_tls: bool = False,
+    tls_records: bool = False,
 ) -> Iterator[Capture]:
     """The capture of ``FILE…``, with a progress bar where standard error is a terminal and the input is long.
 
@@ -94,6 +95,7 @@ def opened(
         pre_master=args.pre_master,
         key_password=os.environ.get(PASSWORD),
         watch_tls=watch_tls,
+        tls_records=tls_records,
     ) as capture:
         try:
             yield capture

@@ -17,7 +17,7 @@ __all__ = ["run"]
 def run(args: argparse.Namespace) -> ExitCode:
     """Run the command."""
     counted = Count()
-    with opened(args, digest=False, watch_tls=True) as capture:
+    with opened(args, digest=False, watch_tls=True, tls_records=args.records) as capture:
         capture.on_http = counted.http
         capture.run(counted.message)
         connections = capture.tls
@@ -32,13 +32,11 @@ def run(args: argparse.Namespace) -> ExitCode:
         said.append(f"{count(left_out, 'more connection')} not kept; see the limit tls_connections")
     with output(args) as out:
         if args.json:
-            from dissector.output.jsontext import dumps
-
-            data = tls_json(
+            for text in tls_json(
                 connections, digits, records=args.records, left_out=left_out, notes=said, findings=of_capture,
                 interrupted=interrupted,
-            )  # fmt: skip
-            print(dumps(data, indent=2), file=out)
+            ):  # fmt: skip
+                out.write(text)
         else:
             paint = palette(args, out)
             for place, facts in enumerate(connections):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dissector.base.findings import Finding
 from dissector.output.findings import findings_json
+from dissector.output.jsontext import dumps
 from dissector.output.times import iso_time
 from dissector.transport.tls.alerts import WORDS, alert_text
 from dissector.transport.tls.certificates import Certificate
@@ -49,21 +50,20 @@ def tls_json(
     notes: Sequence[str],
     findings: Iterable[Finding],
     interrupted: bool,
-) -> dict[str, Any]:
-    """All connections.
+) -> Iterator[str]:
+    """All connections, as pieces of JSON text: there may be many.
 
     Args:
         digits: decimals of the capture's times.
         records: with each record.
     """
-    return {
-        "schema": SCHEMA,
-        "connections": [_connection(facts, digits, records) for facts in connections],
-        "left_out": left_out,
-        "notes": list(notes),
-        "findings": findings_json(findings),
-        "interrupted": interrupted,
-    }
+    yield f'{{\n"schema": "{SCHEMA}",\n"connections": ['
+    for place, facts in enumerate(connections):
+        yield ("," if place else "") + "\n" + dumps(_connection(facts, digits, records), indent=2)
+    yield (
+        f'\n],\n"left_out": {left_out},\n"notes": {dumps(list(notes))},\n'
+        f'"findings": {dumps(findings_json(findings), indent=2)},\n"interrupted": {dumps(interrupted)}\n}}\n'
+    )
 
 
 def _who(from_client: bool) -> str:

@@ -15,6 +15,8 @@ __all__ = ["Certificate", "name_text", "read_certificate"]
 
 _NAMES = 100
 """Names of one certificate that are kept."""
+_LONG = 500
+"""Characters of one name that are kept."""
 
 _SHORT = {
     "2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
@@ -119,7 +121,8 @@ def _time(moment: Any) -> int:
 
 
 def _name(name: Any) -> str:
-    return ", ".join(f"{_SHORT.get(one.oid.dotted_string, one.oid.dotted_string)}={_text(one.value)}" for one in name)
+    text = ", ".join(f"{_SHORT.get(one.oid.dotted_string, one.oid.dotted_string)}={_text(one.value)}" for one in name)
+    return text[:_LONG]
 
 
 def _text(value: str | bytes) -> str:
@@ -133,7 +136,7 @@ def _names(found: Any) -> tuple[str, ...]:
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
-    made = [str(one.value) for one in names if isinstance(one, (x509.DNSName, x509.IPAddress))]
+    made = [str(one.value)[:_LONG] for one in names if isinstance(one, (x509.DNSName, x509.IPAddress))]
     return tuple(made[:_NAMES])
 
 
@@ -169,7 +172,7 @@ def name_text(der: bytes) -> str:
                 number = _oid(oid)
                 text = value.decode("utf-16-be" if kind == 0x1E else "utf-8", "backslashreplace")
                 parts.append(f"{_SHORT.get(number, number)}={text}")
-        return ", ".join(parts)
+        return ", ".join(parts)[:_LONG]
     except (IndexError, ValueError):
         return der[:64].hex()
 

@@ -11,12 +11,13 @@ is not encrypted is part of the first one (RFC 8446 4.1.4).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
-from dissector.base.origin import StreamRef
+from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.model import Conversation, StreamConsumer
 from dissector.transport.tls import diagnosis
 from dissector.transport.tls.certificates import name_text, read_certificate
@@ -43,7 +44,7 @@ from dissector.transport.tls.rules import BAD_MESSAGE, EARLY_REJECTED, LOST, NOT
 from dissector.transport.tls.side import Side, State
 from dissector.transport.tls.suites import suite
 
-__all__ = ["Inner", "Shared", "TlsConnection"]
+__all__ = ["ALL_RECORDS", "Inner", "Shared", "TlsConnection"]
 
 TRANSCRIPT = 512 << 10
 """Bytes of handshake messages kept of one side, for the extended master secret."""
@@ -55,8 +56,17 @@ SEALED_ALERT = 19
 """Bytes of the fragment of an alert in TLS 1.3: two, the type, and the tag."""
 MESSAGES = 100
 """Handshake messages of one connection whose order is kept."""
+ALL_RECORDS = 200_000
+"""Records of all connections whose sizes and times are kept; each takes about 150 bytes."""
+ALL_MESSAGES = 200_000
+KEPT = 200
+"""Versions and suites kept of a ClientHello."""
+
+SAME = 1000
+"""Different offers of which one object each is kept."""
 
 Inner = Callable[[StreamRef], StreamConsumer]
+T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(slots=True)
@@ -70,7 +80,8 @@ class Shared:
         facts: of the connections, in the order of their first record.
         open: connections that are not over, by number.
         left_out: connections whose facts were not kept.
-        opened: facts of the connections whose plain streams were read.
+        records, messages: how many more of them are kept.
+        opened: facts of the connections whose plain streams were read; pairs: client and server of all of them.
         said: findings, with the connections' numbers.
     """
 
@@ -80,8 +91,19 @@ class Shared:
     facts: list[TlsFacts] = field(default_factory=list)
     open: dict[int, TlsConnection] = field(default_factory=dict)
     left_out: int = 0
+    records: int = 0
+    messages: int = ALL_MESSAGES
     opened: list[TlsFacts] = field(default_factory=list)
+    pairs: set[tuple[Endpoint, Endpoint]] = field(default_factory=set)
     said: list[tuple[int, Finding]] = field(default_factory=list)
+    same: dict[Any, Any] = field(default_factory=dict)
+
+    def one(self, value: T) -> T:
+        """The same object for equal values: most clients offer the same."""
+        if len(self.same) > SAME:
+            self.same.clear()
+        found: T = self.same.setdefault(value, value)
+        return found
 
     def tell(self, number: int, finding: Finding) -> None:
         """A finding on the connection of that number."""
@@ -225,7 +247,8 @@ class TlsConnection:
             self.alert(side, None, None, frame, time)
         if inner is None and side.state is State.SHUT and record.type == Content.DATA:
             self._guess13(side, size, frame, time)
-        if self.shared.watch and len(facts.records) < RECORDS:
+        if self.shared.watch and len(facts.records) < RECORDS and self.shared.records:
+            self.shared.records -= 1
             facts.records.append(RecordSeen(side.client is not False, record.type, inner, size, frame, time))
 
     def _guess13(self, side: Side, size: int, frame: int, time: int) -> None:
@@ -312,7 +335,8 @@ class TlsConnection:
                 self.say(BAD_MESSAGE(f"the ServerHello of {side.stream.source} cannot be read", frames=(frame,)))
                 return
             self._server_hello(side, answer, message)
-        if self.shared.watch and len(facts.messages) < MESSAGES:
+        if self.shared.watch and len(facts.messages) < MESSAGES and self.shared.messages:
+            self.shared.messages -= 1
             facts.messages.append(Flight(side.client is not False, type, frame, time))
             # It was counted just before.
             last = facts.records[-1] if facts.records else None
@@ -368,13 +392,17 @@ class TlsConnection:
         elif not handshake.retried:
             handshake.client_said.clear()
         handshake.client = hello
-        handshake.client_said += message
+        self._note_said(side, handshake, message)
         if hello.early_data:
             handshake.early = Early.ASKED if handshake.early is Early.NONE else handshake.early
             facts.early = facts.early or "offered"
         if facts.handshakes <= 1:
             facts.server_name = hello.server_name
-            facts.offered, facts.suites, facts.alpn_offered = hello.versions, hello.suites, hello.alpn
+            facts.offered, facts.suites, facts.alpn_offered = (
+                self.shared.one(hello.versions[:KEPT]),
+                self.shared.one(hello.suites[:KEPT]),
+                self.shared.one(hello.alpn),
+            )
         if len(self.handshakes) == 1 and not self._hopeful(hello) and not self.shared.watch:
             for each in self.sides:
                 each.shut()
@@ -398,6 +426,7 @@ class TlsConnection:
             if len(self.handshakes) > 2:
                 old = self.handshakes[-3]
                 old.client_said, old.server_said = bytearray(), bytearray()
+                old.made.clear()
         return self.handshakes[number]
 
     def _server_hello(self, side: Side, answer: ServerHello, message: bytes) -> None:
@@ -418,7 +447,7 @@ class TlsConnection:
                 facts.early = "rejected"
             return
         handshake.server = answer
-        handshake.server_said += message
+        self._note_said(side, handshake, message)
         facts.alpn = answer.alpn
         facts.extended_master = answer.extended_master
         facts.encrypt_then_mac = answer.encrypt_then_mac
@@ -571,7 +600,10 @@ class TlsConnection:
 
     def open_inner(self) -> None:
         """There is plain data: make the consumers of both directions, the client's first."""
-        self.shared.opened.append(self.facts)
+        shared = self.shared
+        shared.pairs.add((self.facts.client, self.facts.server))
+        if len(shared.opened) < self.limits.tls_connections:
+            shared.opened.append(self.facts)
         make = self._inner(self.conversation)
         for side in sorted(self.sides, key=lambda each: each.client is False):
             side.plain.consumer = make(side.stream)

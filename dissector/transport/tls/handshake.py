@@ -6,6 +6,7 @@ RFC 6066 3 (server name), RFC 7301 3.1 (ALPN), RFC 5077 3.3 (ticket), RFC 5246 E
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -28,6 +29,14 @@ __all__ = [
 
 LONGEST = 256 << 10
 """Bytes of one handshake message; a chain of twenty certificates is about 40 KiB."""
+
+
+_GREASE = frozenset(0x0A0A + 0x1010 * n for n in range(16))
+
+NAME = 255
+"""Bytes of a host name (RFC 1035 2.3.4)."""
+NAMES = 50
+"""Application protocols kept of an extension."""
 
 
 class Short(Exception):
@@ -170,8 +179,7 @@ def client_hello(body: bytes) -> ClientHello | None:
     hello.versions = (hello.version,)
     try:
         hello.session = cursor.vector(1)
-        numbers = cursor.vector(2)
-        hello.suites = tuple(int.from_bytes(numbers[i : i + 2], "big") for i in range(0, len(numbers) - 1, 2))
+        hello.suites = _numbers(cursor.vector(2))
         cursor.vector(1)
         if cursor.left:
             hello.extensions = extensions_of(cursor.vector(2))
@@ -184,13 +192,16 @@ def client_hello(body: bytes) -> ClientHello | None:
     hello.psk = Extension.PRE_SHARED_KEY in found
     hello.early_data = Extension.EARLY_DATA in found
     hello.extended_master = Extension.EXTENDED_MASTER_SECRET in found
-    offered = found.get(Extension.SUPPORTED_VERSIONS, b"")[1:]
-    if offered:
-        chosen = [int.from_bytes(offered[i : i + 2], "big") for i in range(0, len(offered) - 1, 2)]
-        # Numbers like 0x2a2a are there to keep servers tolerant (RFC 8701).
-        hello.versions = tuple(n for n in chosen if n & 0x0F0F != 0x0A0A) or hello.versions
-    hello.suites = tuple(n for n in hello.suites if n & 0x0F0F != 0x0A0A)
+    hello.versions = _numbers(found.get(Extension.SUPPORTED_VERSIONS, b"")[1:]) or hello.versions
     return hello
+
+
+def _numbers(data: bytes) -> tuple[int, ...]:
+    """Numbers of two bytes each, without those that are there to keep servers tolerant, like 0x2a2a (RFC 8701)."""
+    numbers = struct.unpack(f">{len(data) // 2}H", data[: len(data) & ~1])
+    if _GREASE.isdisjoint(numbers):
+        return numbers
+    return tuple(number for number in numbers if number not in _GREASE)
 
 
 def ssl2_hello(body: Buffer) -> ClientHello | None:
@@ -265,7 +276,7 @@ def _server_name(value: bytes) -> str:
         while names.left:
             kind, name = names.number(1), names.vector(2)
             if kind == 0:
-                return name.decode("ascii", "backslashreplace")
+                return name[:NAME].decode("ascii", "backslashreplace")
     except Short:
         pass
     return ""
@@ -277,7 +288,7 @@ def protocol_names(value: bytes) -> tuple[str, ...]:
     names: list[str] = []
     try:
         inner = Cursor(cursor.vector(2))
-        while inner.left:
+        while inner.left and len(names) < NAMES:
             names.append(inner.vector(1).decode("ascii", "backslashreplace"))
     except Short:
         pass

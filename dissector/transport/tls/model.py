@@ -54,8 +54,7 @@ class Talk:
     end: StreamEnd | None = None
 
 
-@dataclass(slots=True)
-class Flight:
+class Flight(NamedTuple):
     """A handshake message, for the order of things: who sent it, type, frame, time."""
 
     from_client: bool

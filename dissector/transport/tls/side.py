@@ -225,11 +225,8 @@ class Side:
 
     def _place(self, record: Record) -> tuple[int, int]:
         """Frame and time at which the record became whole."""
-        frames = self.frames
-        found = frames.frames_of(record.end - 1, record.end)
-        frame = found[0] if found else 0
-        self._last_frame, self._last_time = frame, frames.time_at(record.end - 1)
-        return frame, self._last_time
+        self._last_frame, self._last_time = place = self.frames.carrier(record.end - 1)
+        return place
 
     def _count(self, record: Record, inner: int | None) -> None:
         self._connection.counted(self, record, inner, *self._place(record))

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
-from dissector.base.origin import StreamRef
+from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.model import Conversation, StreamConsumer
-from dissector.transport.tls.connection import Inner, Shared, TlsConnection
+from dissector.transport.tls.connection import ALL_RECORDS, Inner, Shared, TlsConnection
 from dissector.transport.tls.keys import KeyMaterial
 from dissector.transport.tls.model import TlsFacts
 
@@ -24,6 +24,7 @@ class TlsTable:
         inner: makes, for a connection that is opened, what makes the consumers of its plain streams.
         limits: bounds.
         watch: keep the facts of all connections, whether they can be opened or not.
+        records: keep sizes and times of records too.
     """
 
     def __init__(
@@ -33,8 +34,9 @@ class TlsTable:
         limits: Limits = DEFAULT_LIMITS,
         *,
         watch: bool = False,
+        records: bool = False,
     ) -> None:
-        self._shared = Shared(keys, watch)
+        self._shared = Shared(keys, watch, records=ALL_RECORDS if records else 0)
         self._inner = inner
         self._limits = limits
         self._version = keys.version
@@ -53,6 +55,11 @@ class TlsTable:
     def opened(self) -> list[TlsFacts]:
         """Of the connections that were opened, those whose plain streams were read."""
         return self._shared.opened
+
+    @property
+    def pairs(self) -> set[tuple[Endpoint, Endpoint]]:
+        """Client and server of all connections that were opened."""
+        return self._shared.pairs
 
     def said(self) -> list[Finding]:
         """Findings on key logs and on connections, by stream. Here none is an error: a capture may hold connections
