@@ -286,3 +286,28 @@ def test_an_answer_without_request_is_told(tmp_path: Path) -> None:
     scenario = made(told, tmp_path)
     assert [text for text in scenario.missing if "its request is not in the capture" in text]
     assert len(scenario.steps) == 1
+
+
+def test_the_end_of_a_subscription_is_told_to_its_party(tmp_path: Path) -> None:
+    talk = Talk()
+    sink = f"http://{CLIENT}:5358/events"
+    talk.subscribe(sink, "urn:uuid:0", f"{talk.url}/subs", "urn:uuid:1")
+    talk.ask("GetScannerElements", "", "")
+    end = wsd.envelope(
+        f"{wsd.WSE}/SubscriptionEnd", "<wse:SubscriptionEnd/>", message_id="urn:uuid:9", to=sink,
+        namespaces=wsd.ns(wse=wsd.WSE),
+    )  # fmt: skip
+    talk.story.ask(talk.events, wsd.request("/events", f"{CLIENT}:5358", end), wsd.accepted())
+    scenario = made(talk.story, tmp_path)
+    last = scenario.steps[-1]
+    assert (last.name, last.event, last.sender, last.receiver) == ("SubscriptionEnd", True, "scanner", "client")
+    assert list(scenario.parties) == ["client", "scanner"]
+
+
+def test_the_party_that_is_played_unless_told_otherwise(tmp_path: Path, samples: Path) -> None:
+    assert made(sink_elsewhere().story, tmp_path).plays == "client"
+    recording = recorded(samples / "dsc-management.pcapng")
+    assert extracted(recording, recording.story(Choice())).scenario.plays == "device"
+    assert extracted(recording, recording.story(Choice(service="WS-DSC"))).scenario.plays == "control"
+    with pytest.raises(UsageError, match="--as printer: the parties are device and server and control"):
+        extracted(recording, recording.story(Choice()), plays="printer")
