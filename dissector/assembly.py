@@ -13,9 +13,12 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
-from typing import NamedTuple
+from mmap import mmap
+from typing import Any, NamedTuple
 
+from dissector.ahead import ColumnRing, Stage
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import StreamRef
@@ -102,6 +105,8 @@ class MessagePass:
         keyfiles: key material for TLS; secrets inside the capture count without.
         watch_tls: look at all TLS connections, and keep what was seen of each.
         tls_records: and of each of their records.
+        jobs: with 2 or more, the first stages run in processes of their own, see :mod:`dissector.ahead`. For one
+            regular file; what is kept or seen of bodies and TLS connections stays in those processes.
 
     Attributes:
         stats: counts, growing.
@@ -120,8 +125,13 @@ class MessagePass:
         keyfiles: KeyFiles | None = None,
         watch_tls: bool = False,
         tls_records: bool = False,
+        jobs: int = 1,
     ) -> None:
         self.source = source
+        self._jobs = jobs
+        # One byte that all stages see: the pass is to end.
+        self._halt: mmap | bytearray = mmap(-1, 1) if jobs > 1 else bytearray(1)
+        self._said: list[Finding] | None = None
         self.stats = TransportStats()
         self.not_soap = 0
         self._not_soap: list[int] = []
@@ -134,8 +144,9 @@ class MessagePass:
         self._conversations: list[Conversation] = []
         self._pruned = PRUNED
         self._told: list[Finding] = []
+        self._elsewhere: list[Finding] = []
         self._limits_elsewhere = Tally(
-            self._told, LIMITS_ELSEWHERE, lambda n: f"{n} HTTP messages without SOAP hit a limit of what is read"
+            self._elsewhere, LIMITS_ELSEWHERE, lambda n: f"{n} HTTP messages without SOAP hit a limit of what is read"
         )
         self._half_open: dict[int, HttpConnection] = {}
         self._batch: list[tuple[int, int, int, HttpMessage | Datagram]] = []
@@ -166,10 +177,11 @@ class MessagePass:
         """Of the container, the network and the transport, by frame; complete after the pass."""
         # The transport works block by block and flow by flow: only the frames give an order that is always the same.
         found = [*self.source.info.findings, *sorted(self.stats.findings, key=lambda f: (f.frames, f.rule, f.text))]
+        found += self._elsewhere
         found += self._told
         for conversation in self._conversations:
             found += _told(conversation)
-        found += self._tls.said()
+        found += self._tls.said() if self._said is None else self._said
         if self.not_soap:
             count = self.not_soap
             found.append(
@@ -182,6 +194,9 @@ class MessagePass:
         return found
 
     def __iter__(self) -> Iterator[Message]:
+        return self._blocks() if self._jobs < 2 else self._pipeline()
+
+    def _blocks(self) -> Iterator[Message]:
         blocks = iter(self.source)
         while not self._stop:
             self.waiting = True
@@ -221,16 +236,110 @@ class MessagePass:
     def finish(self) -> Iterator[Message]:
         """The capture is over: the messages that were still open."""
         self._decoder.finish()
+        self._end_streams()
+        yield from self._end_messages()
+
+    def _end_streams(self) -> None:
         self._keyfiles.end()
         self._find_keys()
         self.flows.finish()
         self._uncount_opened()
+
+    def _end_messages(self) -> Iterator[Message]:
         yield from self._flush()
         yield from self._overdue(sys.maxsize)
         # Requests of these were lost or never became whole.
         for http in list(self._waiting.values()):
             yield from self._message(http, None)
         self._waiting.clear()
+
+    # -- stages in processes of their own ----------------------------------------------------------------------
+
+    def _pipeline(self) -> Iterator[Message]:
+        """What :meth:`_blocks` gives. Each stage works with its own copy of this object."""
+        stage = Stage(self._followed)
+        try:
+            blocks = iter(stage)
+            while True:
+                self.waiting = True
+                try:
+                    given = next(blocks, None)
+                except KeyboardInterrupt:
+                    self.stop()
+                    continue
+                finally:
+                    self.waiting = False
+                if given is None:
+                    break
+                self._batch, news = given
+                self._learn(news)
+                if self._stop:
+                    self._halt[0] = 1
+                if "over" in news:
+                    yield from self._end_messages()
+                    continue
+                yield from self._flush()
+                if self._progress is not None:
+                    self._progress(self.source.info, self.stats)
+        finally:
+            stage.close()
+
+    def _learn(self, news: dict[str, Any]) -> None:
+        """Take over what a stage before this one learnt."""
+        source = self.source
+        source.interfaces[:] = news.get("interfaces", source.interfaces)
+        source.info.secrets[:] = news.get("secrets", source.info.secrets)
+        source.info.bytes_read, self.stats.frames, self.stats.first_time = news["so far"]
+        if "info" in news:
+            self.stats.take_over(news["stats"])
+            for name in SourceInfo.__slots__:
+                setattr(source.info, name, getattr(news["info"], name))
+        if "over" in news:
+            self._told, self._said = news["told"], news["said"]
+
+    def _decoded(self, ring: ColumnRing) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """The first stage: for each block its columns, and what it learnt of the capture."""
+        ring.write_only()
+        info, interfaces = self.source.info, self.source.interfaces
+        known = (0, 0)
+        for block in self.source:
+            columns = ring.put(self._decoder.decode(block))
+            news: dict[str, Any] = {"so far": (info.bytes_read, self.stats.frames, self.stats.first_time)}
+            if known != (len(info.secrets), len(interfaces)):
+                known = (len(info.secrets), len(interfaces))
+                news.update(secrets=info.secrets, interfaces=interfaces)
+            yield columns, news
+            if self._halt[0]:
+                break
+        self._decoder.finish()
+        so_far = info.bytes_read, self.stats.frames, self.stats.first_time
+        yield None, {"so far": so_far, "interfaces": interfaces, "stats": self.stats, "info": info}
+
+    def _followed(self) -> Iterator[tuple[list[Any], dict[str, Any]]]:
+        """The second stage: for each block the HTTP messages and datagrams that it made whole."""
+        ring = ColumnRing()
+        stage = Stage(partial(self._decoded, ring))
+        ring.read_only()
+        try:
+            for sent, news in stage:
+                self._learn(news)
+                if sent is not None:
+                    self._find_keys()
+                    self.flows.feed(ring.take(sent))
+                    yield self._given(), news
+        finally:
+            stage.close()
+        self._end_streams()
+        told = [*self._told, *(finding for conversation in self._conversations for finding in _told(conversation))]
+        yield self._given(), {**news, "stats": self.stats, "told": told, "said": self._tls.said(), "over": True}
+
+    def _given(self) -> list[tuple[int, int, int, HttpMessage | Datagram]]:
+        """What is given to the next stage."""
+        batch, self._batch = self._batch, []
+        self._room.give_out()
+        if len(self._conversations) > self._pruned:
+            self._prune()
+        return batch
 
     # -- TLS ---------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,7 @@ def open_capture(
     key_password: str | bytes | None = None,
     watch_tls: bool = False,
     tls_records: bool = False,
+    jobs: int = 1,
 ) -> Capture:
     """Open a capture; ``dissector.open`` is this function.
 
@@ -73,6 +74,8 @@ def open_capture(
         key_password: of the private keys.
         watch_tls: look at all TLS connections: ``capture.tls`` then says what was seen of each.
         tls_records: and of each of their records.
+        jobs: with 2 or more, reading and reassembly run in processes of their own, where that can be: one regular file,
+            no ``keep``, no keys, no ``watch_tls``. The result is the same.
 
     Raises:
         UnreadableInput: the input does not exist or is no capture, or a key cannot be read.
@@ -80,7 +83,9 @@ def open_capture(
     """
     password = key_password.encode() if isinstance(key_password, str) else key_password
     keyfiles = KeyFiles(_several(keylog), _several(rsa_key), _texts(pre_master), password)
-    return Capture(paths, BodyPolicy(digest, digest_bodies, keep), limits, progress, keyfiles, watch_tls, tls_records)
+    return Capture(
+        paths, BodyPolicy(digest, digest_bodies, keep), limits, progress, keyfiles, watch_tls, tls_records, jobs
+    )
 
 
 def _several(paths: KeyPaths) -> Sequence[str | os.PathLike[str]]:
@@ -108,6 +113,7 @@ class Capture:
         keyfiles: KeyFiles | None = None,
         watch_tls: bool = False,
         tls_records: bool = False,
+        jobs: int = 1,
     ) -> None:
         if isinstance(paths, (str, os.PathLike)):
             paths = [paths]
@@ -118,6 +124,7 @@ class Capture:
         self._keyfiles = keyfiles or KeyFiles()
         self._watch_tls = watch_tls
         self._tls_records = tls_records
+        self._jobs = jobs
         self._ended = False
         self.on_http: Callable[[HttpMessage], None] | None = None
         self.interrupted = False
@@ -135,6 +142,7 @@ class Capture:
             keyfiles=self._keyfiles,
             watch_tls=self._watch_tls,
             tls_records=self._tls_records,
+            jobs=self._jobs if self._divisible else 1,
         )
         self._analysis = Analysis(limits=self._limits)
         self._stream = self._messages()
@@ -274,6 +282,18 @@ class Capture:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def _divisible(self) -> bool:
+        """The stages of the pass can run in processes of their own: nothing that stays in those is asked for, and
+        reading never waits."""
+        one_file = isinstance(self._paths, Sequence) and len(self._paths) == 1
+        return (
+            one_file
+            and self._rereadable
+            and self._source.info.bytes_total is not None
+            and not (self._policy.keep or self._watch_tls or self._keyfiles.given)
+        )
 
     @property
     def _rereadable(self) -> bool:

@@ -96,6 +96,7 @@ def opened(
         key_password=os.environ.get(PASSWORD),
         watch_tls=watch_tls,
         tls_records=tls_records,
+        jobs=args.processes,
     ) as capture:
         try:
             yield capture

@@ -163,6 +163,13 @@ def _limit(text: str) -> tuple[str, int]:
     return name, int(digits) << shift
 
 
+def _processes(text: str) -> int:
+    """The number of ``--jobs``."""
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"a number from 1 on is needed, not {text!r}")
+    return int(text)
+
+
 def _stream(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"a stream is a number from 0, not {text!r}")
@@ -230,6 +237,10 @@ def _files(parser: Parser, *, color: bool = True, limit: bool = True) -> None:
             metavar="NAME=VALUE",
             help="change a limit (dsmshark --help lists them)",
         )
+    parser.add_argument(
+        "--jobs", type=_processes, default=1, metavar="N", dest="processes",
+        help="with 2 or more: read and reassemble large files in processes of their own (up to 3 in all)",
+    )  # fmt: skip
     if color:
         parser.add_argument(
             "--color", choices=("auto", "always", "never"), default="auto",

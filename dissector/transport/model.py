@@ -287,3 +287,15 @@ class TransportStats:
     first_time: int | None = None
     last_time: int | None = None
     findings: list[Finding] = field(default_factory=list)
+
+    def take_over(self, other: TransportStats) -> None:
+        """Add what was counted in another process, where the packets were decoded or the streams followed. Nothing is
+        counted in two of them."""
+        for name in self.__slots__:
+            own, more = getattr(self, name), getattr(other, name)
+            if isinstance(more, list):
+                own.extend(more)
+            elif isinstance(more, dict):
+                own.update(more)
+            elif more or own is None:
+                setattr(self, name, more)
