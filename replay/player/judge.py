@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dissector.catalog import FAULT, canonical_action, decode, fault
 from dissector.messages import Message
 from dissector.soap.model import Fault, QName
-from dissector.soap.namespaces import SOAP11, SOAP12
 from replay.player.attachments import compare_attachments
 from replay.player.difference import Difference, shown
 from replay.player.elements import Elements
@@ -175,4 +174,4 @@ def _subcode(name: QName) -> tuple[str, str]:
     row = fault(name.local)
     if row is not None:
         return "", row.subcode
-    return ("" if name.namespace in (SOAP11, SOAP12) else name.namespace), name.local
+    return name.namespace, name.local

@@ -63,7 +63,7 @@ class Translation:
             return Expected(recorded)
         # The longest first: the address of a subscription holds the address of its host.
         parts = re.compile("|".join(map(re.escape, sorted(inside, key=len, reverse=True))))
-        shown = parts.sub(lambda match: texts[match[0]] or OPEN, recorded)
+        shown = parts.sub(lambda match: OPEN if (now := texts[match[0]]) is None else now, recorded)
         if all(texts[one] is not None for one in parts.findall(recorded)):
             return Expected(shown, True, shown != recorded, bound=True)
         pattern, at = "", 0

@@ -12,9 +12,12 @@ from dissector.messages import Message
 from dissector.soap.build import build_fault
 from dissector.soap.model import QName
 from dissector.soap.namespaces import DSP, WSA04
+from replay.base.ids import Ids
+from replay.net.receiver import HttpReceiver
 from replay.player.judge import MAX_DIFFERENCES, Judge, ValueRule
-from replay.soap.compose import Picture
-from tests.support.judging import OTHER, TOKEN, message, told
+from replay.soap.caller import read_message
+from replay.soap.compose import Picture, http_request, pack
+from tests.support.judging import HERE, OTHER, THERE, TOKEN, message, told
 
 ANSWER = """<?xml version="1.0" encoding="utf-8"?>
 <soap:Envelope xmlns:soap="http://www.w3.org/2003/05/soap-envelope"
@@ -290,6 +293,125 @@ def test_an_answer_that_is_cut() -> None:
     assert told(Judge().compare(RECORDED, message(ANSWER, cut=1))) == [("envelope", "", "whole", "cut")]
     # What the recording lacks is not held against the peer.
     assert told(Judge().compare(message(ANSWER, cut=1), RECORDED)) == []
+
+
+def request(envelope: bytes | str) -> Message:
+    """A message that is no answer: an event, say."""
+    data = envelope.encode() if isinstance(envelope, str) else envelope
+    dress = http_request("/", "h", pack(data, (), Ids(1)))
+    found = read_message(HttpReceiver(HERE, THERE).feed(dress.head + dress.body, 1)[0])
+    assert found is not None
+    return found
+
+
+def test_requests_have_no_status() -> None:
+    one = request(ANSWER)
+    assert told(Judge().compare(one, one)) == []
+    assert told(Judge().compare(RECORDED, one)) == []
+    assert told(Judge().compare(one, RECORDED)) == []
+
+
+def test_what_cannot_be_read_as_xml() -> None:
+    nothing = message("<soap:Envelope")
+    assert nothing.envelope is None
+    found = Judge().compare(RECORDED, nothing)
+    assert [(told(found)[0], found[0].text)] == [
+        (("envelope", "", "1.2", "unreadable"), "what came cannot be read as XML")
+    ]
+    found = Judge().compare(nothing, RECORDED)
+    assert [(told(found)[0], found[0].text)] == [
+        (("envelope", "", "unreadable", "1.2"), "what was recorded cannot be read as XML")
+    ]
+    assert told(Judge().compare(nothing, nothing)) == []
+
+
+def test_damage_that_was_recorded_is_no_difference() -> None:
+    damaged = changed("</dsp:JobStatus>", "")
+    assert told(Judge().compare(damaged, damaged)) == []
+    other = message(ANSWER.replace("</dsp:JobStatus>", "").replace(">Completed<", ">Aborted<"))
+    assert [one[0] for one in told(Judge().compare(damaged, other))] == ["body"]
+
+
+def test_no_addressing_at_all_is_told_header_by_header() -> None:
+    bare = message(re.sub(r"<soap:Header>.*?</soap:Header>", "", ANSWER, flags=re.DOTALL))
+    assert [one[:2] for one in told(Judge().compare(RECORDED, bare))] == [
+        ("action", ""), ("missing", "Header/To"), ("missing", "Header/MessageID"), ("missing", "Header/RelatesTo"),
+        ("missing", "Header/Track"),
+    ]  # fmt: skip
+    found = Judge().compare(bare, RECORDED)
+    assert [one[0] for one in told(found)] == ["action"] + ["unexpected"] * 4
+    assert found[0].text == "the action is GetPostScanJobElementsResponse, was none"
+
+
+def test_actions_that_end_alike_are_shown_whole() -> None:
+    found = Judge().compare(RECORDED, changed(f"{DSP}/GetPostScan", "urn:other/GetPostScan"))
+    (text,) = (one.text for one in found)
+    assert text.startswith(f"the action is urn:other/GetPostScanJobElementsResponse, was {DSP}")
+
+
+def test_the_action_of_a_fault_on_something_else_is_an_action_like_others() -> None:
+    one, other = (
+        changed(f"{DSP}/GetPostScanJobElementsResponse", action)
+        for action in (f"{WSA04}/fault", "http://www.w3.org/2005/08/addressing/fault")
+    )
+    assert [each[0] for each in told(Judge().compare(one, other))] == ["action"]
+
+
+def test_words_for_what_is_not_there() -> None:
+    end, nothing = message(simple("EndPostScanJobResponse")), message(simple(""))
+    assert Judge().compare(end, nothing)[0].text == "the Body holds nothing, was EndPostScanJobResponse"
+    assert Judge().compare(nothing, end)[0].text == "the Body holds EndPostScanJobResponse, was empty"
+    plain = message(simple("Odd").replace("<dsp:Odd/>", "<Odd/>"))
+    assert Judge().compare(message(simple("Odd")), plain)[0].text.startswith("Odd of no namespace came, Odd of http://")
+    quiet = fault("InvalidArgs", reason="")
+    assert Judge().compare(fault(), quiet)[0].text == "the fault is InvalidArgs, was ClientErrorJobTokenNotFound"
+    assert Judge().compare(RECORDED, quiet)[0].text == (
+        "the fault InvalidArgs came, GetPostScanJobElementsResponse was recorded"
+    )
+
+
+def bare_fault(inner: str) -> Message:
+    start = ANSWER.partition("<soap:Body>")[0].replace(f"{DSP}/GetPostScanJobElementsResponse", f"{WSA04}/fault")
+    return message(f"{start}<soap:Body><soap:Fault>{inner}</soap:Fault></soap:Body></soap:Envelope>", 400)
+
+
+def test_faults_without_codes() -> None:
+    none, sender = bare_fault(""), bare_fault("<soap:Code><soap:Value>soap:Sender</soap:Value></soap:Code>")
+    found = Judge().compare(none, sender)
+    assert [one.text for one in found] == ["the fault code is Sender, was none"]
+    assert [one.text for one in Judge().compare(sender, none)] == ["the fault code is missing, was Sender"]
+    assert Judge().compare(RECORDED, none)[0].text.startswith("the fault without a code came")
+    inner = "<soap:Subcode><soap:Value>{}</soap:Value></soap:Subcode>"
+    code = "<soap:Code><soap:Value>soap:Sender</soap:Value>{}</soap:Code>"
+    known = bare_fault(code.format(inner.format("dsp:InvalidArgs")))
+    assert [one.text for one in Judge().compare(sender, known)] == ["the fault is InvalidArgs, was Sender"]
+    assert [one.text for one in Judge().compare(known, sender)] == ["the fault is Sender, was InvalidArgs"]
+    vendors = [bare_fault(code.format(inner.format(name))) for name in ("v:Stapled", "dsp:Stapled")]
+    told_of = [one.text for one in Judge().compare(*vendors)]
+    assert told_of == [f"the fault is {{{DSP}}}St…, was {{urn:vendor}}Stapled"]
+
+
+def test_a_short_value_is_a_value_where_it_is_the_whole_text() -> None:
+    one, other = (changed("<v:Inner>x", f"<v:Inner>{text}") for text in ("t-1", "t-2"))
+    judge = Judge(translate={"t-1": "t-2"})
+    assert told(judge.compare(one, other)) == []
+    assert [each.expected for each in judge.compare(one, one)] == ["t-2"]
+    # … and not inside another one.
+    one, other = (changed("<v:Inner>x", f"<v:Inner>about {text} pages") for text in ("t-1", "t-2"))
+    assert [each[0] for each in told(judge.compare(one, other))] == ["body"]
+
+
+def test_a_text_with_a_new_value_and_a_known_one() -> None:
+    def of(known: str, new: str) -> Message:
+        return changed("<v:Inner>x", f"<v:Inner>http://{known}/jobs/{new}/end")
+
+    judge = Judge(translate={"192.0.2.1:80": "127.0.0.1:9", "job-number-1": None})
+    recorded = of("192.0.2.1:80", "job-number-1")
+    assert told(judge.compare(recorded, of("127.0.0.1:9", "anything"))) == []
+    found = judge.compare(recorded, of("elsewhere", "anything"))
+    assert [one.expected for one in found] == ["http://127.0.0.1:9/jobs/…/end"]
+    emptied = Judge(translate={"job-number-1": ""})
+    assert told(emptied.compare(recorded, of("192.0.2.1:80", ""))) == []
 
 
 # -- images ----------------------------------------------------------------------------------------------------------
