@@ -22,6 +22,22 @@ Look at it before you give it away.
 Edit it freely; a wrong edit is told with its line."""
 
 
+VALUES = """
+What a replay must change: ${name} stands for it in the files ($$ for a dollar, ${#length} for the length of a body).
+  maker      the party that makes it anew when it is played; site: a person gives it (--set NAME=VALUE), or the default
+  step, part, where, path   where it is handed out: who is not its maker reads it there; again: where others do
+  within     the whole text there, where the value is a part of it
+  secret     the environment variable that gives it; doubtful: it only looks like a value"""
+
+STEPS = """
+Who sends what to whom, in order.
+  at, took   seconds since the first step, and until the answer; connection: what was sent on one
+  optional   true: it need not come
+  rules      PATH: how, for what is received ("dsmreplay run --rules" lists how)
+  send, answer   files: head, xml (an envelope) or file; parts of a package with what stands before them and final;
+             chunks (hexadecimal sizes as sent), trailer, codings, encoding; written: how a value is written here"""
+
+
 def as_yaml(scenario: Scenario) -> str:
     """The text of ``scenario.yaml``."""
     top = CommentedMap()
@@ -51,10 +67,8 @@ def as_yaml(scenario: Scenario) -> str:
         told = f"{step.number}  {step.origin}" if step.origin else str(step.number)
         steps.yaml_set_comment_before_after_key(place, before=f"\n{_line(told)}", indent=2)
     top.yaml_set_comment_before_after_key("plays", before="the party that is played, unless --as says otherwise")
-    top.yaml_set_comment_before_after_key(
-        "values", before="\nwhat a replay must change: ${name} stands for it in the files"
-    )
-    top.yaml_set_comment_before_after_key("steps", before="\nwho sends what, in order; times in seconds")
+    top.yaml_set_comment_before_after_key("values", before=VALUES)
+    top.yaml_set_comment_before_after_key("steps", before=STEPS)
     top.yaml_set_start_comment(NOTICE)
     yaml = YAML(typ="rt", pure=True)
     yaml.width = COLUMNS
