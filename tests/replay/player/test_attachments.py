@@ -70,7 +70,7 @@ EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage
         ("pixels", image(PNG), image(PNG[:40] + bytes(len(PNG))), "attachment 1 cannot be read as a picture"),
         # Pillow would start another program for this one.
         ("pixels", image(EPS), image(EPS + b" "),
-         "attachment 1 cannot be judged by its pixels: what was recorded cannot be read as a picture"),
+         "attachment 1 cannot be judged by its pixels: what was recorded cannot be read as a picture (cannot identify"),
         ("pixels", image(PNG[:40] + bytes(len(PNG))), image(PNG),
          "attachment 1 cannot be judged by its pixels: what was recorded cannot be read as a picture"),
         ("pixels", image(PNG), image(PNG, kept=False),
