@@ -6,6 +6,7 @@ bounds; alone it is for looking into one input: ``python -m tests.fuzz.engine pc
 
 from __future__ import annotations
 
+import os
 import sys
 
 import atheris
@@ -23,7 +24,9 @@ def main() -> None:
     def one_input(data: bytes) -> None:
         bounded(lambda: target.run(bytes(data)), growth=target.memory)
 
-    atheris.Setup([sys.argv[0], f"-max_len={target.longest}", *options], one_input)
+    # To merge, libFuzzer runs itself again by this name.
+    itself = os.environ.get("FUZZ_ITSELF", sys.argv[0])
+    atheris.Setup([itself, f"-max_len={target.longest}", *options], one_input)
     atheris.Fuzz()
 
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 import traceback
@@ -56,8 +57,14 @@ def _words(target: Target) -> list[str]:
 
 def _engine(target: Target, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.fuzz.engine", target.name, *options]
+    itself = PLACE / f"{target.name}.sh"
+    itself.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m tests.fuzz.engine {target.name} "$@"\n')
+    itself.chmod(0o755)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False,
+        env={**os.environ, "FUZZ_ITSELF": str(itself)},
+    )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     _count(target.name, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return done
