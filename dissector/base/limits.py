@@ -34,8 +34,8 @@ class Limits:
     connections: int = 10_000
     """TCP conversations being read at once (those of interest); the longest idle are closed."""
     held: int = 256 << 20
-    """Bytes held at once for all conversations: behind gaps, until it is known what they carry, and of unfinished
-    messages; those of the longest idle are given up."""
+    """Bytes held at once for all conversations (behind gaps, undecided, of unfinished messages); those of the longest
+    idle are given up."""
     findings: int = 10_000
     """Findings of the transport, and of connections, that are kept."""
     undecided: int = 64 << 10

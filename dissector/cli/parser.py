@@ -126,6 +126,10 @@ class Parser(argparse.ArgumentParser):
         return text
 
 
+_LIMIT_WORDS = 84
+"""Columns for what a limit bounds, beside its name and default."""
+
+
 def _limits_help() -> str:
     """Each limit with its default and what it bounds, read off the source of :class:`Limits`."""
     import ast
@@ -142,9 +146,11 @@ def _limits_help() -> str:
             and isinstance(following.value, ast.Constant)
         ):
             docs[at.target.id] = " ".join(str(following.value.value).split())
-    lines = [
-        f"{field.name:<18} {field.default:>13,}  {docs.get(field.name, '')}" for field in dataclasses.fields(Limits)
-    ]
+    lines = []
+    for field in dataclasses.fields(Limits):
+        first, *more = textwrap.wrap(docs.get(field.name, ""), _LIMIT_WORDS) or [""]
+        lines.append(f"{field.name:<18} {field.default:>13,}  {first}")
+        lines += [" " * 34 + line for line in more]
     return "\n".join(
         ["A limit that is hit becomes a finding; reading goes on. Bytes unless it says otherwise.", *lines]
     )

@@ -30,7 +30,7 @@ from tests.fuzz.mutate import mutate
 from tests.fuzz.oracles import Broken, bounded
 from tests.fuzz.targets.target import SAMPLES
 
-__all__ = ["KINDS", "SMALL", "Broken", "Damage", "case", "run_for", "sample_names"]
+__all__ = ["KINDS", "SMALL", "Broken", "Damage", "case", "damaged", "run_for", "sample_names"]
 
 LARGEST = 200_000
 """Samples above this size are left out: the damage is the same, and each case takes longer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,22 @@ def test_the_oracle_misses_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(mutations.KINDS, "lose", lambda sample, rng: mutations.Damage(kind(sample, rng).frames))
     with pytest.raises(mutations.Broken, match="untouched messages are not read"):
         list(map(partial(mutations.case, "dsm-canceled.pcapng", "lose"), range(20)))
+
+
+def test_the_scapy_session_takes_damage_too(tmp_path: Path) -> None:
+    from scapy.sendrecv import sniff
+
+    from dissector.layers import WsdSession
+
+    def shown(packet: Any) -> None:
+        packet.summary()
+        packet.show(dump=True)
+
+    for name in ("dsm-create-fault.pcapng", "damaged/dsm-quirks.pcap"):
+        for kind in mutations.KINDS.keys() - {"container", "record"}:
+            # What is no capture any more is refused by Scapy's own reader: there the file itself is left whole.
+            (tmp_path / "damaged").write_bytes(mutations.damaged(name, kind, 3)[0])
+            sniff(offline=str(tmp_path / "damaged"), session=WsdSession, store=False, prn=shown)
 
 
 def test_messages_of_other_connections_are_not_touched() -> None:
