@@ -6,6 +6,7 @@ lost, 4 cut it into small runs), two of length, and the bytes.
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator
 
@@ -43,7 +44,9 @@ def _tls(data: bytes) -> None:
             for line in (*connection_lines(facts, 6), *record_lines(facts, 6)):
                 harmless(line)
         made = tls_json(feed.table.facts, 6, records=True, left_out=0, notes=[], findings=[], interrupted=False)
-        fits_schema(made, "dsmshark.tls/1")
+        text = "".join(made)
+        harmless(text, lines=True)
+        fits_schema(json.loads(text), "dsmshark.tls/1")
 
 
 def _seeds() -> Iterator[bytes]:
