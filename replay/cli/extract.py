@@ -107,6 +107,8 @@ def _tell(made: Extracted, path: str, *, explained: bool) -> None:
             if value.secret:
                 print(printable(f"  secret    {value.name}: not written down; give it in {value.secret}"))
         print("  it holds what the capture held: names, addresses, pictures")
+    for text in made.inexact:
+        print(printable(f"  inexact   {text}"))
     for text in scenario.missing:
         print(printable(f"  missing   {text}"))
 
@@ -120,7 +122,7 @@ def _as_json(made: Extracted, path: str, *, explained: bool) -> dict[str, Any]:
         ],
         "plays": scenario.plays, "steps": len(scenario.steps), "events": sum(one.event for one in scenario.steps),
         "secrets": {one.name: one.secret for one in scenario.values.values() if one.secret},
-        "missing": list(scenario.missing), "values": None,
+        "missing": list(scenario.missing), "inexact": list(made.inexact), "values": None,
     }  # fmt: skip
     if explained:
         data["values"] = explain_json(made.values, made.messages, steps=made.steps, secret=_secret(scenario))

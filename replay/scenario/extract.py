@@ -36,7 +36,7 @@ from replay.scenario.secret import Secrets
 from replay.scenario.stories import Choice, Story, choose, stories_of
 from replay.scenario.two import settle
 from replay.scenario.values import Place, Value
-from replay.scenario.wires import Span, take
+from replay.scenario.wires import Span, exceptions, take
 
 __all__ = ["Choice", "Extracted", "Recording", "extract", "extracted", "recorded"]
 
@@ -112,6 +112,7 @@ class Extracted:
         contents: file name → what is in it.
         values, messages: as :mod:`replay.scenario.explain` takes them: places of values are indices of messages.
         steps: index of a message → number of its step.
+        inexact: messages that are there whole and do not come back to the byte, with the reason, in words.
     """
 
     scenario: Scenario
@@ -119,6 +120,7 @@ class Extracted:
     values: list[Value]
     messages: list[Message]
     steps: dict[int, int]
+    inexact: list[str]
 
 
 def extract(
@@ -207,6 +209,7 @@ class _Extraction:
         streams = dict.fromkeys(one.request.stream.number for one in self._rounds)
         self._connections = {stream: place for place, stream in enumerate(streams, start=1)}
         self._contents: dict[str, Material] = {}
+        self._inexact: list[str] = []
 
     def made(self) -> Extracted:
         """The scenario with all that belongs to it."""
@@ -222,7 +225,7 @@ class _Extraction:
         title = _joined([actor.role for actor in self._actors.values()])
         scenario = Scenario(title, self._recording.name, self._parties(), self._plays, bound, steps, missing=missing)
         numbers = {place: one.step for place, one in enumerate(self._placed)}
-        return Extracted(scenario, self._contents, values, messages, numbers)
+        return Extracted(scenario, self._contents, values, messages, numbers, self._inexact)
 
     def _parties(self) -> dict[str, Party]:
         found = {}
@@ -277,6 +280,10 @@ class _Extraction:
         assert message.http is not None
         wire, contents = take(message.http, message, stem, *self._by_number[message.number].spans)
         self._secrets.clear(wire)
+        if message.http.complete:
+            placed = self._by_number[message.number]
+            where = f"step {placed.step}, {message.name}{' (answer)' if placed.part == 'answer' else ''}"
+            self._inexact += [f"{where}: {reason}" for reason in exceptions(message.http, message)]
         self._contents |= contents
         return wire
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import random
 import tracemalloc
@@ -16,7 +17,7 @@ from dissector.base.origin import Endpoint
 from dissector.http.writer import build_multipart
 from replay.cli.main import main
 from replay.net.receiver import HttpReceiver
-from replay.scenario.extract import Choice, extract
+from replay.scenario.extract import Choice, extract, extracted, recorded
 from replay.scenario.files import Folder, load_scenario, save_scenario
 from replay.scenario.material import Slice
 from replay.scenario.model import Scenario, Wire
@@ -179,6 +180,24 @@ def test_bodies_without_soap_are_kept(tmp_path: Path) -> None:
     assert b"".join(bytes_of(answer, MemoryFolder(contents), {})) == head + page
     save_scenario(scenario, contents, tmp_path / "scenario")
     assert load_scenario(tmp_path / "scenario")[0].steps[0].answer == answer
+
+
+def test_what_does_not_come_back_to_the_byte_is_said(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.ask("GetScannerElements", "", "")
+    head, _, body = talk.story.turns[1].data.partition(b"\r\n\r\n")
+    packed = gzip.compress(body)
+    lines = [one for one in head.split(b"\r\n") if not one.startswith(b"Content-Length")]
+    lines += [b"Content-Encoding: gzip", b"Content-Length: %d" % len(packed)]
+    talk.story.turns[1].data = b"\r\n".join(lines) + b"\r\n\r\n" + packed
+    path = tmp_path / "told.pcap"
+    path.write_bytes(write_pcap(frames_of(talk.story)))
+    recording = recorded(path)
+    made = extracted(recording, recording.story(Choice()))
+    assert made.scenario.missing == []
+    assert made.inexact == ["step 1, GetScannerElementsResponse (answer): a compressed body is compressed anew"]
+    whole = recorded(SAMPLES / "dsm-completed.pcapng")
+    assert extracted(whole, whole.story(Choice())).inexact == []
 
 
 def test_large_pictures_are_not_held(tmp_path: Path) -> None:
