@@ -8,7 +8,7 @@ from dissector.base.errors import ExitCode
 from dissector.cli.common import Count, exit_code, opened, output, palette, report
 from dissector.output.notes import notes
 from dissector.output.text import count
-from dissector.output.tls_json import tls_json
+from dissector.output.tls_json import tls_json_text
 from dissector.output.tls_text import connection_lines, record_lines
 
 __all__ = ["run"]
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         said.append(f"{count(left_out, 'more connection')} not kept; see the limit tls_connections")
     with output(args) as out:
         if args.json:
-            for text in tls_json(
+            for text in tls_json_text(
                 connections, digits, records=args.records, left_out=left_out, notes=said, findings=of_capture,
                 interrupted=interrupted,
             ):  # fmt: skip

@@ -15,7 +15,7 @@ from dissector.transport.tls.model import RecordSeen, Talk, TlsFacts
 from dissector.transport.tls.names import Content, Shake, version_name
 from dissector.transport.tls.suites import suite_name
 
-__all__ = ["SCHEMA", "content_name", "message_name", "tls_json"]
+__all__ = ["SCHEMA", "content_name", "message_name", "tls_json", "tls_json_text"]
 
 SCHEMA = "dsmshark.tls/1"
 
@@ -50,20 +50,35 @@ def tls_json(
     notes: Sequence[str],
     findings: Iterable[Finding],
     interrupted: bool,
-) -> Iterator[str]:
-    """All connections, as pieces of JSON text: there may be many.
+) -> dict[str, Any]:
+    """All connections.
 
     Args:
+        connections: in order.
         digits: decimals of the capture's times.
         records: with each record.
+        left_out: connections of which nothing was kept.
+        notes, findings: on the capture.
+        interrupted: reading was broken off.
     """
-    yield f'{{\n"schema": "{SCHEMA}",\n"connections": ['
+    return {
+        "schema": SCHEMA,
+        "connections": [_connection(facts, digits, records) for facts in connections],
+        "left_out": left_out,
+        "notes": list(notes),
+        "findings": findings_json(findings),
+        "interrupted": interrupted,
+    }
+
+
+def tls_json_text(connections: Iterable[TlsFacts], digits: int, *, records: bool, **rest: Any) -> Iterator[str]:
+    """The same as JSON text, in pieces: there may be many connections."""
+    frame = tls_json([], digits, records=records, **rest)
+    yield f'{{\n"schema": {dumps(frame.pop("schema"))},\n"connections": ['
     for place, facts in enumerate(connections):
         yield ("," if place else "") + "\n" + dumps(_connection(facts, digits, records), indent=2)
-    yield (
-        f'\n],\n"left_out": {left_out},\n"notes": {dumps(list(notes))},\n'
-        f'"findings": {dumps(findings_json(findings), indent=2)},\n"interrupted": {dumps(interrupted)}\n}}\n'
-    )
+    del frame["connections"]
+    yield "\n],\n" + ",\n".join(f"{dumps(key)}: {dumps(value, indent=2)}" for key, value in frame.items()) + "\n}\n"
 
 
 def _who(from_client: bool) -> str:
