@@ -354,6 +354,11 @@ class MessagePass:
         return self._tls.left_out
 
     @property
+    def tls_decrypted(self) -> int:
+        """TLS connections that were decrypted."""
+        return self._tls.decrypted
+
+    @property
     def tls_opened(self) -> list[TlsFacts]:
         """Of the TLS connections that were decrypted."""
         return self._tls.opened

@@ -241,8 +241,13 @@ class Capture:
         return self._pass.tls_left_out
 
     @property
+    def tls_decrypted(self) -> int:
+        """How many TLS connections were decrypted so far."""
+        return self._pass.tls_decrypted
+
+    @property
     def tls_opened(self) -> list[TlsFacts]:
-        """Of the TLS connections that were decrypted so far."""
+        """Of the TLS connections that were decrypted so far, up to the limit ``tls_connections``."""
         return self._pass.tls_opened
 
     def locate(self, frame: int) -> tuple[str, int]:

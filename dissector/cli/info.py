@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> ExitCode:
             findings=capture.findings,
             notes=notes(capture.stats, sum(tally.messages.values()), tally.http),
             interrupted=capture.interrupted,
+            decrypted=capture.tls_decrypted,
         )
     with output(args) as out:
         if args.json:

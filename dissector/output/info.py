@@ -68,6 +68,8 @@ class Report:
     findings: Sequence[Finding]
     notes: Sequence[str]
     interrupted: bool = False
+    decrypted: int = 0
+    """TLS connections that were opened."""
 
     @property
     def noise(self) -> float | None:
@@ -140,6 +142,7 @@ def info_json(report: Report) -> dict[str, Any]:
             for protocol, pairs in stats.opaque.items()
             for (client, server), (packets, size) in sorted(pairs.items())
         ],
+        "decrypted": report.decrypted,
         "comments": [{"frame": frame or None, "text": text} for frame, text in info.comments],
         "key_logs": sum(kind == 0x544C534B for kind, _ in info.secrets),
         "message_findings": [
@@ -184,6 +187,8 @@ def info_lines(report: Report, paint: Palette = PLAIN) -> Iterator[str]:
     )
     if report.noise is not None:
         yield _fact("of interest", f"{count(stats.taken, 'packet')}; {report.noise:.1%} are noise")
+    if report.decrypted:
+        yield _fact("decrypted", f"{count(report.decrypted, 'TLS connection')} (“dsmshark tls” shows each)")
     yield from _messages(report)
     yield from _hosts(report, paint)
     if info.comments:

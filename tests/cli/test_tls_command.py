@@ -165,6 +165,11 @@ def test_what_is_no_key_log_line_is_counted(folder: Path, cli, tmp_path: Path) -
     assert "lines 3, 4," in finding.text
 
 
+def test_info_counts_what_was_decrypted(folder: Path, cli) -> None:
+    assert "decrypted     2 TLS connections" in cli("info", str(folder / "1.3.pcapng")).out
+    assert json.loads(cli("info", "--json", str(folder / "1.3.pcap")).out)["decrypted"] == 0
+
+
 def test_without_keys_a_note_says_where_to_look(folder: Path, cli) -> None:
     result = cli("jobs", str(folder / "1.3.pcap"))
     assert "could not be read: no keys (“dsmshark tls” says what can be seen)" in result.out + result.err

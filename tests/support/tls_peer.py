@@ -34,7 +34,9 @@ def prf(version: int, secret: bytes, seed: bytes, size: int) -> bytes:
 class OldTalk:
     """A handshake of a suite and what follows it; ``pieces`` has what goes over the wire."""
 
-    def __init__(self, suite: str, version: str = "1.2") -> None:
+    finished = b"\x14\0\0\x0c" + b"finished...."
+
+    def __init__(self, suite: str, version: str = "1.2", compression: int = 0) -> None:
         self.version = VERSIONS[version]
         self.random = hashlib.sha256(f"client {suite} {version}".encode()).digest()
         server = hashlib.sha256(f"server {suite} {version}".encode()).digest()
@@ -44,8 +46,8 @@ class OldTalk:
         self.digest = "md5" if suite.endswith("MD5") else "sha1"
         number = struct.pack(">H", SUITES[suite])
         field = struct.pack(">H", self.version)
-        hello = field + self.random + b"\0" + b"\0\2" + number + b"\1\0"
-        answer = field + server + b"\0" + number + b"\0"
+        hello = field + self.random + b"\0" + b"\0\2" + number + bytes([1, compression])
+        answer = field + server + b"\0" + number + bytes([compression])
         self._plain(False, 22, b"\1" + len(hello).to_bytes(3, "big") + hello)
         self._plain(True, 22, b"\2" + len(answer).to_bytes(3, "big") + answer + b"\x0e\0\0\0")
         self._plain(False, 22, b"\x10\0\0\x02\0\0")
@@ -69,7 +71,8 @@ class OldTalk:
                 self.seal.append(self._cbc(whole, parts[4 + side]))
         for side in (0, 1):
             self._plain(bool(side), 20, b"\1")
-            self.say(bool(side), b"\x14\0\0\x0c" + b"finished....", 22)
+            if not compression:
+                self.say(bool(side), self.finished, 22)
 
     def _cbc(self, key: bytes, iv: bytes) -> Callable[[bytes], bytes]:
         state = [iv]

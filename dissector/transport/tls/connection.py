@@ -80,6 +80,7 @@ class Shared:
         facts: of the connections, in the order of their first record.
         open: connections that are not over, by number.
         left_out: connections whose facts were not kept.
+        decrypted: connections that were opened.
         records, messages: how many more of them are kept.
         opened: facts of the connections whose plain streams were read; pairs: client and server of all of them.
         said: findings, with the connections' numbers.
@@ -91,6 +92,7 @@ class Shared:
     facts: list[TlsFacts] = field(default_factory=list)
     open: dict[int, TlsConnection] = field(default_factory=dict)
     left_out: int = 0
+    decrypted: int = 0
     records: int = 0
     messages: int = ALL_MESSAGES
     opened: list[TlsFacts] = field(default_factory=list)
@@ -601,6 +603,7 @@ class TlsConnection:
     def open_inner(self) -> None:
         """There is plain data: make the consumers of both directions, the client's first."""
         shared = self.shared
+        shared.decrypted += 1
         shared.pairs.add((self.facts.client, self.facts.server))
         if len(shared.opened) < self.limits.tls_connections:
             shared.opened.append(self.facts)

@@ -57,6 +57,11 @@ class TlsTable:
         return self._shared.opened
 
     @property
+    def decrypted(self) -> int:
+        """Connections that were opened."""
+        return self._shared.decrypted
+
+    @property
     def pairs(self) -> set[tuple[Endpoint, Endpoint]]:
         """Client and server of all connections that were opened."""
         return self._shared.pairs
