@@ -7,12 +7,15 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dissector.base.errors import ExitCode, UnreadableInput, UsageError
 from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.clock import RealClock
+from replay.cli.parser import make_parser
 from replay.cli.playing import ask_leave, bench, options_of, pair, play_once, targets_named
 from replay.net.client import Target
 from replay.player.result import Result
@@ -96,12 +99,17 @@ def _own(arguments: argparse.Namespace, case: Case, captures: Path | None, numbe
     targets = [settings.target] if settings.target else []
     targets += [f"{name}={url}" for name, url in settings.targets.items()]
     pcap = "" if captures is None else str(captures / f"{case.name.replace('/', '-')}-{number}.pcapng")
-    return argparse.Namespace(**(vars(arguments) | {
+    return argparse.Namespace(**(_usual() | vars(arguments) | {
         "target": targets, "plays": settings.plays, "set": [f"{one}={text}" for one, text in settings.given.items()],
-        "speed": settings.speed, "slack": settings.slack, "wait": settings.wait, "pcap": pcap,
-        "keep_going": not arguments.first_difference, "from_step": 1, "only": settings.steps, "step_by_step": False,
-        "connections": "recorded", "normalise": False,
+        "speed": settings.speed, "slack": settings.slack, "wait": settings.wait, "pcap": pcap, "only": settings.steps,
+        "keep_going": not arguments.first_difference,
     }))  # fmt: skip
+
+
+@cache
+def _usual() -> dict[str, Any]:
+    """What each option of ``dsmreplay run`` is where it is not given."""
+    return vars(make_parser().parse_args(["run", "."]))
 
 
 async def _play(arguments: argparse.Namespace, case: Case) -> Result:
