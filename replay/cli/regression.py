@@ -43,11 +43,12 @@ def run_suite(arguments: argparse.Namespace) -> int:
     file = load_suite_file(folder, list(found))
     names = chosen(list(found), arguments.only)
     main, others = targets_named(arguments.target)
+    values = dict(pair(text, "--set") for text in arguments.set)
 
     def over(settings: Settings) -> Settings:
         """The targets of the command line hold where the file has none for the scenario itself."""
         given = replace(settings, target=main, targets=others) if main or others else settings
-        return replace(given, given=given.given | dict(pair(text, "--set") for text in arguments.set))
+        return replace(given, given=given.given | values, shared=given.shared | set(values))
 
     prepared = [prepare(name, found[name], _settings(arguments, file.settings(name, over))) for name in names]
     if arguments.tag:
@@ -55,6 +56,10 @@ def run_suite(arguments: argparse.Namespace) -> int:
         if not prepared:
             raise UsageError(f"--tag {', '.join(arguments.tag)}: no scenario has it")
     cases = [case for case, _ in prepared]
+    for name in values:
+        loaded = [case.scenario for case in cases if case.scenario is not None]
+        if loaded and not any(name in scenario.values for scenario in loaded):
+            raise UsageError(f"--set {name}: no scenario has such a value")
     if arguments.list:
         return _list(prepared)
     ask_leave(list(dict.fromkeys(one for _, targets in prepared for one in targets.values())), yes=arguments.yes)

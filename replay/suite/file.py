@@ -104,7 +104,13 @@ def load_suite_file(folder: Path, names: Sequence[str]) -> SuiteFile:
         _known(file, one, (*_EITHER, *_CASE))
         cases.append((pattern, _change(file, one)))
     jobs = _number(file, data, "jobs", MAX_JOBS) if "jobs" in data else 0
-    return SuiteFile(str(data.get("name") or ""), jobs, _change(file, data), cases)
+    change = _change(file, data)
+
+    def common(settings: Settings) -> Settings:
+        changed = change(settings)
+        return replace(changed, shared=frozenset(changed.given))
+
+    return SuiteFile(str(data.get("name") or ""), jobs, common, cases)
 
 
 def _fits(pattern: str, name: str) -> bool:
@@ -134,7 +140,9 @@ def _change(file: str, data: Mapping[str, Any]) -> Change:
     for name in ("skip", "device", "steps"):
         if name in data:
             changes[name] = _text(file, data, name, {"skip": "why it is left out"}.get(name, "a text"))
-    return lambda settings: replace(settings, **changes, given=settings.given | given)
+    return lambda settings: replace(
+        settings, **changes, given=settings.given | given, shared=settings.shared - set(given)
+    )
 
 
 def _targets(file: str, data: Mapping[str, Any]) -> dict[str, Any]:

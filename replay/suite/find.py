@@ -76,7 +76,10 @@ def prepare(name: str, path: Path, settings: Settings) -> tuple[Case, Mapping[st
     except DsmsharkError as error:
         case.problem = error
         return case, {}
-    # A target that is given for all need not be one of every scenario.
+    # What is given for all need not be of use to each.
+    settings.given = {
+        one: text for one, text in settings.given.items() if one in case.scenario.values or one not in settings.shared
+    }
     others = {party: url for party, url in settings.targets.items() if party in case.scenario.parties}
     settings.targets = {party: url for party, url in others.items() if party not in played}
     try:

@@ -39,6 +39,7 @@ class Settings:
         targets: URLs of further parties by name.
         plays: parties that are played, "" for the scenario's own choice.
         given: values by name.
+        shared: names of values that were given for all scenarios: one that has no such value goes without.
         repeat: how often.
         tags: words to choose by.
         skip: why it is left out, "" where it is not.
@@ -51,6 +52,7 @@ class Settings:
     targets: dict[str, str] = field(default_factory=dict)
     plays: str = ""
     given: dict[str, str] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()
     repeat: int = 1
     tags: frozenset[str] = frozenset()
     skip: str = ""

@@ -130,7 +130,8 @@ def test_until_a_failure(suite: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["--tag", "x", "--target", "http://127.0.0.1:9/"], 2, "--tag x: no scenario has it"),
         (["--repeat", "0"], 2, "a number from 1 to"),
         (["--set", "x"], 2, "NAME=VALUE"),
-        (["--set", "nobody=1", "--target", "http://127.0.0.1:9/"], 2, "of 2 scenarios, 2 cannot be played"),
+        (["--set", "nobody=1", "--target", "http://127.0.0.1:9/"], 2, "--set nobody: no scenario has such a value"),
+        (["--set", "share_unc=1", "--target", "http://127.0.0.1:9/"], 4, "2 could not reach their targets"),
         (["--target", "http://127.0.0.1:9/", "--list"], 0, "dsm  server http://127.0.0.1:9/"),
     ],
 )  # fmt: skip

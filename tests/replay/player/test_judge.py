@@ -11,7 +11,7 @@ import pytest
 from dissector.messages import Message
 from dissector.soap.build import build_fault
 from dissector.soap.model import QName
-from dissector.soap.namespaces import DSP, WSA04
+from dissector.soap.namespaces import DSP, WSA04, WSCN
 from replay.base.ids import Ids
 from replay.net.receiver import HttpReceiver
 from replay.player.judge import MAX_DIFFERENCES, Judge, ValueRule
@@ -182,6 +182,19 @@ def test_the_order_of_elements_counts_where_the_specification_fixes_it() -> None
     assert told(Judge().compare(RECORDED, changed(inner + when, when + inner))) == []
     to, track = re.findall(r"<wsa:To>.*?</wsa:To>|<v:Track.*?</v:Track>", ANSWER)
     assert told(Judge().compare(RECORDED, message(ANSWER.replace(track, "").replace(to, track + to)))) == []
+
+
+def test_the_order_that_no_source_tells_does_not_count() -> None:
+    def of(*sides: str) -> Message:
+        lines = "<s:PixelsPerLine>1</s:PixelsPerLine>"
+        inner = "".join(f"<s:Media{side}ImageInfo>{lines}</s:Media{side}ImageInfo>" for side in sides)
+        start = ANSWER.partition("<soap:Body>")[0]
+        return message(
+            f'{start}<soap:Body><s:CreateScanJobResponse xmlns:s="{WSCN}"><s:ImageInformation>{inner}'
+            "</s:ImageInformation></s:CreateScanJobResponse></soap:Body></soap:Envelope>"
+        )
+
+    assert told(Judge().compare(of("Front", "Back"), of("Back", "Front"))) == []
 
 
 def test_an_element_after_a_missing_one_is_not_out_of_order() -> None:

@@ -45,9 +45,19 @@ def load(text: str, folder: Path) -> SuiteFile:
 def test_what_holds_for_which_scenario(tmp_path: Path) -> None:
     file = load(FULL, tmp_path)
     assert (file.name, file.jobs) == ("bench", 3)
-    common = Settings(target="http://192.0.2.1/ScanServer", given={"user": "alice", "other": "7"}, repeat=2)
+    common = Settings(
+        target="http://192.0.2.1/ScanServer", given={"user": "alice", "other": "7"}, repeat=2,
+        shared=frozenset({"user", "other"}),
+    )  # fmt: skip
     assert file.settings("customer-a") == replace(common, skip="needs somebody")
-    nightly = replace(common, repeat=10, slack=30.0, tags=frozenset({"smoke"}), given={"user": "bob", "other": "7"})
+    nightly = replace(
+        common,
+        repeat=10,
+        slack=30.0,
+        tags=frozenset({"smoke"}),
+        given={"user": "bob", "other": "7"},
+        shared=frozenset({"other"}),
+    )
     assert file.settings("nightly/one") == nightly
     assert file.settings("nightly/two") == replace(
         nightly, target="", targets={"server": "http://192.0.2.2/", "device": "http://192.0.2.3/"}, plays="client",

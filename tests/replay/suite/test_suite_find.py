@@ -78,6 +78,12 @@ def test_preparing(scenario: Path) -> None:
         prepare("s", scenario, Settings(target="ftp://h/"))
 
 
+def test_values_that_are_given_for_all_are_put_where_they_are_known(scenario: Path) -> None:
+    given = {"user_identifier": "S-1", "nobody": "1", "own": "2"}
+    case, _ = prepare("s", scenario, Settings(target="http://h/", given=given, shared=frozenset({"nobody"})))
+    assert set(case.settings.given) == {"user_identifier", "own"}
+
+
 def test_what_cannot_be_played_is_a_case_with_a_problem(scenario: Path, tmp_path: Path) -> None:
     place(tmp_path, "empty")
     case, targets = prepare("empty", tmp_path / "empty", Settings(target="http://h/"))
