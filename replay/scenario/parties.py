@@ -140,11 +140,37 @@ class _Cast:
         for one in requests:
             for url in _sinks_of(one):
                 self._sinks.setdefault(authority_of(url).lower(), one.number)
-        calls = [one for one in requests if not is_notice(one)]
-        for one in sorted(calls, key=lambda call: not self._services.of(call)):
-            roles = ROLES.get(self._services.of(one))
-            self._servers[one.number] = self._server(one.destination, roles[1] if roles else "")
-            self._callers[one.number] = self._caller(one.source.address, roles[0] if roles else "")
+        for one in sorted((one for one in requests if not is_notice(one)), key=self._telling):
+            caller, server = ROLES.get(self._services.of(one), ("", ""))
+            back = self._asked_back(one, caller, server)
+            if back is not None:
+                self._callers[one.number], self._servers[one.number] = back
+                continue
+            self._servers[one.number] = self._server(one.destination, server)
+            self._callers[one.number] = self._caller(one.source.address, caller)
+
+    def _telling(self, call: Message) -> int:
+        """How well a request tells who takes part: 0 by its own service, 1 by its surroundings, 3 not at all."""
+        if call.service in ROLES:
+            return 0
+        return (1 if call.name == "Subscribe" else 2) if self._services.of(call) else 3
+
+    def _asked_back(self, call: Message, caller: str, server: str) -> tuple[Actor, Actor] | None:
+        """Sender and receiver where the party that serves asks the other one something (a device that looks at the
+        metadata of who subscribed); None where it is the usual way round."""
+        if call.service in ROLES or not caller:
+            return None
+        end = call.destination
+        subscribe = self._sinks.get(str(end).lower(), 0)
+        asked, asking = self._callers.get(subscribe), self._servers.get(subscribe)
+        if asked is None or asking is None or asked.host != end.address or asking.host != call.source.address:
+            asked, asking = self._at(end.address, caller), self._at(call.source.address, server)
+            usual = self._at(end.address, server) is not None and self._at(call.source.address, caller) is not None
+            if asked is None or asking is None or usual:
+                return None
+        if end not in asked.ends:
+            asked.ends.append(end)
+        return asking, asked
 
     def round(self, request: Message, answer: Message | None) -> Round:
         """A request with its parties."""

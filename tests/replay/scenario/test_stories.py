@@ -311,3 +311,21 @@ def test_the_party_that_is_played_unless_told_otherwise(tmp_path: Path, samples:
     assert extracted(recording, recording.story(Choice(service="WS-DSC"))).scenario.plays == "control"
     with pytest.raises(UsageError, match="--as printer: the parties are device and server and control"):
         extracted(recording, recording.story(Choice()), plays="printer")
+
+
+@pytest.mark.parametrize(("device", "port"), [(DEVICE, 5358), (DEVICE, 5360), (CLIENT, 5358)])
+def test_a_device_that_asks_back_is_still_the_device(tmp_path: Path, device: str, port: int) -> None:
+    """A scanner looks at the metadata of who subscribed, at its sink's end or another; also on one machine."""
+    talk = Talk(device=device)
+    sink = f"http://{CLIENT}:5358/events"
+    talk.ask("GetScannerElements", "", "")
+    talk.subscribe(sink, "urn:uuid:0", f"{talk.url}/subs", "urn:uuid:1")
+    talk.tell("JobStatusEvent", "<wscn:JobStatus><wscn:JobId>3</wscn:JobId></wscn:JobStatus>", sink, "urn:uuid:0")
+    talk.story.channels["back"] = Channel(device, CLIENT, port)
+    get = wsd.envelope(
+        "http://schemas.xmlsoap.org/ws/2004/09/transfer/Get", "", message_id="urn:uuid:7", to="urn:uuid:8"
+    )
+    talk.story.ask("back", wsd.request("/", f"{CLIENT}:{port}", get), wsd.response(get))
+    scenario = made(talk.story, tmp_path)
+    assert list(scenario.parties) == ["client", "scanner"]
+    assert [(one.name, one.sender) for one in scenario.steps if one.name == "Get"] == [("Get", "scanner")]
