@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import sys
 from contextlib import ExitStack
 from typing import Any
@@ -58,6 +59,10 @@ async def _run(arguments: argparse.Namespace, served: Served, around: Around) ->
     log = around.log = Log(clock, while_read(sink, stop))
     device = VirtualDevice(arguments.scenario, served, around=around)
     async with until_signal(stop), device:
+        # What is there now stays: the collector need not look at the catalogue and the scenario again and again, which
+        # took a tenth of the time of a message.
+        gc.collect()
+        gc.freeze()
         addresses = {device.scenario.parties[party].role: device.url_of(party) for party in device.parties}
         if arguments.json:
             log.say("ready", f"{device.scenario.name} is served", url=device.url(), addresses=addresses)

@@ -23,6 +23,9 @@ READ = 256 << 10
 BUFFER = 1 << 20
 """Bytes that asyncio holds of a connection before it stops reading."""
 
+ROOM = 64 << 10
+"""Bytes that may wait in a connection before its writer waits: what asyncio calls its high-water mark."""
+
 CLOSING = 10.0
 """Seconds that a peer has to take what is still to be sent when a connection is closed. These are of the machine's own
 clock, as all that sockets do by themselves."""
@@ -208,6 +211,28 @@ class Line:
         self._ended = True
         return b""
 
+    def put(self, data: bytes) -> bool:
+        """Send plain bytes as far as that goes at once; whether there is room for more. Where there is not,
+        :meth:`drained` is waited for.
+
+        Raises:
+            ConnectionError: the connection is closed.
+        """
+        if self._channel is not None:
+            self._channel.send(data)
+            data = self._channel.outgoing()
+        self._out(data)
+        transport = self._writer.transport
+        return not transport.is_closing() and transport.get_write_buffer_size() <= ROOM
+
+    async def drained(self) -> None:
+        """Return when the system has taken most of what was put.
+
+        Raises:
+            ConnectionError: the peer cut the connection.
+        """
+        await self._writer.drain()
+
     async def write(self, data: bytes) -> None:
         """Send plain bytes; returns when the system has taken them.
 
@@ -300,12 +325,15 @@ class Line:
             await self._put(data)
 
     async def _put(self, data: bytes) -> None:
+        self._out(data)
+        await self._writer.drain()
+
+    def _out(self, data: bytes) -> None:
         if self._closed and self._writer.is_closing():
             raise ConnectionResetError("the connection is closed")
         if self._tap is not None:
             self._tap.sent(self._side, data)
         self._writer.write(data)
-        await self._writer.drain()
 
 
 async def open_line(

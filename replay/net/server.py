@@ -325,8 +325,9 @@ class HttpServer:
                 step = BLOCK if rate is None else max(int(rate / 10), 1)
                 for at in range(0, len(piece), step):
                     block = piece[at : at + step] if len(piece) > step else piece
-                    words = f"the client takes no bytes of its answer for {self._limits.slow:g} s, connection cut"
-                    await self._guarded(self._limits.slow, line, words, line.write(block))
+                    if not line.put(block):
+                        words = f"the client takes no bytes of its answer for {self._limits.slow:g} s, connection cut"
+                        await self._guarded(self._limits.slow, line, words, line.drained())
                     if rate is not None:
                         await self._clock.sleep(len(block) / rate)
         except ConnectionError as error:

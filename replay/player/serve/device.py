@@ -234,9 +234,9 @@ class VirtualDevice(Emulator):
         heard = self._hearing.hear(request)
         if not isinstance(heard, Heard):
             return self._unreadable(request, heard)
-        message = heard.message
+        message, peer = heard.message, str(request.peer)
         self.log.say(
-            "received", f"{request.peer} {heard.said}", body=heard.xml, peer=str(request.peer), message=message.name,
+            "received", f"{peer} {heard.said}", body=heard.xml, peer=peer, message=message.name,
             service=message.service, message_id=heard.message_id,
         )  # fmt: skip
         strange = self._hearing.strange(heard)
@@ -301,9 +301,10 @@ class VirtualDevice(Emulator):
 
         took = (self.clock.monotonic() - start) * 1000
         again = "" if first else ", again"
+        peer = str(request.peer)
         self.log.say(
-            "sent", f"{request.peer} {status} step {step.number}{again} ({took:.0f} ms)",
-            body=pieces[0].partition(b"\r\n\r\n")[2], peer=str(request.peer), step=step.number, run=run.number,
+            "sent", f"{peer} {status} step {step.number}{again} ({took:.0f} ms)",
+            body=pieces[0].partition(b"\r\n\r\n")[2], peer=peer, step=step.number, run=run.number,
         )  # fmt: skip
         close = plan.close if plan.close != "keep" or not template.closes else "close"
         return Answer(plan.pieces, close, plan.rate, after)
