@@ -103,6 +103,9 @@ def _tell(made: Extracted, path: str, *, explained: bool) -> None:
             plays = ", plays unless --as says otherwise" if party.name == scenario.plays else ""
             print(printable(f"  {party.name:<9} {party.role}{bases}{plays}"))
         print(printable(f"  of a site {', '.join(site) or 'nothing'} (--set NAME=VALUE)"))
+        doubtful = [value.name for value in scenario.values.values() if not value.sure]
+        if doubtful:
+            print(printable(f"  doubtful  {', '.join(doubtful)} (--with a second recording settles them)"))
         for value in scenario.values.values():
             if value.secret:
                 print(printable(f"  secret    {value.name}: not written down; give it in {value.secret}"))

@@ -234,6 +234,8 @@ def test_a_second_recording_settles_the_doubtful(tmp_path: Path, capsys: pytest.
         paths[-1].write_bytes(write_pcap(frames_of(talk.story)))
     alone, _ = extract(paths[0])
     assert {name: alone.values[name].sure for name in ("session", "word")} == {"session": False, "word": False}
+    assert main(["extract", str(paths[0]), "-o", str(tmp_path / "alone")]) == 0
+    assert "  doubtful  session, word (--with a second recording settles them)\n" in capsys.readouterr().out
     assert main(["extract", str(paths[0]), "--with", str(paths[1]), "-o", str(tmp_path / "s")]) == 0
     settled, _ = load_scenario(tmp_path / "s")
     assert settled.values["session"].sure
