@@ -131,7 +131,6 @@ class MessagePass:
         self._jobs = jobs
         # One byte that all stages see: the pass is to end.
         self._halt: mmap | bytearray = mmap(-1, 1) if jobs > 1 else bytearray(1)
-        self._said: list[Finding] | None = None
         self.stats = TransportStats()
         self.not_soap = 0
         self._not_soap: list[int] = []
@@ -181,7 +180,7 @@ class MessagePass:
         found += self._told
         for conversation in self._conversations:
             found += _told(conversation)
-        found += self._tls.said() if self._said is None else self._said
+        found += self._tls.said()
         if self.not_soap:
             count = self.not_soap
             found.append(
@@ -295,7 +294,8 @@ class MessagePass:
             for name in SourceInfo.__slots__:
                 setattr(source.info, name, getattr(news["info"], name))
         if "over" in news:
-            self._told, self._said = news["told"], news["said"]
+            self._told = news["told"]
+            self._tls.take_over(news["tls"])
 
     def _decoded(self, ring: ColumnRing) -> Iterator[tuple[Any, dict[str, Any]]]:
         """The first stage: for each block its columns, and what it learnt of the capture."""
@@ -331,7 +331,7 @@ class MessagePass:
             stage.close()
         self._end_streams()
         told = [*self._told, *(finding for conversation in self._conversations for finding in _told(conversation))]
-        yield self._given(), {**news, "stats": self.stats, "told": told, "said": self._tls.said(), "over": True}
+        yield self._given(), {**news, "stats": self.stats, "told": told, "tls": self._tls.learnt(), "over": True}
 
     def _given(self) -> list[tuple[int, int, int, HttpMessage | Datagram]]:
         """What is given to the next stage."""

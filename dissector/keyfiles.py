@@ -81,11 +81,6 @@ class KeyFiles:
         """The private keys, as unencrypted PEM."""
         return self.keys.rsa_pem()
 
-    @property
-    def given(self) -> bool:
-        """There is a key, or a file that may have some."""
-        return bool(self.keys) or bool(self._logs)
-
     def begin(self, *, live: bool) -> None:
         """A pass begins. ``live``: the capture is under way, and its key logs grow with it or come only later.
 

@@ -297,7 +297,7 @@ class Capture:
             one_file
             and self._rereadable
             and self._source.info.bytes_total is not None
-            and not (self._policy.keep or self._watch_tls or self._keyfiles.given)
+            and not (self._policy.keep or self._watch_tls)
         )
 
     @property

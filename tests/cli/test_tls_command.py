@@ -165,6 +165,14 @@ def test_what_is_no_key_log_line_is_counted(folder: Path, cli, tmp_path: Path) -
     assert "lines 3, 4," in finding.text
 
 
+@pytest.mark.parametrize("command", [["jobs", "--json"], ["info"], ["read"]])
+def test_more_processes_give_the_same(command: list[str], folder: Path, cli) -> None:
+    for options in (["1.3.pcap", "--keylog", "1.3.keys"], ["1.3.pcapng"], ["1.2.pcap", "--rsa-key", "key.pem"]):
+        paths = [str(folder / word) if (folder / word).exists() else word for word in options]
+        one, three = cli(*command, *paths), cli(*command, "--jobs", "3", *paths)
+        assert (one.code, one.out, one.err) == (three.code, three.out, three.err)
+
+
 def test_info_counts_what_was_decrypted(folder: Path, cli) -> None:
     assert "decrypted     2 TLS connections" in cli("info", str(folder / "1.3.pcapng")).out
     assert json.loads(cli("info", "--json", str(folder / "1.3.pcap")).out)["decrypted"] == 0

@@ -40,6 +40,7 @@ class TlsTable:
         self._inner = inner
         self._limits = limits
         self._version = keys.version
+        self._said: list[Finding] | None = None
 
     @property
     def facts(self) -> list[TlsFacts]:
@@ -66,9 +67,19 @@ class TlsTable:
         """Client and server of all connections that were opened."""
         return self._shared.pairs
 
+    def learnt(self) -> tuple[list[Finding], list[TlsFacts], int]:
+        """What a pass in another process is asked for in the end: findings, opened connections, and how many."""
+        return self.said(), self.opened, self.decrypted
+
+    def take_over(self, learnt: tuple[list[Finding], list[TlsFacts], int]) -> None:
+        """Take what another process learnt, in place of what was seen here."""
+        self._said, self._shared.opened, self._shared.decrypted = learnt
+
     def said(self) -> list[Finding]:
         """Findings on key logs and on connections, by stream. Here none is an error: a capture may hold connections
         that have nothing to do with what is looked for."""
+        if self._said is not None:
+            return self._said
         found = list(self._shared.keys.findings)
         for number, finding in sorted(self._shared.said, key=lambda one: one[0]):
             severity = Severity.WARN if finding.severity is Severity.ERROR else finding.severity

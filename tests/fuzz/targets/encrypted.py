@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Iterator
 
-from dissector.output.tls_json import tls_json
+from dissector.output.tls_json import tls_json_text
 from dissector.output.tls_text import connection_lines, record_lines
 from tests.fuzz.oracles import fits_schema, harmless, known_rules
 from tests.fuzz.targets.target import Cutter, Target
@@ -43,7 +43,7 @@ def _tls(data: bytes) -> None:
             known_rules(facts.findings)
             for line in (*connection_lines(facts, 6), *record_lines(facts, 6)):
                 harmless(line)
-        made = tls_json(feed.table.facts, 6, records=True, left_out=0, notes=[], findings=[], interrupted=False)
+        made = tls_json_text(feed.table.facts, 6, records=True, left_out=0, notes=[], findings=[], interrupted=False)
         text = "".join(made)
         harmless(text, lines=True)
         fits_schema(json.loads(text), "dsmshark.tls/1")

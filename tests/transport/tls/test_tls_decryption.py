@@ -158,6 +158,26 @@ def test_a_private_rsa_key_opens_rsa_key_exchange(version: str, cipher: str, ext
     assert read_talk(done.pieces, keys, watch=False).text("client") == SENT["client"]
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.2", "1.3"])
+def test_a_client_certificate_is_part_of_what_was_said(version: str) -> None:
+    """The extended master secret is made of all messages, the client's certificate among them."""
+    cipher = "" if version == "1.3" else "AES128-SHA"
+    server, client = server_context(identity(), version, cipher), client_context(version, cipher)
+    who = identity("ec", "client.example", days=36500)
+    with who.file() as file:
+        client.load_cert_chain(file)
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(cadata=who.certificate.decode())
+    done = talk(client, server, TURNS)
+    assert done.failure is None
+    keys = KeyMaterial()
+    keys.add_rsa(load_pem_private_key(identity().key, None))
+    feed = read_talk(done.pieces, done.keylog if version == "1.3" else keys)
+    assert {who: feed.text(who) for who in SENT} == SENT
+    assert (feed.facts.asked, feed.facts.given) == (True, True)
+    assert feed.facts.client_certificates[0].names == ("client.example",)
+
+
 def test_another_private_key_opens_nothing() -> None:
     done = made("1.2", "AES128-SHA")
     keys = KeyMaterial()
@@ -196,7 +216,7 @@ def test_tls_13_resumes_with_a_pre_shared_key() -> None:
 
 def test_a_certificate_asked_for_after_the_handshake_does_not_change_keys() -> None:
     server, client = server_context(identity(), "1.3"), client_context("1.3")
-    who = identity("ec", "client.example")
+    who = identity("ec", "client.example", days=36500)
     with who.file() as file:
         client.load_cert_chain(file)
     client.post_handshake_auth = server.post_handshake_auth = True
