@@ -9,6 +9,7 @@ from tests.fuzz.targets.captures import CAPTURES
 from tests.fuzz.targets.documents import DOCUMENTS
 from tests.fuzz.targets.encrypted import ENCRYPTED
 from tests.fuzz.targets.http import HTTP
+from tests.fuzz.targets.judging import JUDGING
 from tests.fuzz.targets.packets import PACKETS
 from tests.fuzz.targets.pipeline import PIPELINE
 from tests.fuzz.targets.replays import REPLAYS
@@ -17,6 +18,7 @@ from tests.fuzz.targets.target import Target
 __all__ = ["TARGETS", "Target"]
 
 TARGETS: dict[str, Target] = {
-    target.name: target for target in (*CAPTURES, *PACKETS, *ENCRYPTED, *HTTP, *DOCUMENTS, *PIPELINE, *REPLAYS)
+    target.name: target
+    for target in (*CAPTURES, *PACKETS, *ENCRYPTED, *HTTP, *DOCUMENTS, *PIPELINE, *REPLAYS, *JUDGING)
 }
 """All targets by name."""

@@ -492,6 +492,19 @@ def test_a_value_that_is_handed_out_here_may_be_anything_but_nothing() -> None:
     assert [one.path for one in judge.compare(RECORDED, elsewhere)] == [f"{STATUS}/Extra/Link"]
 
 
+def test_a_rule_still_says_of_what_kind_a_new_value_has_to_be() -> None:
+    judge = Judge([ValueRule("JobToken", "uuid"), ValueRule("Link", "any")], translate={TOKEN: None})
+    assert judge.compare(RECORDED, message(ANSWER.replace(TOKEN, OTHER))) == []
+    found = judge.compare(RECORDED, message(ANSWER.replace(TOKEN, "seven")))
+    assert [one.text for one in found] == ["JobToken is seven, a UUID was expected"]
+
+
+def test_what_is_as_recorded_is_no_difference_unless_a_rule_says_so() -> None:
+    odd = changed("2026-11-23T10:00:00.000", "yesterday")
+    assert told(Judge().compare(odd, odd)) == []
+    assert len(Judge([ValueRule("JobCreatedTime", "date")]).compare(odd, odd)) == 1
+
+
 def test_an_answer_relates_to_what_was_asked_in_this_run() -> None:
     asked, now = "urn:uuid:22222222-0000-4000-8000-000000000001", "urn:uuid:44444444-0000-4000-8000-000000000001"
     judge = Judge(translate={asked: now})
