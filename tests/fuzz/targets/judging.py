@@ -1,4 +1,4 @@
-"""The judge and its reports: what a peer sends is compared with what was recorded, and all that is said of it is shown."""
+"""The judge and its reports: what a peer sends is compared with what was recorded, and what is said of it is shown."""
 
 from __future__ import annotations
 

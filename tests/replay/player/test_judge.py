@@ -505,6 +505,34 @@ def test_what_is_as_recorded_is_no_difference_unless_a_rule_says_so() -> None:
     assert len(Judge([ValueRule("JobCreatedTime", "date")]).compare(odd, odd)) == 1
 
 
+def test_what_is_expected_now_may_be_written_otherwise() -> None:
+    judge = Judge(translate={TOKEN: OTHER})
+    shouted = message(
+        ANSWER.replace(f"<dsp:JobToken>{TOKEN}", f"<dsp:JobToken>{{{OTHER.upper()}}}").replace(TOKEN, OTHER)
+    )
+    assert told(judge.compare(RECORDED, shouted)) == []
+    # An address that is known is still the peer's own.
+    anonymous = "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous"
+    moved = Judge(translate={anonymous: "http://127.0.0.1:9/"})
+    assert told(moved.compare(RECORDED, changed(anonymous, "http://127.0.0.1:9/x"))) == []
+    assert [one.expected for one in moved.compare(RECORDED, changed(anonymous, "x"))] == [None]
+
+
+def test_an_attribute_that_says_what_holds_without_it_may_be_missing() -> None:
+    def of(attribute: str) -> Message:
+        start = ANSWER.partition("<soap:Body>")[0]
+        return message(
+            f'{start}<soap:Body><s:CreateScanJobRequest xmlns:s="{WSCN}"><s:ScanTicket><s:DocumentParameters>'
+            f"<s:Format{attribute}>jfif</s:Format></s:DocumentParameters></s:ScanTicket></s:CreateScanJobRequest>"
+            "</soap:Body></soap:Envelope>"
+        )
+
+    for said in (' s:MustHonor="false"', ' s:MustHonor="0"', ' MustHonor=" false "'):
+        assert told(Judge().compare(of(said), of(""))) == []
+        assert told(Judge().compare(of(""), of(said))) == []
+    assert [one[0] for one in told(Judge().compare(of(""), of(' s:MustHonor="true"')))] == ["unexpected"]
+
+
 def test_an_answer_relates_to_what_was_asked_in_this_run() -> None:
     asked, now = "urn:uuid:22222222-0000-4000-8000-000000000001", "urn:uuid:44444444-0000-4000-8000-000000000001"
     judge = Judge(translate={asked: now})
