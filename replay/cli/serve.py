@@ -55,7 +55,9 @@ def add_serve(commands: Any) -> None:
         help="events may go to this host or network too (default: only to each subscriber's own host)",
     )  # fmt: skip
     net.add_argument(
-        "--discovery", action="store_true", help="announce the device (Hello, Bye) and answer Probe and Resolve"
+        "--discovery",
+        action="store_true",
+        help="announce the (first) device by Hello and Bye, and answer Probe and Resolve",
     )
     net.add_argument(
         "--interface", action="append", default=[], metavar="NAME",
