@@ -75,7 +75,7 @@ def _other(arguments: argparse.Namespace, story: Story, choice: Choice) -> list[
         return []
     second = _recorded(arguments, [arguments.other])
     # Job and addresses are others there.
-    fitting = [one for one in second.stories if set(one.services) & set(story.services)]
+    fitting = [one for one in second.stories if not story.services or set(one.services) & set(story.services)]
     if not fitting:
         raise UsageError(f"--with {arguments.other}: it holds nothing of {', '.join(story.services)}")
     if len(fitting) > 1:
@@ -147,7 +147,7 @@ def _list(recording: Recording, choice: Choice, *, as_json: bool) -> int:
     for number, story in enumerate(stories, start=1):
         row = _row(story)
         print(
-            f"{number}  {', '.join(row['services'])}: {row['messages']} messages, {row['events']} events "
+            f"{number}  {', '.join(row['services']) or 'metadata'}: {row['messages']} messages, {row['events']} events "
             f"in {row['seconds']:.3f} s, from {row['time']}"
         )
         for party in row["parties"]:

@@ -14,7 +14,7 @@ from replay.net.target import Target
 
 __all__ = ["absolute", "tunnel"]
 
-LONGEST = 64 << 10
+LONGEST = 16 << 10
 """Bytes of a proxy's answer to CONNECT."""
 
 _REQUEST = re.compile(rb"\A([!-~]+ )(/[!-~]*)( HTTP/1\.[01]\r?\n)")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from dissector.analysis.endpoints import ROLES
 from dissector.analysis.model import Exchange, Subscription
 from dissector.base.origin import Endpoint
+from dissector.catalog import SERVICES, canonical_action
 from dissector.messages import Message
 from replay.scenario.values import authority_of, base_of, is_url
 
@@ -26,6 +27,8 @@ NAMES = {
     "control point": "control", "event sink": "sink",
 }  # fmt: skip
 """Role → name of a party."""
+
+_EVENTS_OF = {service.namespace: service.name for service in SERVICES.values()}
 
 UNKNOWN = ("scan client", "peer")
 """Roles of two that nothing tells of."""
@@ -240,6 +243,9 @@ class _Services:
             if about:
                 for number in one.messages:
                     self._told.setdefault(number, about[0])
+        for request in requests:
+            if request.number not in self._told and (service := _asked_for(request)):
+                self._told[request.number] = service
         votes: dict[tuple[object, ...], Counter[str]] = {}
         for request in requests:
             if request.number in self._told:
@@ -253,6 +259,16 @@ class _Services:
     def of(self, request: Message) -> str:
         """The service, "" where nothing tells it."""
         return self._told.get(request.number, "")
+
+
+def _asked_for(request: Message) -> str:
+    """The service whose events a Subscribe asks for by their actions, "" for none."""
+    field = request.body.find("Filter") if request.name == "Subscribe" and request.body is not None else None
+    for action in field.text.split() if field is not None else ():
+        service = _EVENTS_OF.get(canonical_action(action)[0].rpartition("/")[0], "")
+        if service in ROLES:
+            return service
+    return ""
 
 
 def _surroundings(request: Message) -> list[tuple[object, ...]]:

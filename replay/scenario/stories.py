@@ -93,7 +93,9 @@ def stories_of(rounds: Sequence[Round], jobs: Sequence[Job]) -> list[Story]:
     for story in found.values():
         numbers = story.numbers
         story.jobs = [job for job in jobs if any(step.message in numbers for step in job.timeline)]
-    return [story for story in found.values() if story.services]
+    told = [story for story in found.values() if story.services]
+    # Where nothing at all says what it is about (a Get that was refused), that is what there is.
+    return told or list(found.values())
 
 
 def _loopback(host: str) -> bool:

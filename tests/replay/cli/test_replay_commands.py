@@ -78,7 +78,7 @@ def test_what_cannot_be_read_is_said(samples: Path, tmp_path: Path, capsys: pyte
 def test_nowhere_to_write(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["extract", str(samples / "dsm-completed.pcapng")]) == 2
     assert "-o DIR" in capsys.readouterr().err
-    assert main(["extract", str(samples / "others" / "disc-debian.pcap"), "-o", "x"]) == 3
+    assert main(["extract", str(samples / "others" / "windows-hello.pcap"), "-o", "x"]) == 3
 
 
 def test_a_run_that_is_as_recorded(scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

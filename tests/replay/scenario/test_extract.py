@@ -129,9 +129,17 @@ def test_what_a_capture_does_not_hold_is_said(samples: Path) -> None:
 
 def test_nothing_to_extract(samples: Path) -> None:
     with pytest.raises(UnreadableInput, match="no sequence in it fits"):
-        extract(samples / "others" / "disc-debian.pcap")
+        extract(samples / "others" / "windows-hello.pcap")
     with pytest.raises(UnreadableInput, match="no sequence in it fits"):
         extract(samples / "dsm-completed.pcapng", Choice(host="192.0.2.99"))
+
+
+def test_where_nothing_tells_of_scanning_the_metadata_are_a_story(samples: Path) -> None:
+    scenario, _ = extract(samples / "others" / "disc-debian.pcap")
+    assert [one.name for one in scenario.steps] == ["Get"]
+    # A capture that has a scan has no such stories beside it.
+    scenario, _ = extract(samples / "others" / "scan-debian-adf.pcap")
+    assert {one.role for one in scenario.parties.values()} == {"scan client", "scanner"}
 
 
 def test_an_encrypted_capture_is_as_good_as_a_plain_one(samples: Path) -> None:
