@@ -1,116 +1,41 @@
-"""One TLS connection: what both sides say to each other, understood and noted down.
+"""One TLS connection: its pace, what is seen of it, and the answers that its two sides ask for.
 
 The two sides (:mod:`~dissector.transport.tls.side`) read records and ask here what opens them
-(:mod:`~dissector.transport.tls.keyring`). Three answers run through it: yes, no, and not yet (None), since the other
-direction, or a key log line, may come later. Relied on: while ``conversation.in_order`` the reassembly hands over both
-directions in the order of the frames, so "not yet" is rare.
-
-Which handshake message belongs to which: the n-th handshake of the client is the n-th of the server; a ClientHello that
-is not encrypted is part of the first one (RFC 8446 4.1.4).
+(:mod:`~dissector.transport.tls.keyring`); handshake messages go to :mod:`~dissector.transport.tls.negotiation`. Three
+answers run through it: yes, no, and not yet (None), since the other direction, or a key log line, may come later.
+Relied on: while ``conversation.in_order`` the reassembly hands over both directions in the order of the frames, so
+"not yet" is rare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
-from dissector.base.origin import Endpoint, StreamRef
+from dissector.base.origin import StreamRef
 from dissector.transport.model import Conversation, StreamConsumer
 from dissector.transport.tls import diagnosis
-from dissector.transport.tls.certificates import name_text, read_certificate
 from dissector.transport.tls.ciphers import Opener
-from dissector.transport.tls.handshake import (
-    ClientHello,
-    ServerHello,
-    authorities,
-    certificates,
-    client_hello,
-    extensions_of,
-    protocol_names,
-    server_hello,
-    ssl2_hello,
-    ticket_of,
-)
-from dissector.transport.tls.keyring import Early, Handshake, Keyring, change
-from dissector.transport.tls.keys import KeyMaterial
+from dissector.transport.tls.keyring import Early, Keyring, change
 from dissector.transport.tls.lock import Epoch, Opened
-from dissector.transport.tls.model import RECORDS, Alert, Flight, RecordSeen, TlsFacts
-from dissector.transport.tls.names import SSL30, TLS12, TLS13, Content, Extension, Shake
+from dissector.transport.tls.model import RECORDS, Alert, RecordSeen, TlsFacts
+from dissector.transport.tls.names import TLS13, Content
+from dissector.transport.tls.negotiation import Negotiation
 from dissector.transport.tls.records import Record
-from dissector.transport.tls.rules import BAD_MESSAGE, EARLY_REJECTED, LOST, NOT_OPENED, WRONG_KEYS
+from dissector.transport.tls.rules import LOST, NOT_OPENED, WRONG_KEYS
+from dissector.transport.tls.shared import Shared
 from dissector.transport.tls.side import Side, State
-from dissector.transport.tls.suites import suite
 
-__all__ = ["ALL_RECORDS", "Inner", "Shared", "TlsConnection"]
+__all__ = ["Inner", "TlsConnection"]
 
-TRANSCRIPT = 512 << 10
-"""Bytes of handshake messages kept of one side, for the extended master secret."""
-SAID = 1000
-"""Findings of all connections."""
 FINDINGS = 50
 """Findings of one connection."""
 SEALED_ALERT = 19
 """Bytes of the fragment of an alert in TLS 1.3: two, the type, and the tag."""
-MESSAGES = 100
-"""Handshake messages of one connection whose order is kept."""
-ALL_RECORDS = 200_000
-"""Records of all connections whose sizes and times are kept; each takes about 150 bytes."""
-ALL_MESSAGES = 200_000
-KEPT = 200
-"""Versions and suites kept of a ClientHello."""
 
-SAME = 1000
-"""Different offers of which one object each is kept."""
 
 Inner = Callable[[StreamRef], StreamConsumer]
-T = TypeVar("T", bound=Hashable)
-
-
-@dataclass(slots=True)
-class Shared:
-    """What all connections of a pass share.
-
-    Attributes:
-        keys: key material.
-        watch: keep the facts of every connection; without, those that cannot be opened are let go.
-        waiting: bytes that wait for keys.
-        facts: of the connections, in the order of their first record.
-        open: connections that are not over, by number.
-        left_out: connections whose facts were not kept.
-        decrypted: connections that were opened.
-        records, messages: how many more of them are kept.
-        opened: facts of the connections whose plain streams were read; pairs: client and server of all of them.
-        said: findings, with the connections' numbers.
-    """
-
-    keys: KeyMaterial
-    watch: bool = False
-    waiting: int = 0
-    facts: list[TlsFacts] = field(default_factory=list)
-    open: dict[int, TlsConnection] = field(default_factory=dict)
-    left_out: int = 0
-    decrypted: int = 0
-    records: int = 0
-    messages: int = ALL_MESSAGES
-    opened: list[TlsFacts] = field(default_factory=list)
-    pairs: set[tuple[Endpoint, Endpoint]] = field(default_factory=set)
-    said: list[tuple[int, Finding]] = field(default_factory=list)
-    same: dict[Any, Any] = field(default_factory=dict)
-
-    def one(self, value: T) -> T:
-        """The same object for equal values: most clients offer the same."""
-        if len(self.same) > SAME:
-            self.same.clear()
-        found: T = self.same.setdefault(value, value)
-        return found
-
-    def tell(self, number: int, finding: Finding) -> None:
-        """A finding on the connection of that number."""
-        if len(self.said) < SAID:
-            self.said.append((number, finding))
 
 
 class TlsConnection:
@@ -134,11 +59,11 @@ class TlsConnection:
         self.shared = shared
         self.limits = limits
         self.sides: list[Side] = []
-        self.handshakes: list[Handshake] = []
         client = conversation.client or conversation.first
         server = conversation.second if client == conversation.first else conversation.first
         self.facts = TlsFacts(conversation.number, client, server, state="no handshake")
         self._keyring = Keyring(shared.keys, self.facts, self.say)
+        self.negotiation = Negotiation(self, self._keyring)
         self._keys = shared.keys
         self._inner = inner
         self._client: Side | None = None
@@ -187,8 +112,7 @@ class TlsConnection:
     def _settled(self) -> bool:
         """Each side can be read without the other from here on."""
         return all(side.state in (State.OPEN, State.SHUT) and not side.waits for side in self.sides) and (
-            not self.handshakes
-            or self.handshakes[-1].version < TLS13
+            self.negotiation.version < TLS13
             or all(side.talk.finished or side.state is State.SHUT for side in self.sides)
         )
 
@@ -255,7 +179,7 @@ class TlsConnection:
 
     def _guess13(self, side: Side, size: int, frame: int, time: int) -> None:
         """TLS 1.3 without keys: by their sizes, an alert and the client's Finished can be told."""
-        if self.version != TLS13 or self._answered:
+        if self.negotiation.version != TLS13 or self._answered:
             return
         if self.facts.finished:
             # The server's first word behind the handshake is a ticket or an answer; as short as an alert, it refuses.
@@ -284,12 +208,8 @@ class TlsConnection:
         if side.other is not None and side.other.handshake is None:
             side.other.state = State.DEAD
 
-    @property
-    def version(self) -> int:
-        """Of the latest handshake, 0 where it is not known."""
-        return self.handshakes[-1].version if self.handshakes else 0
-
-    def _role(self, side: Side, client: bool) -> None:
+    def role(self, side: Side, client: bool) -> None:
+        """A hello tells which side is the client."""
         if self._client is not None:
             return
         side.client = client
@@ -305,205 +225,6 @@ class TlsConnection:
         facts = self.facts
         by_client = {side.stream.source == facts.client: side.talk for side in self.sides}
         facts.talks = (by_client.get(True, facts.talks[0]), by_client.get(False, facts.talks[1]))
-
-    # -- handshake messages ------------------------------------------------------------------------------------------
-
-    def ssl2(self, side: Side, record: Record) -> None:
-        """A ClientHello in the form of SSL 2.0."""
-        hello = ssl2_hello(record.fragment)
-        if hello is not None:
-            self._client_hello(side, hello, bytes(record.fragment))
-
-    def bad_message(self, side: Side, frame: int) -> None:
-        """Handshake messages cannot be read any more."""
-        self.say(BAD_MESSAGE(f"a handshake message of {side.stream.source} is too long", frames=(frame,)))
-        if side.handshake is None:
-            side.state = State.DEAD
-            self.dead(side)
-
-    def message(self, side: Side, type: int, message: bytes, frame: int, time: int) -> None:
-        """A handshake message, with its header."""
-        body = message[4:]
-        facts = self.facts
-        if type == Shake.CLIENT_HELLO:
-            hello = client_hello(body)
-            if hello is None:
-                self.say(BAD_MESSAGE(f"the ClientHello of {side.stream.source} cannot be read", frames=(frame,)))
-                return
-            self._client_hello(side, hello, message)
-        elif type == Shake.SERVER_HELLO:
-            answer = server_hello(body)
-            if answer is None:
-                self.say(BAD_MESSAGE(f"the ServerHello of {side.stream.source} cannot be read", frames=(frame,)))
-                return
-            self._server_hello(side, answer, message)
-        if self.shared.watch and len(facts.messages) < MESSAGES and self.shared.messages:
-            self.shared.messages -= 1
-            facts.messages.append(Flight(side.client is not False, type, frame, time))
-            # It was counted just before.
-            last = facts.records[-1] if facts.records else None
-            if last is not None and (last.from_client, last.frame) == (side.client is not False, frame):
-                facts.records[-1] = last._replace(messages=(*last.messages, type))
-        handshake = side.handshake or (self.handshakes[-1] if self.handshakes else None)
-        if handshake is None or type in (Shake.CLIENT_HELLO, Shake.SERVER_HELLO):
-            return
-        if handshake.version < TLS13 and type not in (Shake.HELLO_REQUEST, Shake.FINISHED):
-            self._note_said(side, handshake, message)
-        if type == Shake.CERTIFICATE:
-            self._certificate(side, handshake, body)
-        elif type == Shake.CERTIFICATE_REQUEST:
-            facts.asked = True
-            self._authorities(handshake, body)
-        elif type == Shake.SERVER_HELLO_DONE:
-            handshake.done = True
-            if facts.asked is None:
-                facts.asked = False
-        elif type == Shake.CLIENT_KEY_EXCHANGE:
-            handshake.exchanged = True
-            if handshake.suite is not None and handshake.suite.exchange == "RSA":
-                # SSL 3.0 has no length before it (RFC 6101 5.6.7.1).
-                handshake.encrypted = body if handshake.version <= SSL30 else body[2:]
-        elif type == Shake.NEW_SESSION_TICKET and handshake.version < TLS13:
-            handshake.ticket = ticket_of(body)
-            self._keyring.remember(handshake)
-        elif type == Shake.ENCRYPTED_EXTENSIONS:
-            self._encrypted_extensions(handshake, body)
-        elif type == Shake.FINISHED:
-            # A second one answers a request for a certificate after the handshake (RFC 8446 4.6.2).
-            if side.lock.epochs and not side.talk.finished:
-                if side.client is False and facts.asked is None:
-                    facts.asked = False
-                side.lock.next_epoch()
-            side.talk.finished = True
-        elif type == Shake.END_OF_EARLY_DATA:
-            side.lock.next_epoch()
-        elif type == Shake.KEY_UPDATE and side.lock.carries:
-            facts.key_updates += 1
-            side.lock.update()
-
-    def _client_hello(self, side: Side, hello: ClientHello, message: bytes) -> None:
-        self._role(side, client=True)
-        facts = self.facts
-        if side.handshake is None or side.state is not State.PLAIN:
-            # Encrypted: a renegotiation.
-            number = 0 if side.handshake is None else self.handshakes.index(side.handshake) + 1
-            side.handshake = self._nth(number)
-        handshake = side.handshake
-        if handshake.client is None:
-            facts.handshakes = len(self.handshakes)
-        elif not handshake.retried:
-            handshake.client_said.clear()
-        handshake.client = hello
-        self._note_said(side, handshake, message)
-        if hello.early_data:
-            handshake.early = Early.ASKED if handshake.early is Early.NONE else handshake.early
-            facts.early = facts.early or "offered"
-        if facts.handshakes <= 1:
-            facts.server_name = hello.server_name
-            facts.offered, facts.suites, facts.alpn_offered = (
-                self.shared.one(hello.versions[:KEPT]),
-                self.shared.one(hello.suites[:KEPT]),
-                self.shared.one(hello.alpn),
-            )
-        if len(self.handshakes) == 1 and not self._hopeful(hello) and not self.shared.watch:
-            for each in self.sides:
-                each.shut()
-
-    def _hopeful(self, hello: ClientHello) -> bool:
-        """Whether any key could ever open it."""
-        keys = self._keys
-        return (
-            keys.growing
-            or keys.master(hello.random) is not None
-            or keys.knows13(hello.random)
-            or keys.opens_premaster
-            or keys.session(hello.session) is not None
-            or keys.session(hello.ticket) is not None
-        )
-
-    def _nth(self, number: int) -> Handshake:
-        while len(self.handshakes) <= number:
-            self.handshakes.append(Handshake())
-            # One that is over needs no more than what opens its records.
-            if len(self.handshakes) > 2:
-                old = self.handshakes[-3]
-                old.client_said, old.server_said = bytearray(), bytearray()
-                old.made.clear()
-        return self.handshakes[number]
-
-    def _server_hello(self, side: Side, answer: ServerHello, message: bytes) -> None:
-        self._role(side, client=False)
-        facts = self.facts
-        if side.handshake is None or side.state is not State.PLAIN:
-            number = 0 if side.handshake is None else self.handshakes.index(side.handshake) + 1
-            side.handshake = self._nth(number)
-        handshake = side.handshake
-        handshake.version = TLS13 if answer.version >> 8 == 0x7F else answer.version
-        handshake.suite = suite(answer.suite)
-        facts.version, facts.suite = handshake.version, answer.suite
-        facts.handshakes = max(facts.handshakes, len(self.handshakes))
-        if answer.retry:
-            handshake.retried = facts.retried = True
-            if handshake.early is not Early.NONE:
-                handshake.early = Early.REJECTED
-                facts.early = "rejected"
-            return
-        handshake.server = answer
-        self._note_said(side, handshake, message)
-        facts.alpn = answer.alpn
-        facts.extended_master = answer.extended_master
-        facts.encrypt_then_mac = answer.encrypt_then_mac
-        if answer.psk:
-            facts.resumed = "psk"
-            facts.asked = False
-        if handshake.version == TLS13 and handshake.early is Early.ASKED and not answer.psk:
-            self._reject_early(handshake)
-
-    def _reject_early(self, handshake: Handshake) -> None:
-        handshake.early = Early.REJECTED
-        self.facts.early = "rejected"
-        self.say(EARLY_REJECTED("the server refused the client's early data: it was sent again, or not at all"))
-
-    def _note_said(self, side: Side, handshake: Handshake, message: bytes) -> None:
-        """Keep what the extended master secret is made of: up to ServerHelloDone and ClientKeyExchange."""
-        if not self._keys.opens_premaster:
-            return
-        said = handshake.client_said if side.client else handshake.server_said
-        over = handshake.exchanged if side.client else handshake.done
-        if not over and len(said) + len(message) <= TRANSCRIPT:
-            said += message
-
-    def _encrypted_extensions(self, handshake: Handshake, body: bytes) -> None:
-        handshake.extensions_seen = True
-        found = extensions_of(body[2:])
-        names = protocol_names(found.get(Extension.ALPN, b""))
-        if names:
-            self.facts.alpn = names[0]
-        if handshake.early is Early.ASKED:
-            if Extension.EARLY_DATA in found:
-                handshake.early = Early.ACCEPTED
-                self.facts.early = "accepted"
-            else:
-                self._reject_early(handshake)
-
-    def _certificate(self, side: Side, handshake: Handshake, body: bytes) -> None:
-        ders = certificates(body, contexts=handshake.version >= TLS13)
-        facts = self.facts
-        if side.client:
-            facts.given = bool(ders)
-        if not self.shared.watch and not (self._keys.opens_premaster and not side.client):
-            return
-        chain = [read_certificate(der) for der in ders[:20]]
-        if side.client:
-            facts.client_certificates = chain
-        else:
-            facts.certificates = chain
-            handshake.modulus = chain[0].modulus if chain else None
-
-    def _authorities(self, handshake: Handshake, body: bytes) -> None:
-        if self.shared.watch:
-            names = authorities(body, extensions=handshake.version >= TLS13, algorithms=handshake.version == TLS12)
-            self.facts.authorities = [name_text(name) for name in names[:50]]
 
     def alert(self, side: Side, level: int | None, description: int | None, frame: int, time: int) -> None:
         """An alert; None where it is encrypted."""

@@ -244,7 +244,7 @@ class Side:
                 return True
             self._count(record, type)
             if type == SSL2_HELLO:
-                connection.ssl2(self, record)
+                connection.negotiation.ssl2(self, record)
             else:
                 self._shake(record.fragment)
         elif type == Content.CHANGE_CIPHER_SPEC:
@@ -410,11 +410,11 @@ class Side:
 
     def _shake(self, fragment: bytes | memoryview) -> None:
         for type, message in self.messages.feed(fragment):
-            self._connection.message(self, type, message, self._last_frame, self._last_time)
+            self._connection.negotiation.message(self, type, message, self._last_frame, self._last_time)
             if self.state is State.DEAD:
                 return
         if self.messages.broken:
-            self._connection.bad_message(self, self._last_frame)
+            self._connection.negotiation.bad_message(self, self._last_frame)
 
     def _alert(self, plain: bytes, *, sealed: bool) -> None:
         if len(plain) == 2:

@@ -9,9 +9,10 @@ from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.model import Conversation, StreamConsumer
-from dissector.transport.tls.connection import ALL_RECORDS, Inner, Shared, TlsConnection
+from dissector.transport.tls.connection import Inner, TlsConnection
 from dissector.transport.tls.keys import KeyMaterial
 from dissector.transport.tls.model import TlsFacts
+from dissector.transport.tls.shared import ALL_RECORDS, Shared
 
 __all__ = ["TlsTable"]
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import ssl
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from dissector.base.limits import Limits
+from dissector.crosscheck import run
+from dissector.keyfiles import KeyFiles
 from dissector.transport.tls import KeyMaterial
+from tests.support.stories import Channel, Story
 from tests.support.tls_feed import TlsFeed, read_talk
 from tests.support.tls_talk import (
     NO_ENCRYPT_THEN_MAC,
@@ -20,6 +26,7 @@ from tests.support.tls_talk import (
     server_context,
     talk,
 )
+from tests.support.wire import frames_of, write_pcap
 
 REQUEST = b"POST /scan HTTP/1.1\r\nContent-Length: 20\r\n\r\n" + b"x" * 20
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n" + bytes(range(250)) * 160
@@ -83,6 +90,25 @@ def test_what_was_sent_comes_out(version: str, cipher: str, options: int) -> Non
     # Both said close_notify.
     assert [alert.description for alert in feed.facts.alerts] == [0, 0]
     assert outcome(feed) == outcome(read_talk(done.pieces, done.keylog, step=1000))
+
+
+@pytest.mark.tshark
+def test_tshark_reads_all_of_them_the_same(tmp_path: Path) -> None:
+    """Every version and cipher in one capture: streams, messages, frames and hashes of bodies."""
+    story, keylog = Story(), b""
+    for (version, cipher, options), name in zip(OLD, IDS, strict=True):
+        done = made(version, cipher, options)
+        story.channels[name] = Channel("192.0.2.10", "192.0.2.20", 5362)
+        for back, data in done.pieces[:-3]:
+            story.say(name, data, back=back)
+        keylog += done.keylog
+    (tmp_path / "all.pcap").write_bytes(write_pcap(frames_of(story)))
+    (tmp_path / "all.keys").write_bytes(keylog)
+    out = io.StringIO()
+    run([str(tmp_path / "all.pcap")], as_json=True, out=out, keyfiles=KeyFiles([tmp_path / "all.keys"]))
+    lines = json.loads(out.getvalue())["lines"]
+    assert [line for line in lines if line["verdict"] != "same"] == []
+    assert sum(line["kind"] == "message" for line in lines) == 3 * len(OLD)
 
 
 @pytest.mark.parametrize(("version", "cipher"), [("1.0", "AES128-SHA"), ("1.2", "AES128-GCM-SHA256"), ("1.3", "")])

@@ -1,0 +1,71 @@
+"""What the TLS connections of a pass share: keys, facts, and what bounds them together."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dissector.base.findings import Finding
+from dissector.base.origin import Endpoint
+from dissector.transport.tls.keys import KeyMaterial
+from dissector.transport.tls.model import TlsFacts
+
+if TYPE_CHECKING:
+    from dissector.transport.tls.connection import TlsConnection
+
+__all__ = ["ALL_RECORDS", "Shared"]
+
+SAID = 1000
+"""Findings of all connections."""
+ALL_RECORDS = 200_000
+"""Records of all connections whose sizes and times are kept; each takes about 150 bytes."""
+ALL_MESSAGES = 200_000
+SAME = 1000
+"""Different offers of which one object each is kept."""
+
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all connections of a pass share.
+
+    Attributes:
+        keys: key material.
+        watch: keep the facts of every connection; without, those that cannot be opened are let go.
+        waiting: bytes that wait for keys.
+        facts: of the connections, in the order of their first record.
+        open: connections that are not over, by number.
+        left_out: connections whose facts were not kept.
+        decrypted: connections that were opened.
+        records, messages: how many more of them are kept.
+        opened: facts of the connections whose plain streams were read; pairs: client and server of all of them.
+        said: findings, with the connections' numbers.
+    """
+
+    keys: KeyMaterial
+    watch: bool = False
+    waiting: int = 0
+    facts: list[TlsFacts] = field(default_factory=list)
+    open: dict[int, TlsConnection] = field(default_factory=dict)
+    left_out: int = 0
+    decrypted: int = 0
+    records: int = 0
+    messages: int = ALL_MESSAGES
+    opened: list[TlsFacts] = field(default_factory=list)
+    pairs: set[tuple[Endpoint, Endpoint]] = field(default_factory=set)
+    said: list[tuple[int, Finding]] = field(default_factory=list)
+    same: dict[Any, Any] = field(default_factory=dict)
+
+    def one(self, value: T) -> T:
+        """The same object for equal values: most clients offer the same."""
+        if len(self.same) > SAME:
+            self.same.clear()
+        found: T = self.same.setdefault(value, value)
+        return found
+
+    def tell(self, number: int, finding: Finding) -> None:
+        """A finding on the connection of that number."""
+        if len(self.said) < SAID:
+            self.said.append((number, finding))
