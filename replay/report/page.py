@@ -105,8 +105,9 @@ details { margin: .6rem 0; } summary { cursor: pointer; padding: .3rem 0; }
 .suite th:nth-child(3) { width: 14%; } .suite th:nth-child(4) { width: 6rem; } .suite .none { font-size: .85rem; }
 .runs { letter-spacing: .1rem; overflow-wrap: anywhere; }
 footer { color: var(--soft); font-size: .85rem; margin: 2rem 0 0; }
-@media (max-width: 46rem) { .row { grid-template-columns: 2.4rem minmax(9rem,
-    1fr) 6.5rem; } .row .time { display: none; }
+@media (max-width: 46rem) { .row { grid-template-columns: 2.4rem minmax(7rem, 1fr) 8rem; }
+  .row .time { display: none; } .row > * { padding: .3rem .4rem; } .row > .lanes { padding: 0; }
+  th, td { padding: .25rem .35rem; font-size: .82rem; }
   .why { padding-left: 1rem; } main { padding: .8rem; } }
 @media print { body { background: #fff; } main { max-width: none; padding: 0; } .row, .why { break-inside: avoid; } }
 """
