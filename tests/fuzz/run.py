@@ -28,8 +28,11 @@ __all__ = ["main"]
 ROOT = Path(__file__).parent.parent.parent
 PLACE = ROOT / ".fuzz"
 FOUND = PLACE / "found"
-MEMORY = 2048
-"""MiB that the fuzzer may take before it calls that a finding; its own bookkeeping included."""
+MEMORY = 4096
+"""MiB that the fuzzer may take. It keeps some 300 KB of each input for itself: what one input may take is told by the
+oracles, and the process is begun anew after each slice."""
+SLICE = 120
+"""Seconds of one process."""
 PATIENCE = 120
 """Seconds for one input, by the clock on the wall: for what hangs outside of Python. What is too slow is told by the
 oracles, in seconds of the processor."""
@@ -79,6 +82,10 @@ def _count(name: str, seconds: float) -> None:
 
 def fuzz(target: Target, seconds: int) -> bool:
     """Run one target; whether nothing was found."""
+    return all([_slice(target, min(SLICE, seconds - done)) for done in range(0, seconds, SLICE)])
+
+
+def _slice(target: Target, seconds: int) -> bool:
     folders = _folders(target)
     done = _engine(
         target, *_words(target), f"-max_total_time={max(seconds, 1)}", f"-rss_limit_mb={MEMORY}",
