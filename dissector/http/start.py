@@ -136,7 +136,10 @@ def find_start(
             a method of :data:`METHODS` may begin there.
         requests, responses: which kinds to look for.
     """
-    for hit in _HIT.finditer(data, max(start, 0)):
+    hit = None
+    # Each place is looked at, also inside of what another one took for its reason: which of them are asked for depends
+    # on where the bytes were cut.
+    while hit := _HIT.search(data, hit.start() + 1 if hit else max(start, 0)):
         at = hit.start()
         if hit[1] is not None:
             if responses:

@@ -82,7 +82,7 @@ def _count(name: str, seconds: float) -> None:
 
 def fuzz(target: Target, seconds: int) -> bool:
     """Run one target; whether nothing was found."""
-    return all([_slice(target, min(SLICE, seconds - done)) for done in range(0, seconds, SLICE)])
+    return all(_slice(target, min(SLICE, seconds - done)) for done in range(0, seconds, SLICE))
 
 
 def _slice(target: Target, seconds: int) -> bool:
