@@ -130,8 +130,13 @@ class Result:
 
     @property
     def same(self) -> bool:
-        """Everything was as recorded."""
-        return not self.unreachable and not self.bad
+        """Everything was as recorded, and something was."""
+        return not self.unreachable and not self.bad and self.judged
+
+    @property
+    def judged(self) -> bool:
+        """At least one step was held against the recording: of a capture of one direction none can be."""
+        return any(one.outcome != "skipped" for one in self.steps)
 
     @property
     def bad(self) -> list[StepResult]:
@@ -149,6 +154,8 @@ class Result:
             more = f" ({others} other step{'s differ' if others > 1 else ' differs'})" if others else ""
             return f"differs: {verdict(bad)}{more}"
         skipped = sum(one.outcome == "skipped" for one in self.steps)
+        if not self.judged:
+            return f"nothing was compared ({skipped} step{'s' * (skipped != 1)} skipped)"
         played = len(self.steps) - skipped
         return f"as recorded ({played} step{'s' * (played != 1)}{f', {skipped} skipped' if skipped else ''})"
 

@@ -249,3 +249,19 @@ def test_events_of_two_jobs_in_another_order_belong_to_their_own_steps(tmp_path:
 def test_one_connection_where_that_is_wanted(job: Path) -> None:
     _, kept = play(job, WHOLE, connections="one")
     assert len(kept.connections) == 1
+
+
+def test_a_run_that_could_compare_nothing_is_no_pass(tmp_path: Path) -> None:
+    story = Story()
+    dsm = PostScan(story, wsd.Ids(5))
+    token = "5ce1c1c1-0000-4000-8000-00000000beef"
+    dsm.image(token, 1, "jfif", b"\xff\xd8\xff\xe0" + b"x" * 40, answer=False)
+    folder = written(tmp_path, story)
+    result, _ = play(folder, [Gets("SendImageRequest"), Passes(31)])
+    assert (result.same, result.verdict) == (False, "not played: " + result.unreachable)
+
+    async def skip(step: object, pieces: object) -> str:
+        return "skip"
+
+    result, _ = play(folder, [], gate=skip)
+    assert (result.same, result.verdict) == (False, "nothing was compared (1 step skipped)")

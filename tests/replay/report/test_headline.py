@@ -19,7 +19,7 @@ SUBCODE = Difference("fault", "Code/Subcode/Value", "A", "B", "the fault is B, w
     [
         ([step(1, "same")], "as recorded (1 step)", ""),
         ([step(1, "same"), step(2, "same"), step(3, "skipped")], "as recorded (2 steps, 1 skipped)", ""),
-        ([], "as recorded (0 steps)", ""),
+        ([], "nothing was compared (0 steps skipped)", ""),
         ([step(7, "different", differences=[TOKEN, END])], "differs: the job ended Aborted, recorded was Completed",
          "step 7: SendImage: JobToken is t-3, t-2 was expected"),
         ([step(7, "different", differences=[END]), step(3, "different", differences=[REFUSED])],
