@@ -162,6 +162,16 @@ def test_old_versions_and_weak_suites_are_noted() -> None:
     assert found(feed, "tls.weak-suite").text == "the cipher suite TLS_RSA_WITH_NULL_SHA encrypts nothing"
 
 
+def test_a_suite_that_cannot_be_opened_is_said() -> None:
+    cipher = "ARIA128-GCM-SHA256"
+    done = talk(client_context("1.2", cipher), server_context(identity(), "1.2", cipher), GET)
+    feed = read_talk(done.pieces, done.keylog)
+    finding = found(feed, "tls.unsupported")
+    assert finding.text == "records of TLS_RSA_WITH_ARIA_128_GCM_SHA256 cannot be opened here"
+    assert feed.facts.state == "unsupported"
+    assert feed.facts.finished
+
+
 def test_what_is_no_tls_is_told_and_left() -> None:
     feed = TlsFeed()
     feed.data(False, b"\x16\x03\x01\x00\x05hello" + b"x" * 100)

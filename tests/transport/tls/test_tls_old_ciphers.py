@@ -87,3 +87,26 @@ def test_tshark_reads_the_same(tmp_path: Path) -> None:
     lines = json.loads(out.getvalue())["lines"]
     assert {line["verdict"] for line in lines} == {"same"}
     assert sum(line["kind"] == "message" for line in lines) == 2 * 12
+
+
+def test_a_fatal_alert_behind_the_handshake() -> None:
+    talk = made("RC4-SHA", "1.2")
+    talk.say(True, b"\x02\x14", 21)
+    feed = read_talk(talk.pieces, talk.keylog)
+    (finding,) = [finding for finding in feed.findings if finding.rule == "tls.alert"]
+    assert finding.text == "the server ended the connection with bad_record_mac: a record was not authentic"
+    assert "tls.handshake-failed" not in feed.rules()
+
+
+def test_records_that_do_not_open_any_more_are_told_once() -> None:
+    talk = made("DES-CBC3-SHA", "1.2")
+    pieces = list(talk.pieces)
+    places = [number for number, (back, data) in enumerate(pieces) if not back and len(data) > 1000]
+    for number in places[1:]:
+        back, data = pieces[number]
+        pieces[number] = (back, data[:-1] + bytes([data[-1] ^ 1]))
+    feed = read_talk(pieces, talk.keylog)
+    assert feed.text("client") == REQUEST + PARTS[0]
+    assert feed.text("server") == ANSWER
+    assert feed.rules().count("tls.not-opened") == 1
+    assert feed.facts.state == "partly"
