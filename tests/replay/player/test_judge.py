@@ -540,6 +540,18 @@ def test_an_answer_relates_to_what_was_asked_in_this_run() -> None:
     assert told(judge.compare(RECORDED, RECORDED)) == [("body", "Header/RelatesTo", asked, asked)]
 
 
+def test_a_number_that_is_handed_out_is_held_against_this_run() -> None:
+    def of(number: int) -> Message:
+        start = ANSWER.partition("<soap:Body>")[0]
+        body = f'<s:CreateScanJobResponse xmlns:s="{WSCN}"><s:JobId>{number}</s:JobId></s:CreateScanJobResponse>'
+        return message(f"{start}<soap:Body>{body}</soap:Body></soap:Envelope>")
+
+    judge = Judge(translate={"3": "17"})
+    assert told(judge.compare(of(3), of(17))) == []
+    assert [one.expected for one in judge.compare(of(3), of(4))] == ["17"]
+    assert told(Judge().compare(of(3), of(4))) == []
+
+
 def test_a_number_is_not_taken_for_a_value_that_looks_like_it() -> None:
     assert Judge(translate={"3": "17"}).compare(RECORDED, RECORDED) == []
 
@@ -559,6 +571,8 @@ def test_the_peers_addresses_are_its_own() -> None:
 
     judge = Judge()
     assert told(judge.compare(of(), of("http://bench:80/other", "urn:uuid:" + OTHER, "PT59M"))) == []
+    own = [name + f'</wse:Identifier><v:Mark xmlns:v="urn:v">{name}</v:Mark><wse:Identifier>x' for name in "ab"]
+    assert told(judge.compare(of(name=own[0]), of(name=own[1]))) == []
     wrong = judge.compare(of(), of("nowhere", "", "PT1M"))
     assert [(one.path.rpartition("/")[2], one.received) for one in wrong] == [
         ("Address", "nowhere"), ("Identifier", ""), ("Expires", "PT1M"),
