@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -50,12 +51,20 @@ def limits_of(args: argparse.Namespace) -> Limits:
 
 
 def keylogs_of(args: argparse.Namespace) -> list[str]:
-    """The key logs of ``--keylog``, and the one that the environment names, if it is there."""
+    """The key logs of ``--keylog``, and the one that the environment names, if it is there, or may come during a live
+    capture."""
     found = list(args.keylog)
     from_environment = os.environ.get("SSLKEYLOGFILE")
-    if from_environment and os.path.isfile(from_environment) and from_environment not in found:
+    if from_environment and from_environment not in found and (os.path.isfile(from_environment) or _live(args)):
         found.append(from_environment)
     return found
+
+
+def _live(args: argparse.Namespace) -> bool:
+    """Standard input is read, and is no file."""
+    with contextlib.suppress(OSError, ValueError):
+        return "-" in getattr(args, "files", ()) and not stat.S_ISREG(os.fstat(0).st_mode)
+    return False
 
 
 def keyfiles_of(args: argparse.Namespace) -> KeyFiles:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import select
 import subprocess
 import sys
@@ -224,12 +225,17 @@ def test_a_failed_handshake_is_the_exit_code_of_tls_alone(folder: Path, cli, tmp
     assert cli("jobs", "--keylog", str(tmp_path / "any.keys"), str(file)).code == 0
 
 
-def test_a_live_capture_is_read_as_its_key_log_grows(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_a_live_capture_is_read_as_its_key_log_grows(by: str, folder: Path, tmp_path: Path) -> None:
     """The packets of a connection come before its secrets: it waits, and is read when they are there."""
     raw = (folder / "1.3.pcap").read_bytes()
     log = tmp_path / "growing.keys"
-    command = [sys.executable, "-m", "dissector", "read", "--ndjson", "--keylog", str(log), "-"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    command = [sys.executable, "-m", "dissector", "read", "--ndjson", "-"]
+    named = {**os.environ, "SSLKEYLOGFILE": str(log)} if by == "environment" else {**os.environ}
+    command[5:5] = ["--keylog", str(log)] if by == "option" else []
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=named
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         half = len(raw) // 2
