@@ -75,7 +75,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Whole:
-    """A sample as it is: its frames, the link types of its interfaces, and what it says.
+    """A sample as it is: its frames, the link types of its interfaces, the secrets inside, and what it says.
 
     ``messages``: the text of each message with its frames; ``connections``: place of a frame → its connection.
     """
@@ -83,6 +83,7 @@ class Whole:
     name: str
     frames: tuple[Packet, ...]
     links: tuple[int, ...]
+    secrets: tuple[tuple[int, bytes], ...]
     messages: tuple[tuple[str, frozenset[int]], ...]
     connections: dict[int, object]
 
@@ -98,21 +99,23 @@ def sample_names(largest: int = LARGEST) -> tuple[str, ...]:
 def whole(name: str) -> Whole:
     """Read a sample."""
     data = (SAMPLES / name).read_bytes()
-    frames, links = _frames(data)
+    frames, links, secrets = _frames(data)
     said = _said(data)
     connections: dict[int, object] = {}
     for _, numbers, connection in said:
         connections.update(dict.fromkeys((number - 1 for number in numbers), connection))
+    # All frames between the same ends belong together, handshakes and acknowledgements too.
+    same_ends: dict[object, object] = {
+        _ends(packet.data): connections[packet.place] for packet in frames if packet.place in connections
+    }
     for packet in frames:
-        # All frames between the same ends belong together, handshakes and acknowledgements too.
         connections.setdefault(packet.place, _ends(packet.data))
-    same_ends: dict[object, object] = {}
     for packet in frames:
         ends = _ends(packet.data)
         if ends is not None:
             connections[packet.place] = same_ends.setdefault(ends, connections[packet.place])
     messages = tuple((text, frozenset(number - 1 for number in numbers)) for text, numbers, _ in said)
-    return Whole(name, tuple(frames), tuple(links), messages, connections)
+    return Whole(name, tuple(frames), tuple(links), tuple(secrets), messages, connections)
 
 
 def _ends(data: bytes) -> object:
@@ -137,7 +140,7 @@ def _both_ways(packets: Sequence[Packet]) -> set[int]:
     return {packet.place for packet in packets if len(found[_ends(packet.data)]) > 1}
 
 
-def _frames(data: bytes) -> tuple[list[Packet], list[int]]:
+def _frames(data: bytes) -> tuple[list[Packet], list[int], list[tuple[int, bytes]]]:
     frames: list[Packet] = []
     with open_source(io.BytesIO(data)) as source:
         for block in source:
@@ -149,7 +152,7 @@ def _frames(data: bytes) -> tuple[list[Packet], list[int]]:
                         len(frames),
                     )
                 )  # fmt: skip
-        return frames, [interface.link_type for interface in source.interfaces]
+        return frames, [interface.link_type for interface in source.interfaces], source.info.secrets
 
 
 def _said(data: bytes) -> list[tuple[str, tuple[int, ...], object]]:
@@ -175,6 +178,8 @@ def write(sample: Whole, frames: Iterable[Packet]) -> bytes:
     writer = PcapngWriter(file)
     for link in sample.links:
         writer.add_interface(link, tsresol=9)
+    for kind, secret in sample.secrets:
+        writer.write_secrets(kind, secret)
     for packet in frames:
         writer.write_packet(packet.time, packet.data, packet.interface, wirelen=packet.wirelen)
     return file.getvalue()
@@ -331,6 +336,9 @@ def damaged(name: str, kind: str, seed: int) -> tuple[bytes, Counter[str]]:
     hurt |= {
         sample.connections[p.place] for p in sample.frames if _ends(p.data) in moved and p.place in sample.connections
     }
+    if any(sample.connections.get(place) is None for place in damage.touched):
+        # Of another link type, or no connection at all: nobody knows whose it was.
+        return raw, Counter()
     due = Counter(
         text
         for text, frames in sample.messages
