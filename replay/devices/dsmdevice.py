@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from lxml.etree import _Element as Element
 
 from dissector.base.errors import TargetUnreachable, UsageError
 from dissector.base.origin import Endpoint
-from dissector.catalog import DateTime, Duration, Field, build
+from dissector.catalog import DateTime, Duration, build
 from dissector.messages import Message
 from dissector.soap.model import QName
 from dissector.soap.namespaces import DSP, WSE
 from replay.base.repeats import DPWS_2006
 from replay.behaviour.effects import Effects, cut_image, malform, other_image
 from replay.devices.discovery import build_probe, read_matches
+from replay.devices.dsmstory import Order, Story, filters_of, read_end
 from replay.devices.emulator import Around, events_of
 from replay.devices.eventing import ACTION_DIALECT, PUSH
 from replay.devices.host import Call, Reply
@@ -35,7 +36,6 @@ from replay.devices.scanner.render import media_type, render
 from replay.devices.scanner.retold import plain_ticket
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanner.ticket import judge_ticket, settings_for
-from replay.devices.scanserver.processes import ScanProcess
 from replay.devices.source import FAREWELL
 from replay.net.client import target_of
 from replay.net.probing import probe_unicast
@@ -65,83 +65,12 @@ ACTIONS = tuple(events_of("WS-DSP"))
 
 
 @dataclass(slots=True)
-class Order:
-    """What the device is to do.
-
-    Attributes:
-        server: host name or address (found by a unicast Probe), the URL of the server, or that of its WS-DSP service.
-        process: the scan process.
-        user_identifier: SID of the scanning user.
-        finish: ``end``, ``cancel`` (after ``cancel_after`` images), or ``leave`` the job to its fate.
-        cancel_after: images before CancelPostScanJob.
-        subscribe: ask for events; else the end is asked for.
-        wait: seconds until the end of the job at most, after the last request.
-        expires: seconds asked for in Subscribe.
-        pause: seconds between two images.
-        direct: ``server`` is the address of WS-DSP itself: no Probe, no Get.
-    """
-
-    server: str
-    process: ScanProcess
-    user_identifier: str = "S-1-5-21-1004336348-1177238915-682003330-1109"
-    finish: str = "end"
-    cancel_after: int = 1
-    subscribe: bool = True
-    wait: float = 120.0
-    expires: float = 3600.0
-    pause: float = 0.0
-    direct: bool = False
-
-
-@dataclass(slots=True)
 class _Subscription:
     """What the server granted: the manager's address, the identifier, seconds."""
 
     manager: str
     identifier: str
     seconds: float
-
-
-@dataclass(slots=True)
-class Story:
-    """What happened.
-
-    Attributes:
-        steps: one line each, in order.
-        job_token: of the job, "" where there is none.
-        completed_state, reasons: how it ended, None where that was not told.
-        filters: (dialect, state, reasons) of the end.
-        images: images the server took.
-        events: names of the events that came for this job.
-        failure: what went wrong on the way, "" for nothing.
-    """
-
-    steps: list[str] = field(default_factory=list)
-    job_token: str = ""
-    completed_state: str | None = None
-    reasons: list[str] = field(default_factory=list)
-    filters: list[tuple[str, str, list[str]]] = field(default_factory=list)
-    images: int = 0
-    events: list[str] = field(default_factory=list)
-    failure: str = ""
-
-    @property
-    def clean(self) -> bool:
-        """It was completed without errors and warnings."""
-        return self.completed_state == "Completed" and "PostScanJobCompletedSuccessfully" in self.reasons
-
-    def to_json(self) -> dict[str, Any]:
-        """The story as plain data."""
-        return {
-            "job_token": self.job_token or None,
-            "completed_state": self.completed_state,
-            "completed_state_reasons": self.reasons,
-            "filters": [{"dialect": d, "state": s, "reasons": r} for d, s, r in self.filters],
-            "images": self.images,
-            "events": self.events,
-            "failure": self.failure or None,
-            "steps": self.steps,
-        }
 
 
 class DsmDevice(Scanner):
@@ -424,7 +353,7 @@ class DsmDevice(Scanner):
                 told = self._told.get(token.lower(), [])
                 end = next((one for one in told if one.name == "PostScanJobEndStateEvent"), None)
                 if end is not None and end.body is not None:
-                    _read_end(end.body, story)
+                    read_end(end.body, story)
                     return
                 if over.is_set():
                     story.failure = f"no PostScanJobEndStateEvent within {order.wait:g} s"
@@ -453,7 +382,7 @@ class DsmDevice(Scanner):
             if status is not None and (state in FINAL or not known):
                 story.completed_state = state
                 story.reasons = [one.text.strip() for one in status.find_all("JobStateReasons/JobStateReason")]
-                story.filters = _filters(status, "FilterStatuses")
+                story.filters = filters_of(status, "FilterStatuses")
                 story.steps.append(f"the server says {state}: {', '.join(story.reasons)}")
                 return
             if self.clock.monotonic() + POLL > until:
@@ -527,22 +456,3 @@ def _hosted(message: Message, namespace: str) -> str:
             if address is not None:
                 return address.text.strip()
     return ""
-
-
-def _filters(field: Field, path: str) -> list[tuple[str, str, list[str]]]:
-    found = []
-    for one in field.find_all(f"{path}/FilterStatus"):
-        reasons = [reason.text.strip() for reason in one.find_all("FilterStateReasons/FilterStateReason")]
-        found.append((str(one.get("Dialect") or ""), str(one.get("FilterState") or ""), reasons))
-    return found
-
-
-def _read_end(body: Field, story: Story) -> None:
-    end = body.find("PostScanJobEndState") or body
-    story.completed_state = str(end.get("JobCompletedState") or "")
-    story.reasons = [one.text.strip() for one in end.find_all("JobCompletedStateReasons/JobStateReason")]
-    story.filters = _filters(end, "FilterCompletedStatuses")
-    received = end.get("ImagesReceived")
-    story.steps.append(
-        f"PostScanJobEndStateEvent: {story.completed_state}, {', '.join(story.reasons)}, {received} images"
-    )

@@ -1,0 +1,103 @@
+"""What a DSM device is ordered to do, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dissector.catalog import Field
+from replay.devices.scanserver.processes import ScanProcess
+
+__all__ = ["Order", "Story", "filters_of", "read_end"]
+
+
+@dataclass(slots=True)
+class Order:
+    """What the device is to do.
+
+    Attributes:
+        server: host name or address (found by a unicast Probe), the URL of the server, or that of its WS-DSP service.
+        process: the scan process.
+        user_identifier: SID of the scanning user.
+        finish: ``end``, ``cancel`` (after ``cancel_after`` images), or ``leave`` the job to its fate.
+        cancel_after: images before CancelPostScanJob.
+        subscribe: ask for events; else the end is asked for.
+        wait: seconds until the end of the job at most, after the last request.
+        expires: seconds asked for in Subscribe.
+        pause: seconds between two images.
+        direct: ``server`` is the address of WS-DSP itself: no Probe, no Get.
+    """
+
+    server: str
+    process: ScanProcess
+    user_identifier: str = "S-1-5-21-1004336348-1177238915-682003330-1109"
+    finish: str = "end"
+    cancel_after: int = 1
+    subscribe: bool = True
+    wait: float = 120.0
+    expires: float = 3600.0
+    pause: float = 0.0
+    direct: bool = False
+
+
+@dataclass(slots=True)
+class Story:
+    """What happened.
+
+    Attributes:
+        steps: one line each, in order.
+        job_token: of the job, "" where there is none.
+        completed_state, reasons: how it ended, None where that was not told.
+        filters: (dialect, state, reasons) of the end.
+        images: images the server took.
+        events: names of the events that came for this job.
+        failure: what went wrong on the way, "" for nothing.
+    """
+
+    steps: list[str] = field(default_factory=list)
+    job_token: str = ""
+    completed_state: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    filters: list[tuple[str, str, list[str]]] = field(default_factory=list)
+    images: int = 0
+    events: list[str] = field(default_factory=list)
+    failure: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """It was completed without errors and warnings."""
+        return self.completed_state == "Completed" and "PostScanJobCompletedSuccessfully" in self.reasons
+
+    def to_json(self) -> dict[str, Any]:
+        """The story as plain data."""
+        return {
+            "job_token": self.job_token or None,
+            "completed_state": self.completed_state,
+            "completed_state_reasons": self.reasons,
+            "filters": [{"dialect": d, "state": s, "reasons": r} for d, s, r in self.filters],
+            "images": self.images,
+            "events": self.events,
+            "failure": self.failure or None,
+            "steps": self.steps,
+        }
+
+
+def filters_of(field: Field, path: str) -> list[tuple[str, str, list[str]]]:
+    """(dialect, state, reasons) of each FilterStatus below a path."""
+    found = []
+    for one in field.find_all(f"{path}/FilterStatus"):
+        reasons = [reason.text.strip() for reason in one.find_all("FilterStateReasons/FilterStateReason")]
+        found.append((str(one.get("Dialect") or ""), str(one.get("FilterState") or ""), reasons))
+    return found
+
+
+def read_end(body: Field, story: Story) -> None:
+    """Take the end of a job out of what tells it: the event, or the elements of the job."""
+    end = body.find("PostScanJobEndState") or body
+    story.completed_state = str(end.get("JobCompletedState") or "")
+    story.reasons = [one.text.strip() for one in end.find_all("JobCompletedStateReasons/JobStateReason")]
+    story.filters = filters_of(end, "FilterCompletedStatuses")
+    received = end.get("ImagesReceived")
+    story.steps.append(
+        f"PostScanJobEndStateEvent: {story.completed_state}, {', '.join(story.reasons)}, {received} images"
+    )
