@@ -117,7 +117,8 @@ def minimise(target: Target) -> None:
         print(f"{target.name}: not merged\n{done.stderr[-2000:]}")
         return
     path = corpus.store(target.name, kept)
-    print(f"{target.name:<12} {len(kept)} inputs reach it all, kept in {path.stat().st_size} bytes", flush=True)
+    few = f"{len(corpus.kept(target.name))} of {len(kept)} inputs that reach it all"
+    print(f"{target.name:<12} {few}, kept in {path.stat().st_size} bytes", flush=True)
 
 
 def again(path: Path) -> int:
