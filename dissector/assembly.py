@@ -5,6 +5,9 @@ transport hands over whole batches of one direction at a time, so messages becom
 block; they are sorted by the frame that completed them, which makes the result independent of how the input was
 cut into blocks. An answer never comes before its request: one that overtakes it (a fault sent while the image is
 still coming in) waits for it.
+
+This file is long since all of it shares the batch, the requests that wait and what was told: also the stages of
+``--jobs``, which are this very pass cut in two places (the processes themselves are in ``ahead``).
 """
 
 from __future__ import annotations

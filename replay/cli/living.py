@@ -16,8 +16,8 @@ from dissector.output.text import printable
 from replay.base.log import Entry, Sink
 from replay.behaviour.file import load_behaviour, parse_rule
 from replay.behaviour.rules import Behaviour
+from replay.cli.emulated import LIMITS
 from replay.cli.main import abandon_stdout
-from replay.cli.parser import LIMITS
 from replay.devices.emulator import Around, Encryption
 from replay.net.certificates import load_identity
 from replay.net.tls import client_context

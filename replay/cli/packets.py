@@ -6,15 +6,14 @@ import argparse
 import math
 from typing import Any
 
+from replay.cli.options import EXIT_CODES, add_command
+
 __all__ = ["add_packets", "run_packets"]
 
 
 def add_packets(commands: Any) -> None:
     """Add the command to the sub-parsers of ``dsmreplay``."""
-    # The parser imports this module.
-    from replay.cli.parser import EXIT_CODES, _command
-
-    parser = _command(
+    parser = add_command(
         commands, "packets", "send the discovery datagrams of a capture again, packet by packet",
         "Send SOAP over UDP of a capture again (Hello, Bye, Probe, ProbeMatches, Resolve, ResolveMatches and others): "
         "from an address of an interface, with new MessageIDs and a higher InstanceId, so that receivers take them as "
@@ -40,7 +39,7 @@ def add_packets(commands: Any) -> None:
     choice.add_argument(
         "--only", action="append", default=[], metavar="NAME,...", help="messages of these names, such as Hello,Bye"
     )
-    choice.add_argument("--count", type=_count, metavar="N", help="at most N datagrams")
+    choice.add_argument("--count", type=whole_number, metavar="N", help="at most N datagrams")
     change = parser.add_argument_group("content")
     change.add_argument(
         "--keep-ids", action="store_true", help="leave MessageID, RelatesTo and AppSequence as recorded"
@@ -48,7 +47,7 @@ def add_packets(commands: Any) -> None:
     change.add_argument("--rewrite-xaddrs", action="store_true", help="XAddrs name the address that is sent from")
     pace = parser.add_argument_group("pace").add_mutually_exclusive_group()
     pace.add_argument(
-        "--speed", type=_factor, default=1.0, metavar="FACTOR", help="2 is twice as fast as recorded (default 1)"
+        "--speed", type=factor, default=1.0, metavar="FACTOR", help="2 is twice as fast as recorded (default 1)"
     )
     pace.add_argument("--fast", action="store_true", help="as fast as possible")
     out = parser.add_argument_group("sending and output")
@@ -66,13 +65,13 @@ def run_packets(arguments: argparse.Namespace) -> int:
     return resend(arguments)
 
 
-def _count(text: str) -> int:
+def whole_number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text[:9]) > 0 and len(text) < 9):
         raise argparse.ArgumentTypeError(f"{text!r}: a number from 1 is expected")
     return int(text)
 
 
-def _factor(text: str) -> float:
+def factor(text: str) -> float:
     try:
         factor = float(text)
     except ValueError:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from replay.cli.options import EXIT_CODES, Lazy, add_command, effects, factor, later
+
 __all__ = ["add_serve"]
 
 
 def add_serve(commands: Any) -> None:
     """Add the command to the sub-parsers of ``dsmreplay``."""
-    # The parser imports this module.
-    from replay.cli.parser import EXIT_CODES, _command, _effects, _factor, _later, _Lazy
-
-    parser = _command(
+    parser = add_command(
         commands, "serve", "be the device of a scenario: answer as recorded, send the recorded events",
         "Be the scanner or scan server of a scenario. Requests are matched by what they mean and by how far their "
         "client is in the story; each client gets tokens of its own; recorded events go to whoever subscribed. What "
@@ -33,7 +32,7 @@ def add_serve(commands: Any) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="another value; may be repeated"
     )
     parser.add_argument(
-        "--speed", type=_factor, default=1.0, metavar="FACTOR",
+        "--speed", type=factor, default=1.0, metavar="FACTOR",
         help="of answers and events: 2 is twice as fast as recorded, 0 at once (default 1)",
     )  # fmt: skip
     parser.add_argument("--normalise", action="store_true", help="send clean messages, not the recorded bytes")
@@ -41,7 +40,7 @@ def add_serve(commands: Any) -> None:
         "--once", action="store_true",
         help="end when the story is over; exit code 1 where something was not as recorded, or did not come",
     )  # fmt: skip
-    parser.add_argument("--for", dest="duration", type=_factor, metavar="SECONDS", help="end after so long")
+    parser.add_argument("--for", dest="duration", type=factor, metavar="SECONDS", help="end after so long")
     net = parser.add_argument_group("network")
     net.add_argument(
         "--listen", action="append", default=[], metavar="[PARTY=]HOST:PORT",
@@ -77,11 +76,11 @@ def add_serve(commands: Any) -> None:
     wrong.add_argument(
         "--do", action="append", default=[], metavar="RULE", help="one rule, such as 'SendImage: delay=2, times=1'"
     )
-    wrong.add_argument("--effects", action=_Lazy, text=_effects, help="list what a rule can order, and end")
+    wrong.add_argument("--effects", action=Lazy, text=effects, help="list what a rule can order, and end")
     wrong.add_argument("--seed", type=int, metavar="N", help="makes identifiers and chances the same at each run")
     out = parser.add_argument_group("output")
     out.add_argument("--pcap", metavar="FILE", help="write its own traffic as pcapng, with the TLS secrets")
     out.add_argument("-v", "--verbose", action="store_true", help="print the XML of each message")
     out.add_argument("-q", "--quiet", action="store_true", help="print the address, troubles and the end only")
     out.add_argument("--json", action="store_true", help="print one JSON object a line")
-    parser.set_defaults(run=_later("run_serve", "replay.cli.serving"))
+    parser.set_defaults(run=later("run_serve", "replay.cli.serving"))

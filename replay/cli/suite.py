@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from replay.cli.options import EXIT_CODES, add_command, add_playing, later, span
+
 __all__ = ["add_suite"]
 
 MAX_JOBS = 64
@@ -13,10 +15,7 @@ MAX_REPEAT = 1_000_000
 
 def add_suite(commands: Any) -> None:
     """Add the command to the sub-parsers of ``dsmreplay``."""
-    # The parser imports this module.
-    from replay.cli.parser import EXIT_CODES, _command, _later, _playing, _span
-
-    parser = _command(
+    parser = add_command(
         commands, "suite", "play all scenarios below a folder, and say what changed since the last time",
         "Play all scenarios in and below a folder as a regression suite: at once where they do not touch the same "
         "device (a host; on loopback a port). A suite.yaml in the folder can give each its target, values, tags and "
@@ -39,16 +38,16 @@ def add_suite(commands: Any) -> None:
     often.add_argument("--repeat", type=_from_1_to(MAX_REPEAT), metavar="N", help="play each so often (default 1)")
     often.add_argument("--until-failure", action="store_true", help="play on until one is not as recorded")
     often.add_argument("--first-difference", action="store_true", help="end a scenario at its first difference")
-    _playing(parser.add_argument_group("playing"), ("FOLDER", "the traffic of each run"))
-    parser.add_argument("--slack", type=_span, metavar="SECONDS", help="that a message may be late (default 10)")
-    parser.add_argument("--wait", type=_span, metavar="SECONDS", help="that another party has to begin (default 120)")
+    add_playing(parser.add_argument_group("playing"), ("FOLDER", "the traffic of each run"))
+    parser.add_argument("--slack", type=span, metavar="SECONDS", help="that a message may be late (default 10)")
+    parser.add_argument("--wait", type=span, metavar="SECONDS", help="that another party has to begin (default 120)")
     out = parser.add_argument_group("output")
     out.add_argument("--json", action="store_true", help="print the result as JSON")
     out.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
     out.add_argument("--html", metavar="FILE", help="write the result as one HTML page")
     out.add_argument("--last", metavar="FILE", help="remembers the last result (default: .dsmreplay-suite.json in DIR)")
     out.add_argument("--forget", action="store_true", help="neither compare with the last result nor remember this one")
-    parser.set_defaults(run=_later("run_suite", "replay.cli.regression"))
+    parser.set_defaults(run=later("run_suite", "replay.cli.regression"))
 
 
 def _from_1_to(most: int) -> Any:

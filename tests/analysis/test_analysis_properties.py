@@ -191,7 +191,7 @@ def test_no_message_is_kept_alive():
         message = play.messages.pop(0)
         marker = Marker()
         marks.append(weakref.ref(marker))
-        message.origin = marker  # type: ignore[assignment]
+        message.origin = marker
         analysis.feed(message)
         del message, marker
     gc.collect()

@@ -107,7 +107,7 @@ def check(path: Path, found: list[dict[str, object]]) -> None:
     wrong = 0
     for truth in json.loads(truth_file.read_text()):
         job = jobs.get(truth["id"])
-        seen = job and [[i["document_id"], i["format"], i["size"], i["sha256"]] for i in job["images"]]  # type: ignore[attr-defined]
+        seen = job and [[i["document_id"], i["format"], i["size"], i["sha256"]] for i in job["images"]]
         if not job or job["completed_state"] != truth["completed_state"] or seen != truth["images"]:
             wrong += 1
     print(f"  {len(jobs)} jobs read, {wrong} differ from what was written")

@@ -312,7 +312,7 @@ def test_misuse() -> None:
     with pytest.raises(UsageError, match="no capture file"):
         open_source([])
     with pytest.raises(UsageError, match="mode 'rb'"):
-        open_source(io.StringIO("text"))  # type: ignore[arg-type]
+        open_source(io.StringIO("text"))
 
 
 def test_text_with_a_character_cut_at_the_end_is_text() -> None:

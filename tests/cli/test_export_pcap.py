@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dissector.capture import open_source
-from tests.cli.test_tls_command import folder, gist  # noqa: F401 - a fixture
+from tests.cli.test_tls_command import gist
 from tests.support.sample_keys import key_options
 from tests.support.stories import dsm_completed
 from tests.support.tls_talk import client_context, identity, server_context, talk
@@ -21,7 +21,7 @@ HOWS = ["--decrypted", "--secrets"]
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_what_is_written_needs_no_keys(how: str, folder: Path, cli, tmp_path: Path) -> None:  # noqa: F811
+def test_what_is_written_needs_no_keys(how: str, folder: Path, cli, tmp_path: Path) -> None:
     out = tmp_path / "out.pcapng"
     plain = gist(cli("jobs", "--json", str(folder / "plain.pcap")).out)
     result = cli("export", "pcap", how, "--rsa-key", str(folder / "key.pem"), str(folder / "1.2.pcap"), "-o", str(out))
@@ -78,7 +78,7 @@ def test_lost_records_are_a_hole_in_the_plain_stream(cli, tmp_path: Path) -> Non
     assert [gap.length for gap in http.gaps] == [16384]
 
 
-def test_what_it_refuses(folder: Path, cli, tmp_path: Path) -> None:  # noqa: F811
+def test_what_it_refuses(folder: Path, cli, tmp_path: Path) -> None:
     capture, out = str(folder / "1.3.pcapng"), tmp_path / "out.pcapng"
     assert cli("export", "pcap", "--decrypted", capture, "-o", capture).code == 2
     assert cli("export", "pcap", "--decrypted", "-", "-o", str(out)).code == 2
@@ -93,7 +93,7 @@ def test_what_it_refuses(folder: Path, cli, tmp_path: Path) -> None:  # noqa: F8
     assert not (tmp_path / "none.pcapng").exists()
 
 
-def test_other_packets_stay_where_they_were(folder: Path, cli, tmp_path: Path) -> None:  # noqa: F811
+def test_other_packets_stay_where_they_were(folder: Path, cli, tmp_path: Path) -> None:
     out = tmp_path / "out.pcapng"
     cli("export", "pcap", "--decrypted", str(folder / "1.3.pcapng"), "-o", str(out))
     probes = [line for line in cli("read", str(out)).out.splitlines() if "WS-Discovery" in line]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import select
@@ -13,55 +12,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 from cryptography.hazmat.primitives import serialization as ser
-from cryptography.hazmat.primitives.serialization import pkcs12
-from cryptography.x509 import load_pem_x509_certificate
 
 import dissector
 from dissector.base.errors import UnreadableInput, UsageError
-from dissector.capture import TLS_KEY_LOG, PcapngWriter
 from tests.output.test_output_schemas_complete import closed, every_key_is_required
-from tests.support.stories import dsm_completed
-from tests.support.tls_talk import client_context, encrypt, identity, server_context, talk
-from tests.support.wire import Frame, frames_of, write_pcap
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole DSM story, plain and over TLS 1.3 and (RSA key exchange) 1.2, with keys in all forms."""
-    made = tmp_path_factory.mktemp("tls")
-    story = dsm_completed()
-    (made / "plain.pcap").write_bytes(write_pcap(frames_of(story)))
-    for version, cipher in (("1.3", ""), ("1.2", "AES256-GCM-SHA384")):
-        secret, keys = encrypt(story, client_context(version, cipher), server_context(identity(), version, cipher))
-        frames = frames_of(secret)
-        (made / f"{version}.pcap").write_bytes(write_pcap(frames))
-        (made / f"{version}.keys").write_bytes(keys)
-        (made / f"{version}.pcapng").write_bytes(inside(frames, keys))
-    key = ser.load_pem_private_key(identity().key, None)
-    certificate = load_pem_x509_certificate(identity().certificate)
-    (made / "key.pem").write_bytes(identity().key)
-    (made / "key.der").write_bytes(key.private_bytes(ser.Encoding.DER, ser.PrivateFormat.PKCS8, ser.NoEncryption()))
-    (made / "key.pkcs1").write_bytes(
-        key.private_bytes(ser.Encoding.DER, ser.PrivateFormat.TraditionalOpenSSL, ser.NoEncryption())
-    )
-    locked = ser.BestAvailableEncryption(b"secret")
-    (made / "locked.pem").write_bytes(key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.PKCS8, locked))
-    (made / "locked.p12").write_bytes(
-        pkcs12.serialize_key_and_certificates(b"key", key, certificate, None, locked)  # type: ignore[arg-type]
-    )
-    (made / "ec.pem").write_bytes(identity("ec").key)
-    return made
-
-
-def inside(frames: list[Frame], keys: bytes) -> bytes:
-    """A pcapng file with the secrets inside."""
-    file = io.BytesIO()
-    writer = PcapngWriter(file)
-    writer.add_interface(1)
-    writer.write_secrets(TLS_KEY_LOG, keys)
-    for frame in frames:
-        writer.write_packet(frame.time, frame.data)
-    return file.getvalue()
+from tests.support.tls_talk import client_context, identity, server_context, talk
+from tests.support.wire import frames_of, write_pcap
 
 
 def gist(text: str) -> list[tuple[object, ...]]:
@@ -116,7 +72,7 @@ def test_a_pre_master_secret_opens_a_connection(folder: Path, cli) -> None:
     assert flight[5] == 16
     encrypted = flight[11 : 11 + 256]
     key = ser.load_pem_private_key(identity().key, None)
-    premaster = key.decrypt(encrypted, PKCS1v15()).hex()  # type: ignore[union-attr]
+    premaster = key.decrypt(encrypted, PKCS1v15()).hex()
     random = done.keylog.split(b"CLIENT_RANDOM ")[1].split()[0].decode()
     capture_file = folder / "one.pcap"
     capture_file.write_bytes(write_pcap(frames_of(done.story())))

@@ -123,7 +123,7 @@ def test_https_with_a_client_certificate(lab: Lab, site: Path, tmp_path: Path, n
     assert len(written) == (images if filters[0][1] == "CompletedSuccessfully" else 0)
     if name == "completed":
         sent = message_from_bytes(mails.read_bytes(), policy=policy.default)
-        attached = [part.get_content() for part in sent.iter_attachments()]  # type: ignore[attr-defined]
+        attached = [part.get_content() for part in sent.iter_attachments()]
         assert attached == [path.read_bytes() for path in sorted(written, key=lambda path: (len(path.name), path.name))]
     # The wire, opened by tshark with the keys of the device's own capture, and read by dsmshark.
     keys = tmp_path / "own.pcapng.keys"

@@ -67,7 +67,7 @@ async def playing(
 
     log.add(heard)
     player = Player(
-        scenario, files, target, options=Options(keep_going=True, slack=slack, **options), clock=clock, log=log,  # type: ignore[arg-type]
+        scenario, files, target, options=Options(keep_going=True, slack=slack, **options), clock=clock, log=log,
         ids=Ids(), client=HttpClient(clock=clock, timeout=5.0),
     )  # fmt: skip
     task = asyncio.create_task(player.run())

@@ -106,4 +106,4 @@ def fed(
 
 def udp(data: bytes, **options: object) -> Packet:
     """A datagram."""
-    return replace(Packet(data, protocol=UDP), **options)  # type: ignore[arg-type]
+    return replace(Packet(data, protocol=UDP), **options)

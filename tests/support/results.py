@@ -16,7 +16,7 @@ def step(number: int, outcome: str, name: str = "SendImageRequest", **more: obje
         "seconds": 0.02, "origin": f"frames {number} of x.pcap, after 0.5 s", "sender": "device", "receiver": "server",
         "time": 0.5, "at": 1.25,
     } | more  # fmt: skip
-    return StepResult(number, name, outcome, **given)  # type: ignore[arg-type]
+    return StepResult(number, name, outcome, **given)
 
 
 def result(*steps: StepResult, **more: object) -> Result:
@@ -24,7 +24,7 @@ def result(*steps: StepResult, **more: object) -> Result:
         "parties": dict(PARTIES), "plays": ("device",), "capture": "x.pcap", "began": 1_790_000_000_123_456_789,
         "seconds": 2.5,
     } | more  # fmt: skip
-    return Result("Two pages", "http://127.0.0.1:5362/ScanServer", list(steps), **given)  # type: ignore[arg-type]
+    return Result("Two pages", "http://127.0.0.1:5362/ScanServer", list(steps), **given)
 
 
 END = Difference(

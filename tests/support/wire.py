@@ -165,7 +165,7 @@ class Wire:
 
 def frames_of(story: Story, **options: object) -> list[Frame]:
     """All frames of a story carried by a fresh :class:`Wire` with these options."""
-    return list(replace(Wire(), **options).carry(story))  # type: ignore[arg-type]
+    return list(replace(Wire(), **options).carry(story))
 
 
 def write_pcap(frames: list[Frame], *, nanoseconds: bool = False, order: str = "<") -> bytes:

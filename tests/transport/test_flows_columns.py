@@ -91,7 +91,7 @@ def test_what_is_held_does_not_keep_the_block_in_memory() -> None:
     rows = columns(packets)
     rows.buffers[0] = rows.buffers[0] + bytes(1 << 20)
     made = segments(rows, rows.frame - 1)
-    direction = Direction(Taken(None), lambda finding: None)  # type: ignore[arg-type]
+    direction = Direction(Taken(None), lambda finding: None)
     for s in made:
         direction.segment(s.seq, s.data, s.wire, s.frame, s.at, s.time)
     assert len(direction.held[0].data.obj) == 4

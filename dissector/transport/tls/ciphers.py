@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -83,15 +84,15 @@ class Opener(Protocol):
         ...
 
 
-class _Loose:
+class _Loose(ABC):
     """An opener whose records do not depend on each other."""
 
     lead: int = 0
     overhead: int | None = None
     least: int = 0
 
-    def open(self, type: int, version: int, fragment: Buffer, seq: int) -> tuple[int, bytes] | None:
-        raise NotImplementedError
+    @abstractmethod
+    def open(self, type: int, version: int, fragment: Buffer, seq: int) -> tuple[int, bytes] | None: ...
 
     def find(
         self, type: int, version: int, fragment: Buffer, seq: int, lost: int, tries: range
@@ -104,9 +105,11 @@ class _Loose:
 
     def passed(self, fragment: Buffer) -> None:
         """Nothing depends on it."""
+        return
 
     def interrupted(self) -> None:
         """Nothing depends on it."""
+        return
 
 
 class _Null(_Loose):

@@ -137,7 +137,7 @@ def _as_sent(whole: Passed) -> None:
         assert isinstance(first, bytes)
         starts = [at - offset for at in range(len(_STREAM)) if _STREAM.startswith(first[:64], at)]
         for start in starts:
-            if all(_STREAM.startswith(piece[2], start + piece[1]) for piece in pieces):  # type: ignore[operator, arg-type]
+            if all(_STREAM.startswith(piece[2], start + piece[1]) for piece in pieces):
                 break
         else:
             raise Broken(f"bytes that were not sent, or not there: {taken.events!r:.600}")

@@ -51,7 +51,7 @@ class _Lines:
 
 def _emulator(kind: int) -> Emulator:
     clock = ManualClock()
-    log = Log(clock, TextSink(_Lines(), bodies=True))  # type: ignore[arg-type]
+    log = Log(clock, TextSink(_Lines(), bodies=True))
     around = Around(clock=clock, log=log, discovery=False, seed=1)
     if kind & 1:
         return ScanServer(Path(_FOLDER.name) / "out", around=around)
@@ -90,7 +90,7 @@ def _server(data: bytes) -> None:
 
 async def _quietly(story: Any, emulator: Emulator) -> None:
     loop = asyncio.get_running_loop()
-    loop.create_connection = loop.getaddrinfo = _refuse  # type: ignore[method-assign, assignment]
+    loop.create_connection = loop.getaddrinfo = _refuse
     loop.set_exception_handler(lambda loop, context: None)
     try:
         await story

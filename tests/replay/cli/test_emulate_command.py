@@ -57,7 +57,7 @@ def test_a_scanner_answers_as_soon_as_its_address_is_printed_and_ends_in_order()
             url = await command.value("device")
             assert (await call(url, "Get", "WS-Transfer")).name == "GetResponse"
             scan = await command.value("WS-Scan")
-            sink = Sink(RealClock())  # type: ignore[arg-type]
+            sink = Sink(RealClock())
             await sink.server.listen("127.0.0.1", 0)
             to = {"address": sink.url}
             body = build("wse:Subscribe", {"delivery": {"notify_to": to}, "end_to": to})
@@ -178,7 +178,7 @@ def test_an_end_after_a_time_and_the_end_of_a_reader() -> None:
             assert await command.ended() == 0
         async with Command("emulate", "scanner", *ALONE, "-v") as command:
             url = await command.value("device")
-            transport = command.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]
+            transport = command.process._transport.get_pipe_transport(1)
             transport.close()
             # It ends as soon as it has something to say.
             with contextlib.suppress(TargetUnreachable):

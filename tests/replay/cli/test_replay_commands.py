@@ -33,7 +33,7 @@ def scenario(samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def server(**more: object) -> Running[ScanServer]:
-    return Running(lambda: ScanServer(outcomes={"fileshare": DONE, "email": DONE}, users=USER, **more))  # type: ignore[arg-type]
+    return Running(lambda: ScanServer(outcomes={"fileshare": DONE, "email": DONE}, users=USER, **more))
 
 
 def test_what_could_be_extracted(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,7 +68,7 @@ def test_ctrl_c_ends_it_with_an_account(scenario: Path) -> None:
     assert code == 0
     assert said["kind"] == "served"
     assert said["schema"] == "dsmreplay.served/1"
-    assert len(said["never_came"]) == 9  # type: ignore[arg-type]
+    assert len(said["never_came"]) == 9
     assert said["clean"] is False
 
 

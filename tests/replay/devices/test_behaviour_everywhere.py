@@ -594,14 +594,14 @@ def test_the_events_of_others_do_not_push_out_ones_own() -> None:
             DsmDevice(pages=2, around=Around(clock=ManualClock(), discovery=False)) as device,
         ):
             going = asyncio.create_task(device.run(Order(server.url(), ScanProcess.example(), pause=100)))
-            await until(lambda: any(one.at == 100.0 and one.action is not None for one in device.clock._due))  # type: ignore[attr-defined]
+            await until(lambda: any(one.at == 100.0 and one.action is not None for one in device.clock._due))
             made = [await server.processing.create(_created(server)) for _ in range(MAX_JOBS + 5)]
             for one in made:
                 assert one.after is not None
                 one.after(True)
             await server.sources[0].drained()
             assert len(device._told) == MAX_JOBS
-            await device.clock.advance(100)  # type: ignore[attr-defined]
+            await device.clock.advance(100)
             told = await going
             assert told.clean
             assert told.events[-1] == "PostScanJobEndStateEvent"

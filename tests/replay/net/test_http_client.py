@@ -274,7 +274,7 @@ def test_a_refusal_in_the_middle_of_the_request_is_read() -> None:
 
 def test_a_server_that_takes_nothing() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.transport.pause_reading()
         await over.wait()
 
     over = asyncio.Event()

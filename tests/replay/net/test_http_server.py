@@ -291,7 +291,7 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off() -> None:
 
     async def story() -> None:
         async with Serving(handler) as serving, Raw(serving.port) as raw:
-            raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            raw.writer.transport.pause_reading()
             await raw.send(post(b"hello"))
             await until(lambda: serving.requests)
             await serving.clock.settle(200)
@@ -399,7 +399,7 @@ def test_stop_ends_open_connections() -> None:
                 await idle.answer()
                 await waits.send(post(b"x", path="/waits"))
                 await inside.send(b"POST / HT")
-                large.writer.transport.pause_reading()  # type: ignore[attr-defined]
+                large.writer.transport.pause_reading()
                 await large.send(post(b"x", path="/large"))
                 await waiting.wait()
                 await until(lambda: len(serving.requests) == 3)

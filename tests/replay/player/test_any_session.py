@@ -58,7 +58,7 @@ SESSIONS: dict[str, tuple[list[str], str, str]] = {
 def server(rules: list[str], outcome: str, **more: object) -> ScanServer:
     kind, one = parse_outcome(outcome)
     outcomes: dict[str, Outcome] = {kind: one}
-    around = Around(behaviour=Behaviour([parse_rule(rule) for rule in rules]), **more)  # type: ignore[arg-type]
+    around = Around(behaviour=Behaviour([parse_rule(rule) for rule in rules]), **more)
     return ScanServer(outcomes=outcomes, around=around)
 
 

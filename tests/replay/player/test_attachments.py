@@ -99,7 +99,7 @@ def test_one_attachment(how: str, recorded: Attachment, received: Attachment, te
 
 
 def test_every_check_is_tested() -> None:
-    assert {how for how, *_ in test_one_attachment.pytestmark[0].args[1]} == set(ATTACHMENT_CHECKS)  # type: ignore[attr-defined]
+    assert {how for how, *_ in test_one_attachment.pytestmark[0].args[1]} == set(ATTACHMENT_CHECKS)
 
 
 def test_what_is_declared_is_left_alone_where_elements_are_compared() -> None:

@@ -170,7 +170,7 @@ def test_what_is_no_difference(old: str, new: str) -> None:
 
 
 def test_the_order_of_elements_counts_where_the_specification_fixes_it() -> None:
-    token, state = re.search(r"(<dsp:JobToken>.*?)(<dsp:JobState>.*?</dsp:JobState>)", ANSWER, re.DOTALL).groups()  # type: ignore[union-attr]
+    token, state = re.search(r"(<dsp:JobToken>.*?)(<dsp:JobState>.*?</dsp:JobState>)", ANSWER, re.DOTALL).groups()
     found = Judge().compare(RECORDED, changed(token + state, state + token))
     assert [(one.what, one.path) for one in found] == [("order", STATUS)]
     assert found[0].recorded is not None
@@ -215,10 +215,10 @@ def simple(name: str) -> str:
 
 def fault(subcode: str = "ClientErrorJobTokenNotFound", **more: object) -> Message:
     given = {"code": "Sender", "reason": "no such job", "status": 400, **more}
-    data = build_fault(given["code"], QName(DSP, subcode, "p"), given["reason"], action=given.get("action"))  # type: ignore[arg-type]
+    data = build_fault(given["code"], QName(DSP, subcode, "p"), given["reason"], action=given.get("action"))
     if "detail" in given:
         data = data.replace(b"</soap:Fault>", f"<soap:Detail>{given['detail']}</soap:Detail></soap:Fault>".encode())
-    return message(data, given["status"])  # type: ignore[arg-type]
+    return message(data, given["status"])
 
 
 def test_another_body() -> None:
@@ -607,7 +607,7 @@ def test_hostile_shapes_take_no_time(wide: bool, monkeypatch: pytest.MonkeyPatch
     def counted(*given: object) -> object:
         nonlocal compared
         compared += 1
-        return plain(*given)  # type: ignore[arg-type]
+        return plain(*given)
 
     monkeypatch.setattr(Elements, "_compare", counted)
     shapes: list[Callable[[str], str]] = [

@@ -63,7 +63,7 @@ class Writer:
 
     def write(self) -> bytes:
         order = {element: number for number, element in enumerate(self.root.iter("*"))}
-        root = etree.Element(self.root.tag, nsmap={prefix: uri for uri, prefix in self.prefixes.items()})  # type: ignore[misc]
+        root = etree.Element(self.root.tag, nsmap={prefix: uri for uri, prefix in self.prefixes.items()})
         for child in self.root:
             self._copy(child, root, order, header=child.tag.endswith("Header"))
         return etree.tostring(root)

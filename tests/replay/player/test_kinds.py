@@ -88,7 +88,7 @@ def test_kinds(how: str, recorded: Value, good: list[Value], bad: list[Value]) -
 
 
 def test_every_kind_is_tested_and_documented() -> None:
-    rows: list[Any] = test_kinds.pytestmark[0].args[1]  # type: ignore[attr-defined]
+    rows: list[Any] = test_kinds.pytestmark[0].args[1]
     tested = {"one of" if how.startswith("one of") else how.split()[0] for how, *_ in rows}
     assert tested == set(HOW)
     assert all(HOW.values())

@@ -842,7 +842,7 @@ def test_sections_that_change_are_told_whole() -> None:
             other.pop("adf")
             scanner.engine.redescribe(configuration=other, default_ticket=scanner.device.default_ticket)
             told = await client.event("ScannerElementsChangeEvent", 2)
-            assert [one.name for one in told.body.find_all("ElementChanges")[0].children] == [  # type: ignore[union-attr]
+            assert [one.name for one in told.body.find_all("ElementChanges")[0].children] == [
                 "ScannerConfiguration", "DefaultScanTicket",
             ]  # fmt: skip
             # The feeder is gone.

@@ -63,7 +63,7 @@ class Service:
         self.engine = JobEngine(clock=clock, log=Log(clock), folder=folder, places=Places(), outcomes=ALL_GOOD)
         self.configuration = Configuration(self.engine, profile=PROFILES[profile], **given)
         self.told = Told()
-        self.configuration.source = self.told  # type: ignore[assignment]
+        self.configuration.source = self.told
 
     async def ask(self, name: str, data: Any = None) -> Field:
         """One request; gives what is read of the answer.
@@ -154,7 +154,7 @@ def test_windows_2008_r2_and_unknown_sections(tmp_path: Path, name: tuple[str, s
         with pytest.raises(SoapFault if fault else Ignored) as refused:
             await service.ask("GetRepositoryElements", data)
         if fault:
-            assert refused.value.name == fault  # type: ignore[attr-defined]
+            assert refused.value.name == fault
 
     in_service(tmp_path, work, "windows-2008-r2")
 

@@ -428,7 +428,7 @@ def test_the_directory_decides_what_is_taken() -> None:
             assert argument(refusal).startswith("PostScanInstructions/")
             assert argument(refusal).endswith(where)
         token = await dsm.create(kept)
-        assert dsm.server.engine.jobs.active(token).process_name == "To a"  # type: ignore[union-attr]
+        assert dsm.server.engine.jobs.active(token).process_name == "To a"
 
     on_server(work, processes={kept.identifier: kept})
 

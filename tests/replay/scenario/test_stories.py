@@ -246,7 +246,7 @@ def test_jobs_in_a_row_keep_what_stands_near_them(tmp_path: Path) -> None:
     story = recording.story(Choice(job="8"))
     names = [one.request.name.removesuffix("Request") for one in story.rounds]
     assert names == ["GetScannerElements", "CreateScanJob", "CancelJob", "GetScannerElements"]
-    assert b"<wscn:Note>8<" in story.rounds[0].request.envelope.xml  # type: ignore[union-attr]
+    assert b"<wscn:Note>8<" in story.rounds[0].request.envelope.xml
 
 
 # -- what is missing ------------------------------------------------------------------------------------------------

@@ -213,4 +213,4 @@ def test_actions_that_are_not_there(name: str, service: str) -> None:
 def test_details_are_elements_of_the_service() -> None:
     detail: Any = service_fault("WS-DSP", "InvalidArgs", detail="A/B").detail
     assert (etree.QName(detail).namespace, detail.text) == (DSP, "A/B")
-    assert addressing_fault("ActionNotSupported", "x", "urn:a").detail.text == "urn:a"  # type: ignore[union-attr]
+    assert addressing_fault("ActionNotSupported", "x", "urn:a").detail.text == "urn:a"

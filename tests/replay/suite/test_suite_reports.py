@@ -27,7 +27,7 @@ CHANGED = Changes("2026-09-20T10:00:00Z", ["ended"], ["fine"], [], [("fine", 1.0
 
 
 def case(name: str, *runs: Result, **more: object) -> CaseResult:
-    made = CaseResult(name, **more)  # type: ignore[arg-type]
+    made = CaseResult(name, **more)
     for number, one in enumerate(runs, start=1):
         outcome = "unreachable" if one.unreachable else "same" if one.same else "different"
         made.add(Run(number, outcome, one.verdict, BEGAN, 0.5 * number), one)

@@ -250,8 +250,8 @@ def test_a_certificate_asked_for_after_the_handshake_does_not_change_keys() -> N
 
     def ask(ends: object, number: int) -> None:
         if number == 2:
-            ends.server.verify_client_post_handshake()  # type: ignore[attr-defined]
-            ends.server.write(b"")  # type: ignore[attr-defined]
+            ends.server.verify_client_post_handshake()
+            ends.server.write(b"")
 
     server.verify_mode = ssl.CERT_REQUIRED
     done = talk(client, server, TURNS, between=ask)

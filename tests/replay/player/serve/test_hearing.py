@@ -39,7 +39,7 @@ class Rig:
         self.one, self.other = (self._begin(subscribe.question) for _ in range(2))
 
     def _begin(self, question: object) -> Run:
-        run = self.runs.find(question, (), PEER)  # type: ignore[arg-type]
+        run = self.runs.find(question, (), PEER)
         run.progress.take(self.story.by_name["Subscribe"][0])
         return run
 

@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def served(folder: Path, **options: object) -> tuple[VirtualDevice, Result]:
     async def run() -> tuple[VirtualDevice, Result]:
-        async with VirtualDevice(folder, Served(**options)) as device:  # type: ignore[arg-type]
+        async with VirtualDevice(folder, Served(**options)) as device:
             return device, await played(device, folder)
 
     return asyncio.run(run())
