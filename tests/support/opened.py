@@ -13,9 +13,18 @@ from replay.net.tap import PacketTap
 __all__ = ["open_tls", "tshark"]
 
 
+OPTIONS = [
+    # Between two processors a wire of veth turns segments round now and then; unasked, tshark 4.0 gives such a message
+    # up as malformed.
+    "-o", "tcp.reassemble_out_of_order:TRUE",
+    # A port that the system chose may be one that tshark knows for something else (34980: EtherCAT, 57000: IRC).
+    "-o", "tcp.try_heuristic_first:TRUE",
+]  # fmt: skip
+
+
 def tshark(*arguments: str) -> str:
     """What tshark prints."""
-    done = subprocess.run(["tshark", *arguments], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(["tshark", *OPTIONS, *arguments], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
