@@ -10,8 +10,8 @@ Threads cannot do this: the stages are thousands of short numpy and Python calls
 back and forth between them.
 
 Processes are forked, since what a stage needs is what the parent has at that moment: opened files, limits, the salt of
-the flow hash. Objects come back through a pipe (:class:`Stage`); a block's bytes and columns, 10 MB of them, through
-shared memory (:class:`ColumnRing`), one copy in and one out.
+the flow hash. Objects come back through a pipe (:class:`Stage`); a block's columns lie in shared memory
+(:class:`ColumnRing`), and its bytes are looked at in the file once more.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ import signal
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from dissector.base.errors import UnreadableInput
+from dissector.capture.model import FilePlace
 from dissector.transport.model import PacketColumns
 
 __all__ = ["ColumnRing", "Stage"]
@@ -40,8 +41,8 @@ SLOTS = 3
 """Blocks between the stages: one being filled, one waiting, one being taken."""
 
 SLOT = 24 << 20
-"""Bytes of one: a block of 8 MiB and its columns, 100 bytes a packet. What is larger goes through the pipe. Only what
-was used of it takes memory."""
+"""Bytes of one: columns of 100 bytes a packet, and the block of 8 MiB itself where it is in no plain file. What is
+larger goes through the pipe. Only what was used of it takes memory."""
 
 _LENGTH = struct.Struct("<Q")
 _ALIGNED = 64
@@ -127,10 +128,12 @@ def _send(pipe: Any, kind: str, item: object) -> None:
 
 
 class ColumnRing:
-    """Blocks' bytes and columns on the way from one process to the next, by shared memory. Made before the fork.
+    """Blocks' columns on the way from one process to the next, by shared memory. Made before the fork.
 
-    The reader copies: what is made of a block may hold on to its bytes (a held segment, a body), and the slot is filled
-    again at once.
+    The columns are used where they are, until the reader is through with the block. Bytes are another matter: what is
+    made of a block may hold on to them (a held segment, a body). Those of a plain file are mapped anew by the reader,
+    block by block, so that no copy is made and what is held costs nothing; others (decompressed) go through the slot
+    and are copied out.
     """
 
     def __init__(self) -> None:
@@ -146,20 +149,24 @@ class ColumnRing:
         """In the process that takes."""
         os.close(self._freed)
 
-    def put(self, columns: PacketColumns) -> Any:
-        """Writer: what is to be sent to the reader for these columns. Waits for a free slot."""
-        arrays = [np.ascontiguousarray(getattr(columns, name)) for name in _COLUMNS]
+    def put(self, columns: PacketColumns, place: FilePlace | None = None) -> Any:
+        """Writer: what is to be sent to the reader for these columns. Waits for a free slot.
+
+        Args:
+            columns: of the block.
+            place: where its bytes are in a plain file.
+        """
+        arrays = [getattr(columns, name) for name in _COLUMNS]
         data = columns.buffers[0]
-        size = len(data) + sum(array.nbytes + _ALIGNED for array in arrays) + _ALIGNED
-        if size > SLOT:
+        at = 0 if place is not None else len(data)
+        if at + sum(array.nbytes + _ALIGNED for array in arrays) > SLOT:
             return columns
         freed = os.read(self._freed, 1)
         if not freed:
             raise BrokenPipeError
         number = freed[0]
         slot = self._slots[number]
-        slot[: len(data)] = data
-        at = len(data)
+        slot[:at] = data[:at]
         layout = []
         for array in arrays:
             at = -(-at // _ALIGNED) * _ALIGNED
@@ -167,20 +174,35 @@ class ColumnRing:
             target[...] = array
             layout.append((array.dtype.str, at))
             at += array.nbytes
-        return number, len(data), len(columns), layout, columns.buffers[1:], columns.fragments
+        return number, place, len(data), len(columns), layout, columns.buffers[1:], columns.fragments
 
-    def take(self, sent: Any) -> PacketColumns:
-        """Reader: the columns of what :meth:`put` gave."""
+    @contextmanager
+    def taken(self, sent: Any) -> Iterator[PacketColumns]:
+        """Reader: the columns of what :meth:`put` gave; behind the ``with`` they are gone.
+
+        Raises:
+            UnreadableInput: the file became shorter.
+        """
         if isinstance(sent, PacketColumns):
-            return sent
-        number, size, rows, layout, buffers, fragments = sent
+            yield sent
+            return
+        number, place, size, rows, layout, buffers, fragments = sent
         slot = self._slots[number]
         columns = {
-            name: np.ndarray((rows,), dtype, slot, at).copy()
-            for name, (dtype, at) in zip(_COLUMNS, layout, strict=True)
+            name: np.ndarray((rows,), dtype, slot, at) for name, (dtype, at) in zip(_COLUMNS, layout, strict=True)
         }
-        made = PacketColumns(buffers=[slot[:size], *buffers], fragments=fragments, **columns)
+        data: bytes | memoryview = _mapped(place, size) if place is not None else slot[:size]
+        yield PacketColumns(buffers=[data, *buffers], fragments=fragments, **columns)
         # The writer may be through with the capture.
         with suppress(BrokenPipeError):
             os.write(self._free, bytes([number]))
-        return made
+
+
+def _mapped(place: FilePlace, size: int) -> memoryview:
+    """Bytes of a file, which stay mapped for as long as anything refers to them."""
+    before = place.offset % mmap.ALLOCATIONGRANULARITY
+    try:
+        window = mmap.mmap(place.descriptor, before + size, access=mmap.ACCESS_READ, offset=place.offset - before)
+    except (ValueError, OSError) as error:
+        raise UnreadableInput(f"the capture file changed while it was read ({error}); try --jobs 1") from None
+    return memoryview(window)[before:]

@@ -160,6 +160,8 @@ class MessagePass:
         self._seen_ids: OrderedDict[str, Seen] = OrderedDict()
         self._stop = False
         self.waiting = False
+        # Of the findings that an earlier stage told: where they are among those of this one.
+        self._places: list[int] = []
         self._interest = replace(INTEREST, opened=set())
         self._keyfiles = keyfiles or KeyFiles()
         self._watch_tls = watch_tls
@@ -292,6 +294,13 @@ class MessagePass:
         source.interfaces[:] = news.get("interfaces", source.interfaces)
         source.info.secrets[:] = news.get("secrets", source.info.secrets)
         source.info.bytes_read, self.stats.frames, self.stats.first_time = news["so far"]
+        # At the places they would have got here: how many more are kept depends on those before.
+        for number, finding in news.pop("findings", ()):
+            if number == len(self._places):
+                self._places.append(len(self.stats.findings))
+                self.stats.findings.append(finding)
+            else:
+                self.stats.findings[self._places[number]] = finding
         if "info" in news:
             self.stats.take_over(news["stats"])
             for name in SourceInfo.__slots__:
@@ -305,9 +314,12 @@ class MessagePass:
         ring.write_only()
         info, interfaces = self.source.info, self.source.interfaces
         known = (0, 0)
+        said: list[Finding] = []
         for block in self.source:
-            columns = ring.put(self._decoder.decode(block))
+            columns = ring.put(self._decoder.decode(block), self.source.place(block))
             news: dict[str, Any] = {"so far": (info.bytes_read, self.stats.frames, self.stats.first_time)}
+            if self.stats.findings:
+                news["findings"] = self._changed(said)
             if known != (len(info.secrets), len(interfaces)):
                 known = (len(info.secrets), len(interfaces))
                 news.update(secrets=info.secrets, interfaces=interfaces)
@@ -316,7 +328,19 @@ class MessagePass:
                 break
         self._decoder.finish()
         so_far = info.bytes_read, self.stats.frames, self.stats.first_time
-        yield None, {"so far": so_far, "interfaces": interfaces, "stats": self.stats, "info": info}
+        changed = self._changed(said)
+        self.stats.findings.clear()
+        yield (
+            None,
+            {"so far": so_far, "interfaces": interfaces, "stats": self.stats, "info": info, "findings": changed},
+        )
+
+    def _changed(self, said: list[Finding]) -> list[tuple[int, Finding]]:
+        """The findings that were not said yet, or are now other ones, with their numbers."""
+        found = self.stats.findings
+        changed = [(n, finding) for n, finding in enumerate(found) if n >= len(said) or said[n] is not finding]
+        said[:] = found
+        return changed
 
     def _followed(self) -> Iterator[tuple[list[Any], dict[str, Any]]]:
         """The second stage: for each block the HTTP messages and datagrams that it made whole."""
@@ -328,7 +352,8 @@ class MessagePass:
                 self._learn(news)
                 if sent is not None:
                     self._find_keys()
-                    self.flows.feed(ring.take(sent))
+                    with ring.taken(sent) as columns:
+                        self.flows.feed(columns)
                     yield self._given(), news
         finally:
             stage.close()

@@ -22,6 +22,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from dissector.base.errors import UnreadableInput, UsageError
+from dissector.capture.model import FilePlace
 
 __all__ = ["STANDARD_INPUT", "ByteInput", "FileInput", "ObjectInput", "PipeInput", "open_input", "open_object"]
 
@@ -131,6 +132,10 @@ class FileInput(ByteInput):
             return tail, True
         self.position = start + len(data)
         return data, self._ended
+
+    def place(self, size: int) -> FilePlace:
+        """Where the last ``size`` bytes read are."""
+        return FilePlace(self._descriptor, self._begin + self.position - size)
 
     def close(self) -> None:
         """Close the file."""

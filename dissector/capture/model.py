@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from dissector.base.findings import Finding
 
-__all__ = ["Block", "FrameSource", "Interface", "SourceInfo"]
+__all__ = ["Block", "FilePlace", "FrameSource", "Interface", "SourceInfo"]
 
 I64 = npt.NDArray[np.int64]
 
@@ -94,6 +94,13 @@ class SourceInfo:
     findings: list[Finding] = field(default_factory=list)
 
 
+class FilePlace(NamedTuple):
+    """Where some bytes are in an opened plain file."""
+
+    descriptor: int
+    offset: int
+
+
 class FrameSource(Protocol):
     """An opened input. Iterating gives blocks as soon as they are whole; one pass only."""
 
@@ -110,4 +117,8 @@ class FrameSource(Protocol):
 
     def locate(self, frame: int) -> tuple[str, int]:
         """File and number inside that file of a frame."""
+        ...
+
+    def place(self, block: Block) -> FilePlace | None:
+        """Where the bytes of the block just given are, None where they are in no file as they are."""
         ...

@@ -19,8 +19,8 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.capture.compressed import Decompressed
 from dissector.capture.decompressors import codec_of
 from dissector.capture.formats import describe
-from dissector.capture.inputs import STANDARD_INPUT, ByteInput, open_input, open_object
-from dissector.capture.model import Block, Interface, SourceInfo
+from dissector.capture.inputs import STANDARD_INPUT, ByteInput, FileInput, open_input, open_object
+from dissector.capture.model import Block, FilePlace, Interface, SourceInfo
 from dissector.capture.pcap import PCAP_MAGICS, PcapReader
 from dissector.capture.pcapng import PCAPNG_MAGIC, PcapngReader
 from dissector.capture.pcapng_parts import Notes
@@ -275,6 +275,12 @@ class CaptureSource:
         # Files without frames begin at the same number as the next one: the last of those holds it.
         index = bisect_right(self._starts, frame) - 1
         return self.info.paths[index], frame - self._starts[index] + 1
+
+    def place(self, block: Block) -> FilePlace | None:
+        """Where the bytes of the block just given are: in a plain file that is still open; None where it is compressed
+        or a pipe."""
+        # What a block points into reaches to where reading stands.
+        return self._current.place(len(block.data)) if isinstance(self._current, FileInput) else None
 
 
 def _size(item: str | IO[bytes]) -> int | None:

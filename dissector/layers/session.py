@@ -99,6 +99,9 @@ class _Packets:
         """Scapy's packets come from nowhere else."""
         return "", frame
 
+    def place(self, block: Block) -> None:
+        """In no file that is known here."""
+
     def read(self, socket: Any) -> Iterator[Block]:
         """The next packets: one of a socket that waits for more, many of a file.
 

@@ -7,7 +7,7 @@ What is of interest is told by the room above through :class:`Interest`, since t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from socket import AF_INET, AF_INET6, inet_ntop
@@ -71,7 +71,7 @@ class PacketColumns:
             (frame, start offset in the frame, length) in payload order; their lengths add up to ``length``.
     """
 
-    buffers: list[bytes]
+    buffers: Sequence[bytes | memoryview]
     frame: npt.NDArray[np.int64]
     time: npt.NDArray[np.int64]
     protocol: npt.NDArray[np.uint8]

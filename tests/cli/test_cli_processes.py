@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -11,8 +12,12 @@ import dissector
 from dissector import ahead
 from dissector.assembly import MessagePass
 from dissector.base.errors import UnreadableInput
+from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.capture import open_source
 from dissector.http.model import BodyPolicy
+from tests.fuzz.attacks import Line, capture
+from tests.fuzz.mutations import KINDS, SMALL, damaged, sample_names
+from tests.fuzz.test_limits import EDGES, fragments, gapped
 
 PCAPS = Path(__file__).parent.parent.parent / "pcaps"
 SAMPLES = ["dsm-two-jobs.pcapng", "dsm-aborted.pcapng", "others/scan-debian-adf.pcap"]
@@ -25,10 +30,12 @@ def test_more_processes_say_the_same(cli, command, sample):
     assert one == two
 
 
-def passed(path: Path, jobs: int) -> tuple[list[object], object]:
+def passed(
+    path: Path, jobs: int, block_bytes: int = 20_000, limits: Limits = DEFAULT_LIMITS
+) -> tuple[list[object], object]:
     """All that is told of the messages, read in many small blocks."""
-    source = open_source([path], block_bytes=20_000)
-    made = MessagePass(source, policy=BodyPolicy(), jobs=jobs)
+    source = open_source([path], block_bytes=block_bytes, limits=limits)
+    made = MessagePass(source, policy=BodyPolicy(), jobs=jobs, limits=limits)
     seen: list[object] = [
         (
             m.number,
@@ -40,6 +47,7 @@ def passed(path: Path, jobs: int) -> tuple[list[object], object]:
             tuple(m.frames),
             m.findings,
             m.envelope and m.envelope.xml,
+            [(a.content.sha256, a.content.size) for a in m.attachments],
         )
         for m in made
     ]
@@ -52,6 +60,54 @@ def passed(path: Path, jobs: int) -> tuple[list[object], object]:
 def test_blocks_go_through_shared_memory_or_the_pipe(monkeypatch, sample, slot):
     monkeypatch.setattr(ahead, "SLOT", slot)
     assert passed(PCAPS / sample, 1) == passed(PCAPS / sample, 2)
+
+
+@pytest.mark.parametrize("sample", sorted(str(p.relative_to(PCAPS)) for p in PCAPS.rglob("*.pcap*")))
+def test_all_samples_in_blocks_of_any_size(sample):
+    path = PCAPS / sample
+    size = Random(sample).randrange(300, 60_000)
+    jobs = 2 + size % 2
+    assert passed(path, 1, size) == passed(path, jobs, size)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_damaged_captures(tmp_path, kind):
+    rng = Random(kind)
+    names = sample_names(SMALL)
+    for seed in range(3):
+        path = tmp_path / f"{seed}.pcap"
+        path.write_bytes(damaged(rng.choice(names), kind, seed)[0])
+        try:
+            one: object = passed(path, 1)
+        except UnreadableInput as refused:
+            one = str(refused)
+        try:
+            two: object = passed(path, 2)
+        except UnreadableInput as refused:
+            two = str(refused)
+        assert one == two
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_limits_are_hit_at_the_same_places(tmp_path, name):
+    limits, rule, _, beyond = EDGES[name]
+    path = tmp_path / "beyond.pcap"
+    path.write_bytes(capture(beyond()))
+    one = passed(path, 1, 2000, limits)
+    assert one == passed(path, 2, 2000, limits)
+    assert rule in repr(one)
+
+
+def test_findings_beyond_the_limit_are_the_same_ones(tmp_path):
+    # Some are found where packets are decoded, others where streams are followed.
+    path = tmp_path / "many.pcap"
+    lost = list(gapped(6))
+    for k in range(6):
+        lost.insert(k * 4 + 3, Line(k + 10).segment(b"", at=91, flags=0x14))
+    path.write_bytes(capture([*lost[:12], *fragments(9), *lost[12:]]))
+    for most in range(1, 9):
+        limits = Limits(findings=most, fragments=2)
+        assert passed(path, 1, 500, limits) == passed(path, 2, 500, limits)
 
 
 def test_what_a_stage_raises_is_raised_here():
