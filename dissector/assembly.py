@@ -37,6 +37,7 @@ from dissector.transport.flows import FlowTable
 from dissector.transport.model import Conversation, Datagram, Interest, StreamConsumer, TransportStats
 from dissector.transport.packets import PacketDecoder
 from dissector.transport.tally import Tally
+from dissector.transport.tls.failing import Failing
 from dissector.transport.tls.model import TlsFacts
 from dissector.transport.tls.table import TlsTable
 
@@ -166,9 +167,10 @@ class MessagePass:
         self._keyfiles = keyfiles or KeyFiles()
         self._watch_tls = watch_tls
         self._tls = TlsTable(self._keyfiles.keys, self._plain, limits, watch=watch_tls, records=tls_records)
+        self._failing = Failing(self.stats, limits, INTEREST.masked)
         self.flows = FlowTable(
             self._interest, self._consumer, self._datagram, self.stats, limits,
-            kept=lambda: self._room.under_way,
+            kept=lambda: self._room.under_way, observer=None if watch_tls else self._failing,
         )  # fmt: skip
         self._decoder = PacketDecoder(source.interfaces, self.stats, limits)
 
@@ -185,6 +187,7 @@ class MessagePass:
         found += self._told
         for conversation in self._conversations:
             found += _told(conversation)
+        found += self._failing.findings()
         found += self._tls.said()
         if self.not_soap:
             count = self.not_soap
@@ -359,6 +362,7 @@ class MessagePass:
             stage.close()
         self._end_streams()
         told = [*self._told, *(finding for conversation in self._conversations for finding in _told(conversation))]
+        told += self._failing.findings()
         yield self._given(), {**news, "stats": self.stats, "told": told, "tls": self._tls.learnt(), "over": True}
 
     def _given(self) -> list[tuple[int, int, int, HttpMessage | Datagram]]:
@@ -398,7 +402,9 @@ class MessagePass:
         self._tls.keys_came()
 
     def _uncount_opened(self) -> None:
-        """What was opened is not among what could not be read."""
+        """What was opened is not among what could not be read; what failed is told apart."""
+        for pair, number in self._tls.failed.items():
+            self.stats.failed[pair] = self.stats.failed.get(pair, 0) + number
         unread = self.stats.opaque.get(TLS, {})
         for client, server in self._tls.pairs:
             unread.pop((client, server), None)

@@ -8,6 +8,7 @@ from collections import Counter
 from dissector.base.origin import Endpoint
 from dissector.output.text import count
 from dissector.transport.model import TransportStats
+from dissector.transport.tls.failing import PORTS
 
 __all__ = ["notes"]
 
@@ -41,18 +42,34 @@ def _opaque(stats: TransportStats) -> list[str]:
     said = []
     for protocol, pairs in stats.opaque.items():
         # Many connections between the same two hosts and the same server port are one thing to a reader.
-        merged: Counter[tuple[str, Endpoint]] = Counter()
+        merged: dict[tuple[str, Endpoint], list[int]] = {}
+        failures: Counter[tuple[str, Endpoint]] = Counter()
+        for (client, server), number in stats.failed.items():
+            failures[client.address, server] += number
         # Sorted: the transport meets them in the order of a salted hash.
         for (client, server), (packets, _) in sorted(pairs.items()):
-            merged[(client.address, server)] += packets
+            counts = merged.setdefault((client.address, server), [0, 0])
+            counts[0] += 1
+            counts[1] += packets
         name = protocol.upper()
-        for (client_address, server), packets in merged.most_common(_SHOWN):
+        ranked = sorted(merged.items(), key=lambda one: (one[0][1].port not in PORTS, -one[1][1]))
+        for (client_address, server), (connections, packets) in ranked[:_SHOWN]:
+            where = f" ({PORTS[server.port]})" if server.port in PORTS else ""
+            whom = f"from {client_address} to {server}{where}"
+            failed = min(failures[client_address, server], connections)
+            if failed == connections:
+                said.append(f"{count(connections, f'{name} connection')} {whom} failed: see the findings")
+                continue
+            but = f"; {failed:,} of them failed" if failed else ""
+            size = count(packets, "packet")
+            said.append(f"{count(connections, f'{name} connection')} {whom} could not be read: no keys ({size}{but})")
+        rest = ranked[_SHOWN:]
+        if rest:
+            number = sum(connections for _, (connections, _) in rest)
             said.append(
-                f"{count(packets, f'{name} packet')} between {client_address} and {server} could not be read: no keys"
+                f"{count(number, f'more {name} connection')} between {count(len(rest), 'other pair')} of hosts could "
+                "not be read either"
             )
         if protocol == "tls":
-            said[-1] += " (“dsmshark tls” says what can be seen)"
-        rest = len(merged) - _SHOWN
-        if rest > 0:
-            said.append(f"{name} between {count(rest, 'more pair')} of hosts could not be read either")
+            said.append("“dsmshark tls” says what can be seen of them; keys (--keylog, --rsa-key) would open them")
     return said

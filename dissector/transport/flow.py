@@ -6,9 +6,11 @@ from dissector.base.origin import Endpoint
 from dissector.transport.pair import Pair
 from dissector.transport.segment import Segment
 
-__all__ = ["NOISE", "TAKEN", "UNDECIDED", "Flow"]
+__all__ = ["LET_GO", "NOISE", "TAKEN", "UNDECIDED", "Flow"]
 
 NOISE, UNDECIDED, TAKEN = 0, 1, 2
+LET_GO = 3
+"""Noise that was taken for an opened protocol: only a word takes it again."""
 
 
 class Flow:
@@ -82,9 +84,9 @@ class Flow:
         """It is taken for an opaque protocol that there are keys for: its packets are counted too."""
         return self.pair is not None and bool(self.pair.conversation.protocol)
 
-    def dismiss(self) -> None:
+    def dismiss(self, state: int = NOISE) -> None:
         """It is noise. Where it is taken after all, later, that is in the middle of it."""
-        self.state = NOISE
+        self.state = state
         self.held = None
         self.syn_true = self.syn_false = None
         self.early = -1

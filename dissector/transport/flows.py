@@ -12,8 +12,9 @@ between; the direction that spoke first goes first. Consumers that need the exac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.burden import Burden
-from dissector.transport.flow import NOISE, TAKEN, UNDECIDED, Flow
+from dissector.transport.flow import LET_GO, NOISE, TAKEN, UNDECIDED, Flow
 from dissector.transport.model import (
     ACK,
     FIN,
@@ -44,7 +45,7 @@ from dissector.transport.segment import Segment, segments, whole_segments
 from dissector.transport.tcp import Direction
 from dissector.transport.udp import DatagramPicker
 
-__all__ = ["FlowTable"]
+__all__ = ["FlowTable", "Observer"]
 
 I64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
@@ -88,6 +89,35 @@ def _together(sizes: I64) -> Iterator[tuple[int, int]]:
         yield low, len(sizes)
 
 
+class Observer(Protocol):
+    """Looks at the packets of connections that are not taken."""
+
+    def feed(
+        self,
+        c: PacketColumns,
+        rows: Rows,
+        word: npt.NDArray[np.uint32],
+        order: Rows,
+        starts: Rows,
+        flow_of: Sequence[Flow],
+        reopened: Mapping[int, Sequence[tuple[int, Flow]]],
+    ) -> None:
+        """The TCP packets of the next block, behind those that were taken of it.
+
+        Args:
+            c: columns of the block.
+            rows: the TCP packets, ``word`` the first four payload bytes of each.
+            order: of these, grouped by flow; each group begins at ``starts``.
+            flow_of: the flow of each group.
+            reopened: flow hash → rows from which on it is another flow.
+        """
+        ...
+
+    def finish(self) -> None:
+        """The capture is over."""
+        ...
+
+
 class FlowTable:
     """Takes the packets of a capture, block by block, in order.
 
@@ -99,6 +129,7 @@ class FlowTable:
         limits: bounds.
         kept: tells how many decoded bytes the consumers keep in memory.
         bulk: hand over stretches in one step (False: segment by segment, for tests; the result is the same).
+        observer: is shown the packets of each block too.
     """
 
     def __init__(
@@ -111,7 +142,9 @@ class FlowTable:
         *,
         kept: Callable[[], int] = int,
         bulk: bool = True,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer
         self._interest = interest
         self._factory = factory
         self._stats = stats
@@ -186,6 +219,8 @@ class FlowTable:
                 start += len(mine)
             if self._burden.crowded:
                 self._burden.relieve()
+        if self._observer is not None:
+            self._observer.feed(c, rows, word, order, starts, flow_of, self._reopened)
         # Only now: until here the flows of this block are in use.
         if len(self._flows) > self._limits.streams:
             self._make_room()
@@ -368,8 +403,10 @@ class FlowTable:
         at = 0
         if flow.state == UNDECIDED:
             at = self._weigh(c, rows, match, flow, ready)
-        if flow.state == NOISE:
+        if flow.state in (NOISE, LET_GO):
             words = np.flatnonzero(match[at:])
+            if flow.state == LET_GO and len(words):
+                words = words[np.isin(self._first_words(c, rows[at:][words]), self._words)]
             if not len(words):
                 return
             at += int(words[0])
@@ -378,8 +415,8 @@ class FlowTable:
             self._stats.taken += len(rows) - at
             flow.pair.take(c, rows[at:], bulk=self._bulk, ready=ready[at:] if ready is not None else None)
         if flow.pair is not None and flow.pair.conversation.released:
+            flow.dismiss(LET_GO if flow.pair.conversation.protocol else NOISE)
             flow.pair = None
-            flow.dismiss()
 
     def _weigh(
         self, c: PacketColumns, rows: Rows, match: npt.NDArray[np.bool_], flow: Flow, ready: list[Segment] | None
@@ -495,4 +532,6 @@ class FlowTable:
                 continue
             if flow.pair is not None:
                 flow.pair.stop(StreamEnd.CAPTURE, 0, 0)
+        if self._observer is not None:
+            self._observer.finish()
         self._flows.clear()

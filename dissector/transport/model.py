@@ -284,6 +284,8 @@ class TransportStats:
     conversations: int = 0
     opaque: dict[str, dict[tuple[Endpoint, Endpoint], tuple[int, int]]] = field(default_factory=dict)
     """For each opaque protocol: (client or first sender, other) → (packets, payload bytes)."""
+    failed: dict[tuple[Endpoint, Endpoint], int] = field(default_factory=dict)
+    """(client, server) → opaque connections of these that failed before they came about."""
     first_time: int | None = None
     last_time: int | None = None
     findings: list[Finding] = field(default_factory=list)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -136,8 +137,35 @@ def test_info_counts_what_was_decrypted(folder: Path, cli) -> None:
 
 
 def test_without_keys_a_note_says_where_to_look(folder: Path, cli) -> None:
-    result = cli("jobs", str(folder / "1.3.pcap"))
-    assert "could not be read: no keys (“dsmshark tls” says what can be seen)" in result.out + result.err
+    for command in ("jobs", "read", "info"):
+        result = cli(command, str(folder / "1.3.pcap"))
+        said = result.out + result.err
+        assert (
+            "1 TLS connection from 192.0.2.10 to 192.0.2.20:5362 (DSM scan server) could not be read: no keys" in said
+        )
+        assert "“dsmshark tls” says what can be seen of them" in said
+
+
+def test_every_command_tells_why_a_handshake_failed(folder: Path, cli, tmp_path: Path) -> None:
+    """Without keys, and with keys for others."""
+    client = client_context("1.2")
+    client.verify_mode = ssl.CERT_REQUIRED
+    done = talk(client, server_context(identity(), "1.2"), [])
+    file = tmp_path / "failed.pcap"
+    file.write_bytes(write_pcap(frames_of(done.story())))
+    why = (
+        "TCP stream 0, 192.0.2.10:49153 → 192.0.2.20:5362: the client broke the handshake off with unknown_ca: it does "
+        "not know, or does not trust, the authority that signed the certificate; the server's certificate is signed by "
+        "itself (CN=scanner.example, O=Example)"
+    )
+    for keys in ([], ["--keylog", str(folder / "1.2.keys")], ["--jobs", "2"]):
+        for command in (["jobs"], ["read"], ["info"], ["jobs", "--json"]):
+            result = cli(*command, *keys, str(file))
+            assert (result.out + result.err).count(json.dumps(why)[1:-1] if "--json" in command else why) == 1
+            assert "1 TLS connection from 192.0.2.10 to 192.0.2.20:5362 (DSM scan server) failed" in (
+                result.out + result.err
+            )
+            assert result.code == 0
 
 
 # -- dsmshark tls ----------------------------------------------------------------------------------------------------

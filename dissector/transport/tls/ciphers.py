@@ -217,7 +217,9 @@ class _Block(_Loose):
         self._iv = iv
         """The IV of the next record where records carry none (up to TLS 1.0)."""
         self._stale = False
-        """That IV is not the right one."""
+        """That IV is not, or may not be, the right one."""
+        self._authentic = False
+        """The last record was authentic, though its IV was not known."""
         self._ssl3 = version <= SSL30
         self._mac = mac
         self._outside = outside
@@ -226,8 +228,7 @@ class _Block(_Loose):
         self.least = blocks + (mac.size if outside else 0) + self.lead
 
     def open(self, type: int, version: int, fragment: Buffer, seq: int) -> tuple[int, bytes] | None:
-        # Under encrypt-then-MAC a wrong IV would not be noticed.
-        if len(fragment) < self.least or self._stale:
+        if len(fragment) < self.least or (self._stale and not self._outside):
             return None
         mac = self._mac
         body = fragment
@@ -236,8 +237,13 @@ class _Block(_Loose):
         if len(body) % self._block:
             return None
         after = bytes(body[-self._block :])
-        if self._outside and not mac.fits(seq, type, version, bytes(body), bytes(fragment[len(body) :])):
-            return None
+        if self._outside:
+            if not mac.fits(seq, type, version, bytes(body), bytes(fragment[len(body) :])):
+                return None
+            # A wrong IV would not be noticed: it is not authenticated.
+            self._authentic = self._stale
+            if self._stale:
+                return None
         if self._iv is None:
             iv, body = bytes(body[: self._block]), body[self._block :]
         else:
@@ -262,7 +268,9 @@ class _Block(_Loose):
         end = len(fragment) - (self._mac.size if self._outside else 0)
         if self._iv is not None and end >= self._block:
             self._iv = bytes(fragment[end - self._block : end])
-            self._stale = False
+            # Without that MAC what follows shows whether it is right.
+            self._stale = self._outside and not self._authentic
+            self._authentic = False
 
     def interrupted(self) -> None:
         """The end of the record before is not there."""

@@ -23,7 +23,7 @@ from dissector.transport.tls.model import RECORDS, Alert, RecordSeen, TlsFacts
 from dissector.transport.tls.names import TLS13, Content
 from dissector.transport.tls.negotiation import Negotiation
 from dissector.transport.tls.records import Record
-from dissector.transport.tls.rules import LOST, NOT_OPENED, WRONG_KEYS
+from dissector.transport.tls.rules import LOST, NOT_OPENED, WHY, WRONG_KEYS
 from dissector.transport.tls.shared import Shared
 from dissector.transport.tls.side import Side, State
 
@@ -133,10 +133,14 @@ class TlsConnection:
         facts.alerts.sort(key=lambda one: one.frame)
         if facts.handshakes or facts.alerts:
             self._judge_state()
+            self.negotiation.read_certificates()
             for finding in diagnosis.findings_of(facts):
                 facts.findings.append(finding)
+                if finding.rule in WHY:
+                    pair = (facts.client, facts.server)
+                    self.shared.failed[pair] = self.shared.failed.get(pair, 0) + 1
                 if finding.severity in (Severity.ERROR, Severity.WARN):
-                    self.shared.tell(facts.number, finding)
+                    self.shared.tell(facts, finding)
         elif self._kept:
             self.shared.facts.remove(facts)
 
@@ -157,7 +161,7 @@ class TlsConnection:
         """A finding on the connection."""
         if len(self.facts.findings) < FINDINGS:
             self.facts.findings.append(finding)
-            self.shared.tell(self.facts.number, finding)
+            self.shared.tell(self.facts, finding)
 
     def counted(self, side: Side, record: Record, inner: int | None, frame: int, time: int) -> None:
         """A record went by."""
@@ -187,6 +191,9 @@ class TlsConnection:
                 self._answered = True
                 if size == SEALED_ALERT:
                     self.alert(side, None, None, frame, time)
+            elif size == SEALED_ALERT:
+                # It closes: what comes now is the answer to that.
+                self._answered = True
         elif size == SEALED_ALERT:
             self.alert(side, None, None, frame, time)
         elif side.client and self.facts.early != "accepted":

@@ -13,7 +13,7 @@ from dissector.transport.model import StreamEnd
 from dissector.transport.tls.alerts import ABOUT_CERTIFICATES, HARMLESS, WORDS, alert_text
 from dissector.transport.tls.certificates import Certificate
 from dissector.transport.tls.model import Alert, TlsFacts
-from dissector.transport.tls.names import TLS12, TLS13, Shake, version_name
+from dissector.transport.tls.names import TLS12, TLS13, version_name
 from dissector.transport.tls.rules import (
     ALERT,
     CERTIFICATE_EARLY,
@@ -180,7 +180,7 @@ def _guess(facts: TlsFacts, from_client: bool) -> str:
         return f"; most likely it did not accept the server's certificate ({said})" if said else ""
     if not from_client and facts.asked and facts.given is False:
         return "; the server asked for a client certificate and got none"
-    if from_client and any(message.type == Shake.SERVER_HELLO for message in facts.messages):
+    if from_client and facts.version is not None:
         return "; most likely it did not accept the server's certificate"
     return ""
 

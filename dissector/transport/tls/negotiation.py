@@ -38,6 +38,8 @@ TRANSCRIPT = 512 << 10
 """Bytes of handshake messages kept of one side, for the extended master secret."""
 MESSAGES = 100
 """Handshake messages of one connection whose order is kept."""
+CHAIN = 20
+"""Certificates of one chain that are read."""
 KEPT = 200
 """Versions and suites kept of a ClientHello."""
 
@@ -60,6 +62,8 @@ class Negotiation:
         self._shared = connection.shared
         self._keys = connection.shared.keys
         self._keyring = keyring
+        self._shown: dict[bool, list[bytes]] = {}
+        """Certificates not read yet, by whether they are the client's."""
 
     @property
     def version(self) -> int:
@@ -255,14 +259,24 @@ class Negotiation:
         facts = self._facts
         if side.client:
             facts.given = bool(ders)
-        if not self._shared.watch and not (self._keys.opens_premaster and not side.client):
+        self._shown[bool(side.client)] = ders[:CHAIN]
+        if self._shared.watch or (self._keys.opens_premaster and not side.client):
+            self.read_certificates(always=True)
+            handshake.modulus = facts.certificates[0].modulus if facts.certificates else None
+
+    def read_certificates(self, *, always: bool = False) -> None:
+        """Read the certificates that were shown, if anybody asks: where the handshake failed, they may be the reason.
+        Reading one takes as long as the rest of a handshake."""
+        facts = self._facts
+        if not always and facts.finished and not facts.alerts:
             return
-        chain = [read_certificate(der) for der in ders[:20]]
-        if side.client:
-            facts.client_certificates = chain
-        else:
-            facts.certificates = chain
-            handshake.modulus = chain[0].modulus if chain else None
+        for client, ders in self._shown.items():
+            chain = [read_certificate(der) for der in ders]
+            if client:
+                facts.client_certificates = chain
+            else:
+                facts.certificates = chain
+        self._shown.clear()
 
     def _authorities(self, handshake: Handshake, body: bytes) -> None:
         if self._shared.watch:

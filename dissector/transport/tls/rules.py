@@ -22,6 +22,7 @@ __all__ = [
     "SELF_SIGNED",
     "UNSUPPORTED",
     "WEAK_SUITE",
+    "WHY",
     "WRONG_KEYS",
 ]
 
@@ -52,3 +53,6 @@ NOT_OPENED = rule("tls.not-opened", "warn", "records that the keys do not open",
 NOT_TLS = rule("tls.not-tls", "note", "bytes that are no records", "RFC 8446 5.1")
 BAD_MESSAGE = rule("tls.bad-message", "warn", "a handshake message cannot be read", "RFC 8446 4")
 EARLY_REJECTED = rule("tls.early-data-rejected", "note", "the server refused early data", "RFC 8446 4.2.10")
+
+WHY = frozenset([HANDSHAKE_FAILED.id, HANDSHAKE_UNFINISHED.id, ALERT.id])
+"""Those that say why a connection failed, at most one of a connection."""

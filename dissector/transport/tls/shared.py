@@ -41,7 +41,8 @@ class Shared:
         decrypted: connections that were opened.
         records, messages: how many more of them are kept.
         opened: facts of the connections whose plain streams were read; pairs: client and server of all of them.
-        said: findings, with the connections' numbers.
+        failed: client and server → connections that failed, where it is known why.
+        said: findings, with number and ends of their connection.
     """
 
     keys: KeyMaterial
@@ -55,7 +56,8 @@ class Shared:
     messages: int = ALL_MESSAGES
     opened: list[TlsFacts] = field(default_factory=list)
     pairs: set[tuple[Endpoint, Endpoint]] = field(default_factory=set)
-    said: list[tuple[int, Finding]] = field(default_factory=list)
+    failed: dict[tuple[Endpoint, Endpoint], int] = field(default_factory=dict)
+    said: list[tuple[int, str, Finding]] = field(default_factory=list)
     same: dict[Any, Any] = field(default_factory=dict)
 
     def one(self, value: T) -> T:
@@ -65,7 +67,7 @@ class Shared:
         found: T = self.same.setdefault(value, value)
         return found
 
-    def tell(self, number: int, finding: Finding) -> None:
-        """A finding on the connection of that number."""
+    def tell(self, facts: TlsFacts, finding: Finding) -> None:
+        """A finding on a connection."""
         if len(self.said) < SAID:
-            self.said.append((number, finding))
+            self.said.append((facts.number, f"{facts.client} → {facts.server}", finding))

@@ -68,6 +68,11 @@ class TlsTable:
         """Client and server of all connections that were opened."""
         return self._shared.pairs
 
+    @property
+    def failed(self) -> dict[tuple[Endpoint, Endpoint], int]:
+        """Client and server → connections that failed, where it is known why."""
+        return self._shared.failed
+
     def learnt(self) -> tuple[list[Finding], list[TlsFacts], int]:
         """What a pass in another process is asked for in the end: findings, opened connections, and how many."""
         return self.said(), self.opened, self.decrypted
@@ -82,9 +87,9 @@ class TlsTable:
         if self._said is not None:
             return self._said
         found = list(self._shared.keys.findings)
-        for number, finding in sorted(self._shared.said, key=lambda one: one[0]):
+        for number, ends, finding in sorted(self._shared.said, key=lambda one: one[0]):
             severity = Severity.WARN if finding.severity is Severity.ERROR else finding.severity
-            found.append(replace(finding, text=f"TCP stream {number}: {finding.text}", severity=severity))
+            found.append(replace(finding, text=f"TCP stream {number}, {ends}: {finding.text}", severity=severity))
         return found
 
     def consumer(self, conversation: Conversation, stream: StreamRef) -> StreamConsumer:

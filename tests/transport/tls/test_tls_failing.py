@@ -1,0 +1,182 @@
+"""Failed TLS connections told by every command, without keys; and that those which are well cost nothing."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dissector.base.findings import Finding
+from dissector.base.limits import DEFAULT_LIMITS
+from dissector.capture.model import Interface
+from dissector.transport.flows import FlowTable
+from dissector.transport.model import TransportStats
+from dissector.transport.packets import PacketDecoder
+from dissector.transport.tls import failing
+from dissector.transport.tls.failing import Failing
+from tests.support.packets import block
+from tests.support.stories import Channel, Story
+from tests.support.streams import INTEREST, Taken
+from tests.support.tls_talk import NOW, Talk, client_context, identity, server_context, talk
+from tests.support.wire import START, Wire
+
+GET = [(False, b"GET / HTTP/1.1\r\n\r\n"), (True, b"HTTP/1.1 204 No Content\r\n\r\n")]
+AUTHORITY = identity("ec", "authority.example")
+EXPIRED = identity("ec", "old.example", NOW.replace(year=2024), 365, 8)
+
+
+def trusting(version: str) -> ssl.SSLContext:
+    context = client_context(version)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=EXPIRED.certificate.decode())
+    return context
+
+
+def wanting(version: str) -> ssl.SSLContext:
+    """A server that wants a client certificate."""
+    context = server_context(identity("ec"), version)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=AUTHORITY.certificate.decode())
+    return context
+
+
+def made() -> dict[str, Talk]:
+    talks = {"version": talk(client_context("1.1"), server_context(identity(), "1.2"), [])}
+    for version in ("1.2", "1.3"):
+        talks["expired " + version] = talk(trusting(version), server_context(EXPIRED, version), GET)
+        talks["unknown " + version] = talk(trusting(version), server_context(identity("ec"), version), GET)
+        talks["wanted " + version] = talk(client_context(version), wanting(version), GET)
+        talks["well " + version] = talk(client_context(version), server_context(identity("ec"), version), GET)
+        talks["quiet " + version] = talk(client_context(version), server_context(identity("ec"), version), [])
+    return talks
+
+
+TALKS = made()
+WORDS = {
+    "version": "the server broke the handshake off with protocol_version",
+    "expired 1.2": "the certificate has expired or is not valid yet; the server's certificate expired on 2025-03-02",
+    "expired 1.3": "the client broke the handshake off with certificate_expired",
+    "unknown 1.2": "with unknown_ca: it does not know, or does not trust, the authority that signed the certificate; "
+    "the server's certificate is signed by itself (CN=scanner.example",
+    "unknown 1.3": "the client broke the handshake off with unknown_ca",
+    "wanted 1.2": "the server asked for a client certificate and got none",
+    "wanted 1.3": "most likely it does not accept the client's certificate, or wants one",
+}
+
+
+def frames(*names: str, mss: int = 1460, port: int = 5362) -> list[bytes]:
+    story = Story()
+    for number, name in enumerate(names):
+        story.channels[f"{number}"] = Channel("192.0.2.10", "192.0.2.20", port)
+        for back, data in TALKS[name].pieces:
+            story.say(f"{number}", data, back=back)
+    return [frame.data for frame in Wire(mss=mss).carry(story)]
+
+
+def watched(packets: list[bytes], cuts: Iterable[int] = ()) -> tuple[list[Finding], TransportStats, Failing]:
+    """What is told of packets, in blocks that are cut so."""
+    stats = TransportStats()
+    watch = Failing(stats)
+    flows = FlowTable(INTEREST, lambda _, stream: Taken(stream), lambda _: None, stats, DEFAULT_LIMITS, observer=watch)
+    decoder = PacketDecoder([Interface(0, 1)], stats, DEFAULT_LIMITS)
+    edges = sorted({0, len(packets), *(cut for cut in cuts if 0 < cut < len(packets))})
+    for low, high in pairwise(edges):
+        flows.feed(decoder.decode(block(packets[low:high], first=low + 1, times=[START] * (high - low))))
+    flows.finish()
+    return watch.findings(), stats, watch
+
+
+@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize("mss", [1460, 250])
+def test_why_a_handshake_failed_is_told(name: str, mss: int) -> None:
+    packets = frames(name, mss=mss)
+    (finding,), stats, _ = watched(packets)
+    assert finding.text.startswith("TCP stream 0, 192.0.2.10:49153 → 192.0.2.20:5362: the ")
+    assert WORDS[name] in finding.text
+    assert finding.severity.value == "warn"
+    assert finding.frames
+    assert sum(stats.failed.values()) == 1
+    # However the capture is cut into blocks.
+    for cuts in (range(len(packets)), [len(packets) // 2]):
+        assert watched(packets, cuts)[0] == [finding]
+
+
+@pytest.mark.parametrize("name", ["well 1.2", "well 1.3", "quiet 1.2", "quiet 1.3"])
+@pytest.mark.parametrize("mss", [1460, 250])
+def test_of_one_that_is_well_nothing_is_told(name: str, mss: int) -> None:
+    packets = frames(name, mss=mss)
+    for cuts in ([], range(len(packets))):
+        assert watched(packets, cuts)[:2][0] == []
+
+
+def test_those_that_are_well_are_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Failing, "_group", None)
+    assert watched(frames(*["well 1.2", "well 1.3"] * 20))[0] == []
+
+
+def test_one_that_is_closed_without_an_answer() -> None:
+    story = Story(channels={"one": Channel("192.0.2.10", "192.0.2.20", 5358)})
+    story.say("one", TALKS["well 1.2"].pieces[0][1])
+    (finding,), _, _ = watched([frame.data for frame in Wire().carry(story)])
+    assert finding.rule == "tls.handshake-unfinished"
+    assert "closed before the server answered the ClientHello" in finding.text
+
+
+@given(st.sampled_from(sorted(TALKS)), st.sets(st.integers(1, 60)), st.sampled_from([90, 536, 1460]))
+def test_blocks_make_no_difference(name: str, cuts: set[int], mss: int) -> None:
+    packets = frames(name, "well 1.3", name, mss=mss)
+    assert watched(packets, cuts)[0] == watched(packets)[0]
+
+
+def test_the_same_again_is_told_once_and_the_ports_of_wsd_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failing, "SHOWN", 1)
+    others = frames("unknown 1.2", "unknown 1.2", port=443)
+    wire = Wire(first_port=50000)
+    story = Story(channels={"dsm": Channel("192.0.2.10", "192.0.2.20", 5362)})
+    for back, data in TALKS["expired 1.2"].pieces:
+        story.say("dsm", data, back=back)
+    packets = others + [frame.data for frame in wire.carry(story)]
+    one, rest = watched(packets)[0]
+    assert "192.0.2.20:5362: the client broke" in one.text
+    assert (rest.rule, rest.text.split(" (")[0]) == ("tls.more-failed", "2 more TLS connections failed")
+    monkeypatch.setattr(failing, "SHOWN", 2)
+    first = watched(packets)[0][0]
+    assert "(and so did 1 more connection between the two)" in first.text
+    assert len(first.frames) == 2
+
+
+def test_what_is_read_and_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failing, "LOOKS", 2)
+    found = watched(frames(*["unknown 1.2"] * 5, port=443))[0]
+    assert found[1].text.startswith("3 that look as if they failed were not looked at")
+    # Those at other ports do not shut out those at ports of WSD.
+    monkeypatch.setattr(failing, "PORTS", {5362: ""})
+    assert len(watched(frames(*["unknown 1.2"] * 2, port=443) + frames("expired 1.2"))[0]) == 2
+    monkeypatch.setattr(failing, "ALL_HELD", 100)
+    packets = frames(*["unknown 1.2"] * 3)
+    found, _, watch = watched(packets, range(len(packets)))
+    assert not found
+    assert watch._size <= 100
+
+
+def test_ports_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = frames("expired 1.2")
+    again = [frame.data for frame in Wire(first_seq=9_000_000).carry(_story("unknown 1.2"))]
+    for packets in (first + again, first[:-3] + again):
+        for cuts in ([], [len(first) // 2], [len(first) + 2]):
+            found = watched(packets, cuts)[0]
+            assert [finding.text.split(": ")[2][:40] for finding in found] == [
+                "the certificate has expired or is not va",
+                "it does not know, or does not trust, the",
+            ]
+
+
+def _story(name: str) -> Story:
+    story = Story(channels={"one": Channel("192.0.2.10", "192.0.2.20", 5362)})
+    for back, data in TALKS[name].pieces:
+        story.say("one", data, back=back)
+    return story
