@@ -60,7 +60,7 @@ INTEREST = Interest(
 REMEMBERED_IDS = 10_000
 """MessageIDs of datagrams remembered to tell repeats; repeats come within a second (SOAP-over-UDP 3.4)."""
 
-PRUNED = 10_000
+PRUNED = 1000
 """Connections remembered before those that are over are forgotten."""
 
 LONGEST_ID = 1000

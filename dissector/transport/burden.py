@@ -51,6 +51,10 @@ class Burden:
         """A flow is read from now on."""
         self._read[flow.number] = flow
 
+    def over(self, flow: Flow) -> None:
+        """It has ended."""
+        self._read.pop(flow.number, None)
+
     def weighed(self, flow: Flow) -> None:
         """A flow holds segments until it is known what they are."""
         self._weighed[flow.number] = flow

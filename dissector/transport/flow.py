@@ -20,6 +20,7 @@ class Flow:
     less than the first number seen; one less than the first acknowledgement by the peer): they tell when the ports
     are used again. The two ``syn`` values are number and frame of the SYNs, while those still say where the data
     begins. ``last``: the block that last had packets of it. ``early``: packets so far, -1 once one carried data.
+    ``remains``: of a conversation that was taken and has ended.
     """
 
     __slots__ = (
@@ -35,6 +36,7 @@ class Flow:
         "opaque",
         "opened",
         "pair",
+        "remains",
         "state",
         "syn_false",
         "syn_true",
@@ -56,6 +58,7 @@ class Flow:
         self.held: list[Segment] | None = None
         self.opaque: tuple[str, Endpoint, Endpoint] | None = None
         self.pair: Pair | None = None
+        self.remains: bytes | None = None
 
     def base(self, side: bool) -> int | None:
         """Initial sequence number of a side."""
@@ -84,9 +87,15 @@ class Flow:
         """It is taken for an opaque protocol that there are keys for: its packets are counted too."""
         return self.pair is not None and bool(self.pair.conversation.protocol)
 
+    def retire(self, remains: bytes) -> None:
+        """Its conversation has ended."""
+        self.remains = remains
+        self.pair = None
+        self.syn_true = self.syn_false = None
+
     def dismiss(self, state: int = NOISE) -> None:
         """It is noise. Where it is taken after all, later, that is in the middle of it."""
         self.state = state
-        self.held = None
+        self.held = self.remains = None
         self.syn_true = self.syn_false = None
         self.early = -1

@@ -411,12 +411,20 @@ class FlowTable:
                 return
             at += int(words[0])
             self._take(c, int(rows[at]), flow)
-        if flow.pair is not None and at < len(rows):
+        if flow.remains is not None and at < len(rows):
+            flow.pair = Pair.of_remains(flow.remains, flow.number, self._reporter, self._limits)
+        pair = flow.pair
+        if pair is None:
+            return
+        if at < len(rows):
             self._stats.taken += len(rows) - at
-            flow.pair.take(c, rows[at:], bulk=self._bulk, ready=ready[at:] if ready is not None else None)
-        if flow.pair is not None and flow.pair.conversation.released:
-            flow.dismiss(LET_GO if flow.pair.conversation.protocol else NOISE)
+            pair.take(c, rows[at:], bulk=self._bulk, ready=ready[at:] if ready is not None and at else ready)
+        if pair.conversation.released:
             flow.pair = None
+            flow.dismiss(LET_GO if pair.conversation.protocol else NOISE)
+        elif pair.ended and not pair.conversation.protocol:
+            flow.retire(pair.remains())
+            self._burden.over(flow)
 
     def _weigh(
         self, c: PacketColumns, rows: Rows, match: npt.NDArray[np.bool_], flow: Flow, ready: list[Segment] | None
@@ -485,12 +493,7 @@ class FlowTable:
         conversation.protocol = self._protocol(c, row, flow)
         flow.state = TAKEN
         held, flow.held = flow.held or [], None
-
-        def report(finding: Finding) -> None:
-            if len(conversation.findings) < FINDINGS and self._may_say():
-                conversation.findings.append(finding)
-                self._stats.findings.append(replace(finding, text=f"TCP stream {flow.number}: {finding.text}"))
-
+        report = self._reporter(conversation)
         sides: dict[bool, Direction] = {}
         for side in (first, not first):
             stream = StreamRef("tcp", flow.number, by_side[side], by_side[not side])
@@ -504,6 +507,17 @@ class FlowTable:
             flow.pair.segment(s)
         flow.pair.flush()
         self._stats.taken += len(held)
+
+    def _reporter(self, conversation: Conversation) -> Callable[[Finding], None]:
+        """What takes the findings of a conversation's directions."""
+
+        def report(finding: Finding) -> None:
+            if len(conversation.findings) < FINDINGS and self._may_say():
+                conversation.findings.append(finding)
+                said = replace(finding, text=f"TCP stream {conversation.number}: {finding.text}")
+                self._stats.findings.append(said)
+
+        return report
 
     def _may_say(self) -> bool:
         """Whether there is room for one more finding on a connection."""

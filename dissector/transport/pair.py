@@ -6,12 +6,18 @@ frame order. Both ways give the same result.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from struct import Struct
+
 import numpy as np
 import numpy.typing as npt
 
+from dissector.base.findings import Finding, Severity
+from dissector.base.limits import Limits
+from dissector.base.origin import Endpoint
 from dissector.transport.model import ACK, FIN, RST, SYN, Conversation, PacketColumns, StreamEnd
 from dissector.transport.segment import Segment, segments
-from dissector.transport.tcp import Direction
+from dissector.transport.tcp import NOBODY, Direction
 
 __all__ = ["Pair"]
 
@@ -26,6 +32,13 @@ IN_ORDER = 32
 
 BEHIND = 1 << 20
 """Bytes of one side that may wait for a gap of the other to be settled."""
+
+
+NOWHERE = Endpoint("", 0)
+SAID = Finding("tcp.said", Severity.CHAT, "was told before")
+"""Stands for a finding of a conversation that has ended: only their number counts."""
+
+_REMAINS = Struct("<?I?qq?qq")
 
 
 class Pair:
@@ -44,6 +57,36 @@ class Pair:
     def ended(self) -> bool:
         """Both directions are over."""
         return self.sides[0].ended is not None and self.sides[1].ended is not None
+
+    def remains(self) -> bytes:
+        """What has to be remembered of a conversation that has ended, for segments that still come: 1.8 kB less than
+        the whole, and a capture can hold a million."""
+        one, two = self.sides
+        return _REMAINS.pack(
+            self.ordered[0] is two, len(self.conversation.findings),
+            one.started, one.base, one.next, two.started, two.base, two.next,
+        )  # fmt: skip
+
+    @classmethod
+    def of_remains(
+        cls, remains: bytes, number: int, report: Callable[[Conversation], Callable[[Finding], None]], limits: Limits
+    ) -> Pair:
+        """The conversation again, as far as further segments need it.
+
+        Args:
+            remains: of it.
+            number: of the conversation.
+            report: makes what takes its findings.
+            limits: bounds.
+        """
+        first, said, *ends = _REMAINS.unpack(remains)
+        conversation = Conversation(number, NOWHERE, NOWHERE)
+        take = report(conversation)
+        conversation.findings.extend([SAID] * said)
+        sides = (Direction(NOBODY, take, limits), Direction(NOBODY, take, limits))
+        for side, (started, base, following) in zip(sides, (ends[:3], ends[3:]), strict=True):
+            side.over(started, base, following)
+        return cls(conversation, sides, first)
 
     def segment(self, s: Segment) -> None:
         """Any segment, in frame order."""

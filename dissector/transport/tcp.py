@@ -23,7 +23,7 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import NO_FRAMES, FrameMap, Gap
 from dissector.transport.model import Run, StreamConsumer, StreamEnd
 
-__all__ = ["Direction"]
+__all__ = ["NOBODY", "Direction"]
 
 WRAP = 1 << 32
 HALF = 1 << 31
@@ -261,6 +261,11 @@ class Direction:
         if self.fin_at is not None and self.next < self.fin_at <= self.next + AHEAD:
             self._gap(self.fin_at, 0, frame)
         self._end(StreamEnd.FIN if self.fin_at is not None and how is not StreamEnd.REUSED else how, frame, time)
+
+    def over(self, started: bool, base: int, following: int) -> None:
+        """It has ended before: only what tells data behind the end is known of it."""
+        self.started, self.base, self.next = started, base, following
+        self.ended = StreamEnd.FIN
 
     # -- bulk ----------------------------------------------------------------------------------------------------
 
