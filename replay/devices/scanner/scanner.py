@@ -78,10 +78,9 @@ class Scanner(Emulator):
         self.host.point(SCAN_PATH, "WS-Scan").offer("WS-Scan", self.scan.operations())
         self.host.point(DSD_PATH, "WS-DSD").offer("WS-DSD", self.dsd.operations())
         self.host.on_request = self._quirks
-        self.scan.source = self.event_source(
-            SCAN_PATH, "WS-Scan", one_only=bool(self.device.quirk("one-subscription")), on_subscribed=self._subscribed
-        )
-        self.dsd.source = self.event_source(DSD_PATH, "WS-DSD")
+        one_only = bool(self.device.quirk("one-subscription"))
+        self.scan.subscribed(self.event_source(SCAN_PATH, "WS-Scan", one_only=one_only, on_subscribed=self._subscribed))
+        self.dsd.subscribed(self.event_source(DSD_PATH, "WS-DSD"))
         self.describe(
             _info(self.device),
             [

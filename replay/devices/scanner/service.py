@@ -5,7 +5,7 @@ Sources: the WS-Scan pages of windows-driver-docs, one page an operation; faults
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from lxml.etree import _Element as Element
@@ -17,23 +17,17 @@ from replay.base.log import Log
 from replay.behaviour.effects import Effects
 from replay.devices.host import Call, Operation, Reply
 from replay.devices.scanner.button import Button
+from replay.devices.scanner.describing import DescribingService
 from replay.devices.scanner.device import Device
-from replay.devices.scanner.engine import Condition, Listener, ScannerEngine
+from replay.devices.scanner.engine import ScannerEngine
 from replay.devices.scanner.feeder import FEEDER
 from replay.devices.scanner.imaging import image_information, scan_picture
 from replay.devices.scanner.jobs import ScanJob
 from replay.devices.scanner.pages import Page
 from replay.devices.scanner.retold import plain_ticket
-from replay.devices.scanner.sections import (
-    changes,
-    cleared,
-    job_of,
-    requested_sections,
-    scanner_sections,
-    validation,
-)
+from replay.devices.scanner.sections import job_of
 from replay.devices.scanner.ticket import TicketFault, judge_ticket
-from replay.devices.source import EventSource, Notice
+from replay.devices.source import EventSource
 from replay.net.server import lasting
 from replay.soap.compose import Picture
 from replay.soap.faults import SoapFault, service_fault
@@ -43,7 +37,7 @@ __all__ = ["ScanService"]
 SCAN = "WS-Scan"
 
 
-class ScanService(Listener):
+class ScanService(DescribingService):
     """The service.
 
     Args:
@@ -51,65 +45,30 @@ class ScanService(Listener):
         clock, ids, log: of the whole emulator.
     """
 
+    service, prefix = SCAN, "wscn"
+
     def __init__(self, engine: ScannerEngine, *, clock: Clock, ids: Ids, log: Log) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._ids = ids
         self._stale_token = ""
         quirk = engine.device.quirk
         misspelt = {"invalid_token": "ClientErrorInvalidDetinationToken"} if quirk("misspelt-destination-fault") else {}
         self.button = Button(clock=clock, ids=ids, log=log, **misspelt)
         self.pressed = not quirk("panel-first")
-        engine.listen(self)
 
-    @property
-    def source(self) -> EventSource | None:
-        """The subscriptions; None until there are some."""
-        return self.button.source
-
-    @source.setter
-    def source(self, source: EventSource) -> None:
+    def subscribed(self, source: EventSource) -> None:
+        """Tell the subscribers of this source from now on, the button's chosen one among them."""
+        super().subscribed(source)
         self.button.source = source
 
     def operations(self) -> dict[str, Operation]:
         """What is offered."""
-        return {
-            "GetScannerElements": self.get_scanner_elements,
-            "ValidateScanTicket": self.validate,
+        jobs: dict[str, Operation] = {
             "CreateScanJob": self.create,
             "RetrieveImage": self.retrieve,
             "CancelJob": self.cancel,
-            "GetJobElements": self.get_job_elements,
-            "GetActiveJobs": self.get_active,
-            "GetJobHistory": self.get_history,
         }
-
-    # -- reading -------------------------------------------------------------------------------------------------
-
-    async def get_scanner_elements(self, call: Call) -> Reply:
-        """GetScannerElements: all sections, or those that are asked for."""
-        sections = scanner_sections(self._engine, requested_sections(call, SCAN))
-        return Reply(build("wscn:GetScannerElementsResponse", {"scanner_elements": {"element_data": sections}}))
-
-    async def validate(self, call: Call) -> Reply:
-        """ValidateScanTicket."""
-        data = validation(call, self._engine, SCAN)
-        return Reply(build("wscn:ValidateScanTicketResponse", {"validation_info": data}))
-
-    async def get_job_elements(self, call: Call) -> Reply:
-        """GetJobElements."""
-        job = job_of(call, self._engine, SCAN)
-        names = requested_sections(call, SCAN)
-        return Reply(build("wscn:GetJobElementsResponse", {"job_elements": {"element_data": job.sections(names)}}))
-
-    async def get_active(self, call: Call) -> Reply:
-        """GetActiveJobs."""
-        jobs = [job.summary() for job in self._engine.jobs.active(SCAN)]
-        return Reply(build("wscn:GetActiveJobsResponse", {"active_jobs": {"job_summary": jobs}}))
-
-    async def get_history(self, call: Call) -> Reply:
-        """GetJobHistory."""
-        jobs = [job.summary() for job in self._engine.jobs.ended(SCAN)]
-        return Reply(build("wscn:GetJobHistoryResponse", {"job_history": {"job_summary": jobs}}))
+        return super().operations() | jobs
 
     # -- a job ---------------------------------------------------------------------------------------------------
 
@@ -206,49 +165,6 @@ class ScanService(Listener):
         """Press the scan button; see :meth:`Button.press`."""
         self.pressed = True
         return self.button.press(wanted)
-
-    # -- events --------------------------------------------------------------------------------------------------
-
-    def job_changed(self, job: ScanJob) -> None:
-        """JobStatusEvent."""
-        if job.service == SCAN and not job.over:
-            self._notify(
-                "JobStatusEvent", {"job_status": job.status()}, {"job_id": str(job.job_id), "job_state": job.state}
-            )
-
-    def job_ended(self, job: ScanJob) -> None:
-        """JobEndStateEvent."""
-        if job.service != SCAN or self.source is None:
-            return
-
-        def body(effects: Effects) -> Element:
-            other = effects.end_state
-            data = job.end_state(other.state, other.reasons) if other is not None else job.end_state()
-            return build("wscn:JobEndStateEvent", {"job_end_state": data})
-
-        facts = {"job_id": str(job.job_id), "job_state": job.state}
-        self.source.notify(Notice(SCAN, "JobEndStateEvent", body, facts=facts))
-
-    def status_changed(self) -> None:
-        """ScannerStatusSummaryEvent."""
-        self._notify("ScannerStatusSummaryEvent", {"status_summary": self._engine.summary()})
-
-    def condition_set(self, condition: Condition) -> None:
-        """ScannerStatusConditionEvent."""
-        self._notify("ScannerStatusConditionEvent", {"device_condition": condition.plain()})
-
-    def condition_cleared(self, condition: Condition) -> None:
-        """ScannerStatusConditionClearedEvent."""
-        self._notify("ScannerStatusConditionClearedEvent", {"device_condition_cleared": cleared(condition)})
-
-    def elements_changed(self, names: Sequence[str]) -> None:
-        """ScannerElementsChangeEvent."""
-        self._notify("ScannerElementsChangeEvent", {"element_changes": changes(self._engine, names)})
-
-    def _notify(self, name: str, data: Mapping[str, Any], facts: Mapping[str, str] | None = None) -> None:
-        if self.source is not None:
-            made = build(f"wscn:{name}", data)
-            self.source.notify(Notice(SCAN, name, lambda effects: made, facts=facts))
 
     # -- pieces --------------------------------------------------------------------------------------------------
 
