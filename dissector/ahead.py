@@ -24,7 +24,6 @@ import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -47,7 +46,7 @@ larger goes through the pipe. Only what was used of it takes memory."""
 _LENGTH = struct.Struct("<Q")
 _ALIGNED = 64
 _NOT_COLUMNS = ("buffers", "fragments")
-_COLUMNS = tuple(field.name for field in fields(PacketColumns) if field.name not in _NOT_COLUMNS)
+_COLUMNS = tuple(name for name in PacketColumns.__slots__ if name not in _NOT_COLUMNS)
 
 
 class Stage(Generic[T]):

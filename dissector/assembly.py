@@ -17,9 +17,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from hashlib import blake2b
 from mmap import mmap
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dissector.ahead import ColumnRing, Stage
 from dissector.base.findings import Finding, rule
@@ -38,8 +37,10 @@ from dissector.transport.model import Conversation, Datagram, Interest, StreamCo
 from dissector.transport.packets import PacketDecoder
 from dissector.transport.tally import Tally
 from dissector.transport.tls.failing import Failing
-from dissector.transport.tls.model import TlsFacts
 from dissector.transport.tls.table import TlsTable
+
+if TYPE_CHECKING:
+    from dissector.transport.tls.model import TlsFacts
 
 __all__ = ["INTEREST", "TLS", "MessagePass"]
 
@@ -94,7 +95,8 @@ class Seen(NamedTuple):
     number: int
     frame: int
     address: str
-    digest: bytes
+    content: int
+    """Hash of its bytes, by a key of this process."""
 
 
 class MessagePass:
@@ -558,14 +560,14 @@ class MessagePass:
             yield from self._numbered(message)
             return
         first = self._seen_ids.get(ident)
-        digest = blake2b(datagram.data, digest_size=16).digest()
+        content = hash(datagram.data)
         if first is None:
             # The number is given below, and is known before the next datagram is looked at.
             number = self._numbered_so_far + 1 if message.wsd else 0
-            self._seen_ids[ident] = Seen(number, message.frames[0], message.source.address, digest)
+            self._seen_ids[ident] = Seen(number, message.frames[0], message.source.address, content)
             if len(self._seen_ids) > REMEMBERED_IDS:
                 self._seen_ids.popitem(last=False)
-        elif first.digest == digest:
+        elif first.content == content:
             message.repeat_of = first.number
         elif first.address == message.source.address:
             message.findings.append(

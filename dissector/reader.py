@@ -14,7 +14,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from dissector.analysis import Analysis
 from dissector.analysis.model import Exchange, Job, Notification, Subscription
@@ -28,7 +28,9 @@ from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.keyfiles import KeyFiles
 from dissector.messages import Message
 from dissector.transport.model import TransportStats
-from dissector.transport.tls.model import TlsFacts
+
+if TYPE_CHECKING:
+    from dissector.transport.tls.model import TlsFacts
 
 __all__ = ["Capture", "Paths", "open_capture"]
 

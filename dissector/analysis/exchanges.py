@@ -10,13 +10,13 @@ What waits for an answer is bounded twice: by ``Limits.unpaired`` for each conne
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 from typing import TypeVar
 
 from dissector.analysis.model import Exchange, Notification
 from dissector.analysis.reading import frame_of, is_event, normal_id, operation_of
+from dissector.base.dataclass import dataclass
 from dissector.base.findings import Severity, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint

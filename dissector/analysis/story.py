@@ -6,11 +6,12 @@ order connections delivered it, and events that overtake the answer that names t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dissector.analysis.model import FilterResult, Image, Job, JobFault, Step
 from dissector.analysis.reading import LONGEST, frame_of
 from dissector.analysis.words import FAULTS, is_end_state, size_text
+from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding, Rule, Severity, rule
 from dissector.messages import Attachment, Message
 

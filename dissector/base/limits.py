@@ -6,7 +6,7 @@ the capture. The defaults are far above what real devices send.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dissector.base.dataclass import dataclass
 
 __all__ = ["DEFAULT_LIMITS", "Limits"]
 

@@ -5,12 +5,12 @@ Formats: RFC 1952 (gzip), RFC 8878 (zstd), the LZ4 frame format 1.6, the .xz fil
 
 from __future__ import annotations
 
-import lzma
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from dissector.base.dataclass import dataclass
 
 __all__ = ["CODECS", "Codec", "Damaged", "Member", "codec_of", "is_skippable"]
 
@@ -84,6 +84,8 @@ def _lz4() -> Member:
 
 
 def _xz() -> Member:
+    import lzma
+
     return _Library(lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY), (lzma.LZMAError, EOFError))
 
 

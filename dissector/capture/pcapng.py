@@ -317,7 +317,7 @@ class PcapngReader(RecordReader):
             time = self._clocks[0].nanoseconds(ticks)
         else:
             time = np.empty(len(ticks), np.int64)
-            for number in np.unique(interface).tolist():
+            for number in np.flatnonzero(np.bincount(interface)).tolist():
                 mine = interface == number
                 time[mine] = self._clocks[number].nanoseconds(ticks[mine])
         if not full.all():

@@ -8,12 +8,11 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from ipaddress import ip_address
 
 import numpy as np
 import numpy.typing as npt
 
+from dissector.base.dataclass import dataclass
 from dissector.base.findings import Severity, rule
 from dissector.base.limits import Limits
 from dissector.capture.model import SourceInfo
@@ -96,6 +95,8 @@ def text(value: bytes) -> str:
 
 def name_records(body: bytes, order: str) -> Iterator[tuple[str, list[str]]]:
     """The records of a name resolution block, as (address, names)."""
+    from ipaddress import ip_address
+
     at = 0
     while at + 4 <= len(body):
         kind, length = struct.unpack_from(order + "HH", body, at)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, ip_address
 from typing import Protocol
 
 from dissector.base.errors import UsageError
@@ -192,6 +191,8 @@ class PcapngWriter:
 
     def write_names(self, names: Mapping[str, Iterable[str]]) -> None:
         """Write a name resolution block (type 4): address → names."""
+        from ipaddress import IPv4Address, ip_address
+
         body = b""
         for address, known in names.items():
             parsed = ip_address(address)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
 import stat
 import sys
 import time
@@ -160,7 +159,11 @@ def palette(args: argparse.Namespace, out: TextIO | None) -> Palette:
 
 def terminal_columns(out: TextIO) -> int:
     """Columns of the terminal, 160 where there is none."""
-    return shutil.get_terminal_size((160, 24)).columns if out.isatty() or os.environ.get("COLUMNS") else 160
+    if not out.isatty() and not os.environ.get("COLUMNS"):
+        return 160
+    import shutil
+
+    return shutil.get_terminal_size((160, 24)).columns
 
 
 def exit_code(findings: Iterable[Finding]) -> ExitCode:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dissector.assembly import MessagePass
+from dissector.base.dataclass import dataclass
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, Gap, StreamRef
 from dissector.capture import open_source
@@ -16,7 +17,7 @@ from dissector.transport.model import Conversation, Run, StreamConsumer, StreamE
 __all__ = ["Direction", "HttpFact", "Side", "read"]
 
 
-@dataclass
+@dataclass()
 class Direction:
     """One direction of a stream: bytes that are there, their SHA-256 from the first one on, and the gaps."""
 
@@ -26,7 +27,7 @@ class Direction:
     gaps: list[Gap] = field(default_factory=list)
 
 
-@dataclass
+@dataclass()
 class HttpFact:
     """One HTTP message.
 
@@ -46,7 +47,7 @@ class HttpFact:
     media_type: str = ""
 
 
-@dataclass
+@dataclass()
 class Side:
     """What one of the two programs found. ``rules``: rule identifiers of findings of each stream; ``tls``: the streams
     whose TLS was opened."""

@@ -7,7 +7,7 @@ type says so, or the first byte that is not blank is ``<``, or a byte order mark
 
 from __future__ import annotations
 
-import hashlib
+from typing import TYPE_CHECKING
 
 from dissector.base.findings import rule
 from dissector.base.limits import Limits
@@ -18,6 +18,9 @@ from dissector.http.inflate import CODING_UNKNOWN, CODINGS, Inflater
 from dissector.http.model import BodyPolicy, Part
 from dissector.http.multipart import MultipartReader
 from dissector.http.report import Report
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 __all__ = ["BodyReader", "looks_like_xml"]
 
@@ -85,7 +88,11 @@ class BodyReader:
         self._report = report
         self._media = media
         self._gaps = False
-        self._digest = hashlib.sha256() if policy.digest_bodies else None
+        self._digest: _Hash | None = None
+        if policy.digest_bodies:
+            from hashlib import sha256
+
+            self._digest = sha256()
         self._inflaters: list[Inflater] = []
         self._decoded = True
         for coding in reversed(codings):

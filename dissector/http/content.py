@@ -7,15 +7,17 @@ so an index into ``data()`` is an offset for ``origin``. Without gaps the two ar
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from dissector.base.errors import ContentNotKept
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Gap, Origin
 from dissector.http.room import Room
 from dissector.http.spool import Spooled
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 __all__ = ["HEAD_SIZE", "Content", "ContentWriter"]
 
@@ -135,7 +137,11 @@ class ContentWriter:
         self.head = b""
         self.gaps: list[Gap] = []
         self.overflow = False
-        self._digest = hashlib.sha256() if digest else None
+        self._digest: _Hash | None = None
+        if digest:
+            from hashlib import sha256
+
+            self._digest = sha256()
         self._kept: bytes | bytearray = b""
         self._missing = 0
         self._file: Spooled | None = None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 
@@ -25,6 +24,8 @@ _current: _SpoolFile | None = None
 
 class _SpoolFile:
     def __init__(self) -> None:
+        import tempfile
+
         self.file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as a body needs it
         self.size = 0
 

@@ -6,9 +6,7 @@ Sources: XOP 1.0, 3 and 4; MTOM 1.0; RFC 2392 (cid: URLs); MS-BDSRR 2.2.4 (Image
 from __future__ import annotations
 
 import binascii
-import hashlib
 from dataclasses import replace
-from urllib.parse import unquote
 
 from lxml.etree import _Element as Element
 
@@ -18,7 +16,7 @@ from dissector.http.content import HEAD_SIZE, Content
 from dissector.http.model import Part
 from dissector.messages.images import fits, real_type, too_short
 from dissector.messages.model import Attachment
-from dissector.soap.addressing import split_tag, text_of
+from dissector.soap.addressing import split_tag, text_of, unquoted
 from dissector.soap.model import Envelope, Include
 
 __all__ = ["attachments_of"]
@@ -87,10 +85,10 @@ def _match(content_id: str, parts: list[Part]) -> Part | None:
         own = part.content_id
         if own is not None and own == content_id:
             return part
-    plain = unquote(content_id).strip().strip("<>")
+    plain = unquoted(content_id).strip().strip("<>")
     for part in parts:
         own = part.content_id
-        if own is not None and unquote(own).strip().strip("<>") == plain:
+        if own is not None and unquoted(own).strip().strip("<>") == plain:
             return part
     return None
 
@@ -115,8 +113,10 @@ def _inline(envelope: Envelope, origin: Origin | None, findings: list[Finding]) 
             except binascii.Error as error:
                 findings.append(BASE64(f"the base64 of {name} is damaged: {error}", path=name))
                 data = _lenient(text)
+            from hashlib import sha256
+
             content = Content(
-                size=len(data), head=data[:HEAD_SIZE], sha256=hashlib.sha256(data).hexdigest(), data=data,
+                size=len(data), head=data[:HEAD_SIZE], sha256=sha256(data).hexdigest(), data=data,
                 origin=None if origin is None else replace(origin, exact=False), complete=not envelope.recovered,
             )  # fmt: skip
             found.append(

@@ -7,10 +7,10 @@ for :meth:`dissector.reader.Capture.run`. An event's body is a few hundred bytes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dissector.analysis.model import Notification
+from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.messages import Message
 from dissector.output.findings import finding_line, findings_json

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from importlib import resources
 from itertools import islice
 from json.encoder import encode_basestring_ascii
 from typing import Any
@@ -95,6 +94,8 @@ def schema(name: str) -> dict[str, Any]:
     Raises:
         KeyError: there is no such output.
     """
+    from importlib import resources
+
     text = resources.files("dissector.output").joinpath("schemas", SCHEMAS[name]).read_text(encoding="utf-8")
     made: dict[str, Any] = json.loads(text)
     return made

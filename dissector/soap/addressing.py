@@ -16,7 +16,7 @@ from dissector.base.findings import Finding, rule
 from dissector.soap.model import Addressing, EndpointReference, QName
 from dissector.soap.namespaces import SOAP11, SOAP12, WSA04, WSA10, WSD05, WSD11, canonical
 
-__all__ = ["qname_of", "read_addressing", "split_tag", "text_of"]
+__all__ = ["qname_of", "read_addressing", "split_tag", "text_of", "unquoted"]
 
 DUPLICATE = rule("wsa.duplicate", "warn", "an addressing header occurs twice", "WS-Addressing rule A01")
 MIXED = rule("wsa.mixed", "warn", "headers of two versions of WS-Addressing in one message")
@@ -60,6 +60,15 @@ def _names(tag: str) -> tuple[str, str, str]:
 def _known_names(tag: str) -> tuple[str, str, str]:
     namespace, local = split_tag(tag)
     return namespace, local, canonical(namespace)[0] if namespace else ""
+
+
+def unquoted(text: str) -> str:
+    """Percent-encoding undone (RFC 3986, 2.1)."""
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote
+
+    return unquote(text)
 
 
 def text_of(element: Element) -> str:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from urllib.parse import unquote
 
 from lxml.etree import _Element as Element
 
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
-from dissector.soap.addressing import qname_of, read_addressing, split_tag
+from dissector.soap.addressing import qname_of, read_addressing, split_tag, unquoted
 from dissector.soap.faults import read_fault
 from dissector.soap.model import Addressing, Envelope, Fault, Include
 from dissector.soap.namespaces import SOAP11, SOAP12, XOP, canonical
@@ -200,7 +199,7 @@ def _includes(body: Element, findings: list[Finding]) -> list[Include]:
         href = (element.get("href") or "").strip()
         content_id = ""
         if href[:4].lower() == "cid:":
-            content_id = unquote(href[4:]).strip().removeprefix("<").removesuffix(">")
+            content_id = unquoted(href[4:]).strip().removeprefix("<").removesuffix(">")
         if not content_id:
             findings.append(INCLUDE(f"an xop:Include has the href {href[:80]!r}"))
         found.append(Include(parent, content_id, href))

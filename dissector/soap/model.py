@@ -6,11 +6,12 @@ spelling mistakes mended, see ``dissector.soap.namespaces``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from lxml.etree import _Element as Element
 
+from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 
 __all__ = ["Addressing", "EndpointReference", "Envelope", "Fault", "Include", "QName"]

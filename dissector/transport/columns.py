@@ -6,12 +6,12 @@ RFC 9293 (3.1), RFC 768. Both paths come through here, so that they cannot diffe
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dissector.base.dataclass import dataclass
 from dissector.transport.gather import PORTS_AND_NUMBERS, Gather
 from dissector.transport.ip import UDP
 from dissector.transport.walk import TCP_HEADER, UDP_HEADER, Located
@@ -65,7 +65,7 @@ class Rows:
         return joined.pick(np.argsort(joined.row, kind="stable"))
 
 
-_ROWS = tuple(f.name for f in fields(Rows))
+_ROWS = tuple(Rows.__slots__)
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Headers:
         return Headers(*(getattr(self, name)[keep] for name in _HEADERS))
 
 
-_HEADERS = tuple(f.name for f in fields(Headers))
+_HEADERS = tuple(Headers.__slots__)
 
 
 def concatenated(parts: list[Headers]) -> Headers:

@@ -8,14 +8,13 @@ tests hold them to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-
 import numpy as np
 import numpy.typing as npt
 
+from dissector.base.dataclass import dataclass
 from dissector.transport import ip, link, tunnel
 from dissector.transport.columns import Rows
-from dissector.transport.gather import IPV4, IPV6, Gather
+from dissector.transport.gather import IPV4, IPV6, Gather, one_of
 from dissector.transport.layers import Layer
 from dissector.transport.walk import TCP_HEADER, UDP_HEADER
 
@@ -46,9 +45,9 @@ def _table(numbers: frozenset[int], size: int) -> Bool:
     return table
 
 
-def _null_table(numbers: frozenset[int]) -> I64:
+def _null_table(numbers: frozenset[int]) -> list[int]:
     """Address families as four big-endian bytes, written in either byte order."""
-    return np.array([v for n in sorted(numbers) for v in (n, n << 24)], np.int64)
+    return [v for n in sorted(numbers) for v in (n, n << 24)]
 
 
 _TAGGED = _table(link.VLAN_ETHERTYPES, 1 << 16)
@@ -106,7 +105,7 @@ class _Network:
     walked: Bool
 
 
-_NETWORK = tuple(f.name for f in fields(_Network))
+_NETWORK = tuple(_Network.__slots__)
 
 
 def locate(gather: Gather, layer: Layer, frames: Frames, tunnel_depth: int) -> Located:
@@ -130,7 +129,7 @@ def locate(gather: Gather, layer: Layer, frames: Frames, tunnel_depth: int) -> L
     elif layer == Layer.NULL:
         network = frames.start + 4
         head = gather.take(frames.start, _UINT32).astype(np.int64)
-        four, six = np.isin(head, _NULL_IPV4), np.isin(head, _NULL_IPV6)
+        four, six = one_of(head, _NULL_IPV4), one_of(head, _NULL_IPV6)
         walk = np.zeros(len(frames), np.bool_)
     else:
         network = frames.start
@@ -212,8 +211,6 @@ def _ipv6(gather: Gather, network: I64, end: I64, wire: I64) -> _Network:
 
 def vxlan_candidates(dport: npt.NDArray[np.uint16], protocol: npt.NDArray[np.uint8]) -> Bool:
     """The rows whose UDP destination port is one of VXLAN's: the walk tells whether they are."""
-    found: Bool = np.zeros(len(dport), np.bool_)
-    for port in tunnel.VXLAN_PORTS:
-        found |= dport == port
+    found = one_of(dport, tunnel.VXLAN_PORTS)
     found &= protocol == ip.UDP
     return found

@@ -44,6 +44,7 @@ from dissector.transport.pair import Pair
 from dissector.transport.segment import Segment, segments, whole_segments
 from dissector.transport.tcp import Direction
 from dissector.transport.udp import DatagramPicker
+from dissector.transport.words import Words, first_words
 
 __all__ = ["FlowTable", "Observer"]
 
@@ -152,7 +153,7 @@ class FlowTable:
         self._bulk = bulk
         self._flows: dict[int, Flow] = {}
         self._next_number = 0
-        self._words = np.array(sorted(int.from_bytes(word, "little") for word in interest.words), dtype=np.uint32)
+        self._words = Words(interest.words)
         self._opaque = OpaqueCounter(interest, stats)
         self._datagrams = DatagramPicker(interest, datagram, stats)
         self._burden = Burden(limits, stats.findings.append, kept)
@@ -174,8 +175,8 @@ class FlowTable:
             self._feed_tcp(columns, rows)
 
     def _feed_tcp(self, c: PacketColumns, rows: Rows) -> None:
-        word = self._first_words(c, rows)
-        match = np.isin(word, self._words) if len(self._words) else np.zeros(len(rows), dtype=np.bool_)
+        word = first_words(c, rows)
+        match = self._words.among(word)
         words = match
         if self._interest.opened:
             match = match | self._begins_opened(word)
@@ -202,7 +203,7 @@ class FlowTable:
         has_payload = np.logical_or.reduceat((c.wire[rows] > 0)[order], starts)
         wanted = (state == TAKEN) | has_match | ((state == UNDECIDED) & has_payload)
         if self._reopened:
-            wanted |= np.isin(hashes[starts], np.fromiter(self._reopened, dtype=np.uint64))
+            wanted |= [h in self._reopened for h in hashes[starts].tolist()]
         picked = np.flatnonzero(wanted)
         # In order of first row, so that consumers are made, and findings left, in a fixed order.
         picked = picked[np.argsort(first_rows[picked], kind="stable")]
@@ -225,24 +226,6 @@ class FlowTable:
         if len(self._flows) > self._limits.streams:
             self._make_room()
         self._burden.relieve(sum(map(len, c.buffers)))
-
-    def _first_words(self, c: PacketColumns, rows: Rows) -> npt.NDArray[np.uint32]:
-        """The first four payload bytes of each row, 0 where there are fewer."""
-        word = np.zeros(len(rows), dtype=np.uint32)
-        length = c.length[rows]
-        which = c.buffer[rows]
-        for number, buffer in enumerate(c.buffers):
-            data = np.frombuffer(buffer, dtype=np.uint8)
-            long = np.flatnonzero((length >= 4) & (which == number))
-            if len(long):
-                at = c.payload[rows[long]]
-                word[long] = (
-                    data[at].astype(np.uint32)
-                    | data[at + 1].astype(np.uint32) << np.uint32(8)
-                    | data[at + 2].astype(np.uint32) << np.uint32(16)
-                    | data[at + 3].astype(np.uint32) << np.uint32(24)
-                )
-        return word
 
     def _begins_opened(self, word: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
         """Rows that begin as an opened protocol does."""
@@ -268,16 +251,17 @@ class FlowTable:
         groups = [flows.get(h) for h in hashes]
         flags = c.flags[rows]
         opening = (flags & (SYN | ACK)) == SYN
-        telling = np.flatnonzero(flags & SYN)
+        tells = (flags & SYN) != 0
         open_groups = [at for at, f in enumerate(groups) if f is None or f.base_false is None or f.base_true is None]
         if open_groups:
-            telling = np.union1d(telling, self._base_rows(c, rows, order, starts, np.array(open_groups)))
+            tells[self._base_rows(c, rows, order, starts, np.array(open_groups))] = True
         if opening.any():
             # Where the ports may be used again, perhaps more than once, every row counts.
             opened = np.add.reduceat(opening[order].astype(np.int64), starts)
             fresh = np.fromiter((f is None for f in groups), dtype=np.int64, count=len(groups))
             again = np.repeat(opened > fresh, np.diff(np.append(starts, len(order))))
-            telling = np.union1d(telling, order[again])
+            tells[order[again]] = True
+        telling = np.flatnonzero(tells)
         at = rows[telling]
         columns = (at, c.flow[at], c.side[at], c.seq[at], c.ack[at], flags[telling], c.frame[at])
         self._reopened = {}
@@ -406,7 +390,7 @@ class FlowTable:
         if flow.state in (NOISE, LET_GO):
             words = np.flatnonzero(match[at:])
             if flow.state == LET_GO and len(words):
-                words = words[np.isin(self._first_words(c, rows[at:][words]), self._words)]
+                words = words[self._words.among(first_words(c, rows[at:][words]))]
             if not len(words):
                 return
             at += int(words[0])

@@ -7,12 +7,13 @@ always safe; whether the bytes belong to the frame is for the caller to check.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["IPV4", "IPV6", "PORTS_AND_NUMBERS", "Gather"]
+__all__ = ["IPV4", "IPV6", "PORTS_AND_NUMBERS", "Gather", "one_of"]
 
 I64 = npt.NDArray[np.int64]
 
@@ -45,6 +46,15 @@ PORTS_AND_NUMBERS = np.dtype(
     ]
 )
 """RFC 9293, 3.1; of UDP (RFC 768) the ports, and the length in the upper half of ``seq``."""
+
+
+def one_of(column: npt.NDArray[Any], values: Iterable[int]) -> npt.NDArray[np.bool_]:
+    """Which entries are one of a few values. (numpy's isin() takes five times as long for one value, and imports all of
+    numpy.ma at its first call: a twentieth of the start-up.)"""
+    found = np.zeros(len(column), np.bool_)
+    for value in values:
+        found |= column == value
+    return found
 
 
 class Gather:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dissector.base.origin import Endpoint
 from dissector.transport.flow import TAKEN, UNDECIDED, Flow
+from dissector.transport.gather import one_of
 from dissector.transport.model import Interest, PacketColumns, TransportStats
 
 __all__ = ["OpaqueCounter"]
@@ -50,7 +51,7 @@ class OpaqueCounter:
         (the handshake) where that carried no data."""
         if not self._starts:
             return
-        begin = np.isin(word & np.uint32(0xFFFF), np.fromiter(self._starts, dtype=np.uint32)) & (word != 0)
+        begin = one_of(word & np.uint32(0xFFFF), self._starts) & (word != 0)
         begins = np.logical_or.reduceat(begin[order], starts).tolist()
         ends = np.append(starts[1:], len(order))
         wire = c.wire[rows]

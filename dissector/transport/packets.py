@@ -19,7 +19,7 @@ from dissector.capture.model import Block, Interface
 from dissector.transport.columns import FlowHash, Headers, Rows, concatenated, ports_of, read_headers
 from dissector.transport.fastpath import FAST_LAYERS, Frames, locate, vxlan_candidates
 from dissector.transport.fragments import cut_pieces
-from dissector.transport.gather import Gather
+from dissector.transport.gather import Gather, one_of
 from dissector.transport.ip import UDP
 from dissector.transport.layers import Layer
 from dissector.transport.link import LINK_LAYERS
@@ -118,7 +118,9 @@ class PacketDecoder:
         row = np.arange(batch.start, batch.stop, dtype=np.int64)
         end = start + block.caplen[batch]
         frames = Frames(row, start, end, np.maximum(start + block.wirelen[batch], end))
-        numbers = [int(interface[0])] if (interface == interface[0]).all() else np.unique(interface).tolist()
+        # numpy's unique() would do, and imports all of numpy.ma, a twentieth of the start-up.
+        one = (interface == interface[0]).all()
+        numbers = [int(interface[0])] if one else np.flatnonzero(np.bincount(interface)).tolist()
         by_link: dict[int, list[int]] = {}
         found: list[Rows] = []
         left: list[tuple[Layer, I64]] = []
@@ -126,7 +128,7 @@ class PacketDecoder:
         for number in numbers:
             by_link.setdefault(self._interfaces[number].link_type, []).append(number)
         for link_type, members in by_link.items():
-            chosen = frames if len(by_link) == 1 else frames.pick(np.isin(interface, members))
+            chosen = frames if len(by_link) == 1 else frames.pick(one_of(interface, members))
             counts = self._stats.link_types
             counts[link_type] = counts.get(link_type, 0) + len(chosen)
             layer = LINK_LAYERS.get(link_type)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dissector.base.origin import FrameMap, StreamRef
+from dissector.transport.gather import one_of
 from dissector.transport.model import Datagram, Interest, PacketColumns, TransportStats
 
 __all__ = ["DatagramPicker"]
@@ -33,7 +34,7 @@ class DatagramPicker:
         self._stats = stats
         self._first = np.zeros(256, dtype=np.bool_)
         self._first[[start[0] for start in interest.datagram]] = True
-        self._ports = np.array(sorted(interest.ports), dtype=np.int32)
+        self._ports = sorted(interest.ports)
         self._numbers: dict[int, int] = {}
         self._next = 0
 
@@ -47,8 +48,8 @@ class DatagramPicker:
             if len(here):
                 data = np.frombuffer(buffer, dtype=np.uint8)
                 wanted[here] = self._first[data[c.payload[rows[here]]]]
-        if len(self._ports):
-            wanted |= filled & (np.isin(c.sport[rows], self._ports) | np.isin(c.dport[rows], self._ports))
+        if self._ports:
+            wanted |= filled & (one_of(c.sport[rows], self._ports) | one_of(c.dport[rows], self._ports))
         for row in rows[wanted].tolist():
             self._give(c, row)
 

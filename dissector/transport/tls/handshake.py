@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dissector.base.dataclass import dataclass
 from dissector.transport.tls.ciphers import Buffer
 from dissector.transport.tls.names import RETRY_RANDOM, Extension
 

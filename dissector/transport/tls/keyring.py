@@ -7,9 +7,10 @@ other direction or the key log may still say what is missing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 
+from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.transport.tls.ciphers import Opener, openers12, openers13, supported
 from dissector.transport.tls.handshake import ClientHello, ServerHello

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
+from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.base.origin import Endpoint
 from dissector.transport.model import StreamEnd

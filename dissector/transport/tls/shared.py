@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.base.origin import Endpoint
 from dissector.transport.tls.keys import KeyMaterial
-from dissector.transport.tls.model import TlsFacts
 
 if TYPE_CHECKING:
     from dissector.transport.tls.connection import TlsConnection
+    from dissector.transport.tls.model import TlsFacts
 
 __all__ = ["ALL_RECORDS", "Shared"]
 

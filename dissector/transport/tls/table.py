@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.model import Conversation, StreamConsumer
-from dissector.transport.tls.connection import Inner, TlsConnection
 from dissector.transport.tls.keys import KeyMaterial
-from dissector.transport.tls.model import TlsFacts
 from dissector.transport.tls.shared import ALL_RECORDS, Shared
+
+if TYPE_CHECKING:
+    from dissector.transport.tls.connection import Inner
+    from dissector.transport.tls.model import TlsFacts
 
 __all__ = ["TlsTable"]
 
@@ -96,6 +99,9 @@ class TlsTable:
         """The consumer of one direction."""
         connection = self._shared.open.get(conversation.number)
         if connection is None:
+            # Only now: with it come the ciphers, a sixth of the start-up of a capture without keys.
+            from dissector.transport.tls.connection import TlsConnection
+
             connection = TlsConnection(conversation, self._shared, self._inner, self._limits)
             self._shared.open[conversation.number] = connection
         return connection.direction(stream)
