@@ -13,7 +13,7 @@ This file is long since all of it shares the batch, the requests that wait and w
 from __future__ import annotations
 
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,7 @@ from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import StreamRef
 from dissector.capture.model import Block, FrameSource, SourceInfo
+from dissector.http import content
 from dissector.http.connection import HttpConnection
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.pairing import SWAPPED
@@ -40,6 +41,7 @@ from dissector.transport.tls.failing import Failing
 from dissector.transport.tls.table import TlsTable
 
 if TYPE_CHECKING:
+    from dissector.http.packed import Packed
     from dissector.transport.tls.model import TlsFacts
 
 __all__ = ["INTEREST", "TLS", "MessagePass"]
@@ -89,6 +91,16 @@ class Asked(NamedTuple):
     message_id: str | None
 
 
+class Early(NamedTuple):
+    """An answer without a request before it: the frame until which it waits, its place in the order of what was read,
+    and the message that it carries."""
+
+    until: int
+    place: int
+    http: HttpMessage
+    message: Message | None
+
+
 class Seen(NamedTuple):
     """What is remembered of a datagram, to tell its repeats."""
 
@@ -97,6 +109,11 @@ class Seen(NamedTuple):
     address: str
     content: int
     """Hash of its bytes, by a key of this process."""
+
+
+Entry = tuple[int, int, int, "HttpMessage | Datagram | Packed | bytes"]
+"""What was read, on its way to be told: trigger, first frame, its place in the order of reading. It is packed
+where another process is to tell it."""
 
 
 class MessagePass:
@@ -154,15 +171,18 @@ class MessagePass:
             self._elsewhere, LIMITS_ELSEWHERE, lambda n: f"{n} HTTP messages without SOAP hit a limit of what is read"
         )
         self._half_open: dict[int, HttpConnection] = {}
-        self._batch: list[tuple[int, int, int, HttpMessage | Datagram]] = []
+        self._batch: list[Entry] = []
         self._count = 0
         self._numbered_so_far = 0
         self._open_requests: OrderedDict[tuple[int, int], Asked | None] = OrderedDict()
         self._waiting: OrderedDict[tuple[int, int], HttpMessage] = OrderedDict()
-        self._early: list[tuple[int, HttpMessage, Message | None]] = []
+        self._early: list[Early] = []
+        # Answers given to the next stage without a request, which may come yet.
+        self._unpaired: deque[tuple[int, HttpMessage]] = deque(maxlen=2 * limits.unpaired)
         self._seen_ids: OrderedDict[str, Seen] = OrderedDict()
         self._stop = False
         self.waiting = False
+        self._unpack: Callable[[bytes], HttpMessage]
         # Of the findings that an earlier stage told: where they are among those of this one.
         self._places: list[int] = []
         self._interest = replace(INTEREST, opened=set())
@@ -266,6 +286,9 @@ class MessagePass:
 
     def _pipeline(self) -> Iterator[Message]:
         """What :meth:`_blocks` gives. Each stage works with its own copy of this object."""
+        from dissector.http.packed import unpack
+
+        self._unpack = unpack
         stage = Stage(self._followed)
         try:
             blocks = iter(stage)
@@ -310,6 +333,10 @@ class MessagePass:
             self.stats.take_over(news["stats"])
             for name in SourceInfo.__slots__:
                 setattr(source.info, name, getattr(news["info"], name))
+        for count, answers in news.get("answers", ()):
+            for early in self._early:
+                if early.place == count:
+                    early.http.answers = answers
         if "over" in news:
             self._told = news["told"]
             self._tls.take_over(news["tls"])
@@ -349,9 +376,13 @@ class MessagePass:
 
     def _followed(self) -> Iterator[tuple[list[Any], dict[str, Any]]]:
         """The second stage: for each block the HTTP messages and datagrams that it made whole."""
+        from dissector.hashing import HashThread
+
         ring = ColumnRing()
         stage = Stage(partial(self._decoded, ring))
         ring.read_only()
+        content.new_sha256 = HashThread()
+        before: tuple[list[Entry], dict[str, Any]] | None = None
         try:
             for sent, news in stage:
                 self._learn(news)
@@ -359,21 +390,47 @@ class MessagePass:
                     self._find_keys()
                     with ring.taken(sent) as columns:
                         self.flows.feed(columns)
-                    yield self._given(), news
+                    news["answers"] = self._paired_late()
+                    given = self._given()
+                    # One block late, so that the digests in it are computed meanwhile.
+                    if before is not None:
+                        yield _written(before)
+                    before = given, news
+            if before is not None:
+                yield _written(before)
         finally:
             stage.close()
         self._end_streams()
+        news["answers"] = self._paired_late()
         told = [*self._told, *(finding for conversation in self._conversations for finding in _told(conversation))]
         told += self._failing.findings()
-        yield self._given(), {**news, "stats": self.stats, "told": told, "tls": self._tls.learnt(), "over": True}
+        news = {**news, "stats": self.stats, "told": told, "tls": self._tls.learnt(), "over": True}
+        yield _written((self._given(), news))
 
-    def _given(self) -> list[tuple[int, int, int, HttpMessage | Datagram]]:
+    def _given(self) -> list[Entry]:
         """What is given to the next stage."""
-        batch, self._batch = self._batch, []
+        from dissector.http.packed import pack
+
+        batch: list[Entry] = []
+        for trigger, first, count, item in self._batch:
+            if isinstance(item, HttpMessage):
+                if item.answers is None and not item.is_request:
+                    self._unpaired.append((count, item))
+                batch.append((trigger, first, count, pack(item)))
+            else:
+                batch.append((trigger, first, count, item))
+        self._batch.clear()
         self._room.give_out()
         if len(self._conversations) > self._pruned:
             self._prune()
         return batch
+
+    def _paired_late(self) -> list[tuple[int, int]]:
+        """Answers that were given to the next stage, and whose request came only now: their count, and its place."""
+        late = [(count, http) for count, http in self._unpaired if http.answers is not None]
+        for one in late:
+            self._unpaired.remove(one)
+        return [(count, http.answers or 0) for count, http in late]
 
     # -- TLS ---------------------------------------------------------------------------------------------------
 
@@ -442,12 +499,15 @@ class MessagePass:
     def _flush(self) -> Iterator[Message]:
         batch, self._batch = self._batch, []
         batch.sort(key=lambda entry: entry[:3])
-        for trigger, _, _, item in batch:
+        for trigger, _, count, item in batch:
             if self._early:
                 yield from self._overdue(trigger)
             if isinstance(item, Datagram):
                 yield from self._udp_message(item)
                 continue
+            if isinstance(item, bytes):
+                item = self._unpack(item)
+            assert isinstance(item, HttpMessage)
             if self._on_http is not None:
                 self._on_http(item)
             if item.is_request:
@@ -468,7 +528,7 @@ class MessagePass:
             elif item.status // 100 == 1:
                 continue
             elif item.answers is None:
-                self._unmatched(item)
+                self._unmatched(item, count)
             else:
                 key = (item.stream.number, item.answers)
                 if key in self._open_requests:
@@ -485,14 +545,14 @@ class MessagePass:
 
     # -- answers before their requests ----------------------------------------------------------------------------
 
-    def _unmatched(self, http: HttpMessage) -> None:
+    def _unmatched(self, http: HttpMessage, count: int) -> None:
         """An answer without a request before it. That may have been captured a few frames late (a capture can swap
         packets of the two directions), and its head may still be coming in: the answer is held back for
         :data:`SWAPPED` frames."""
-        self._early.append((http.trigger + SWAPPED, http, self._soap(http)))
+        self._early.append(Early(http.trigger + SWAPPED, count, http, self._soap(http)))
 
     def _meet_early(self, key: tuple[int, int], request: Asked | None) -> Iterator[Message]:
-        for place, (_, http, message) in enumerate(self._early):
+        for place, (_, _, http, message) in enumerate(self._early):
             if http.stream.number != key[0]:
                 continue
             if http.answers == key[1]:
@@ -507,7 +567,7 @@ class MessagePass:
 
     def _overdue(self, trigger: int) -> Iterator[Message]:
         while self._early and (self._early[0][0] < trigger or len(self._early) > self._limits.unpaired):
-            _, http, message = self._early.pop(0)
+            _, _, http, message = self._early.pop(0)
             if http.answers is not None:
                 # Its request's head came meanwhile.
                 key = (http.stream.number, http.answers)
@@ -586,6 +646,16 @@ class MessagePass:
 
     def _digits(self) -> int:
         return max((i.digits for i in self.source.interfaces), default=6)
+
+
+def _written(given: tuple[list[Entry], dict[str, Any]]) -> tuple[list[Entry], dict[str, Any]]:
+    """What is given to the next stage, once all digests in it are there."""
+    batch, news = given
+    return [(*entry[:3], _plain(entry[3])) for entry in batch], news
+
+
+def _plain(item: HttpMessage | Datagram | Packed | bytes) -> HttpMessage | Datagram | bytes:
+    return item if isinstance(item, (HttpMessage, Datagram, bytes)) else item.written()
 
 
 def _remembered(ident: str | None) -> str | None:

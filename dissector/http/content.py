@@ -7,8 +7,8 @@ so an index into ``data()`` is an offset for ``origin``. Without gaps the two ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import IO, TYPE_CHECKING, Protocol
 
 from dissector.base.errors import ContentNotKept
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -19,10 +19,32 @@ from dissector.http.spool import Spooled
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-__all__ = ["HEAD_SIZE", "Content", "ContentWriter"]
+__all__ = ["HEAD_SIZE", "Content", "ContentWriter", "Digest"]
 
 HEAD_SIZE = 64
 """First bytes that are always kept, enough to tell the type of an image."""
+
+
+class Digest(Protocol):
+    """A SHA-256 under way."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """The next bytes."""
+        ...
+
+    def hexdigest(self) -> str:
+        """That of all bytes; a text, or what ``str()`` makes one of (:class:`~dissector.hashing.Promise`)."""
+        ...
+
+
+def _sha256() -> _Hash:
+    from hashlib import sha256
+
+    return sha256()
+
+
+new_sha256: Callable[[], Digest] = _sha256
+"""What computes the SHA-256 of contents. A process that follows streams for another one has it done by a thread."""
 
 
 class Content:
@@ -137,11 +159,7 @@ class ContentWriter:
         self.head = b""
         self.gaps: list[Gap] = []
         self.overflow = False
-        self._digest: _Hash | None = None
-        if digest:
-            from hashlib import sha256
-
-            self._digest = sha256()
+        self._digest = new_sha256() if digest else None
         self._kept: bytes | bytearray = b""
         self._missing = 0
         self._file: Spooled | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
@@ -15,9 +16,17 @@ from dissector.base.errors import UnreadableInput
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.capture import open_source
 from dissector.http.model import BodyPolicy
-from tests.fuzz.attacks import Line, capture
+from tests.fuzz.attacks import Line
+from tests.fuzz.attacks import capture as plain_capture
 from tests.fuzz.mutations import KINDS, SMALL, damaged, sample_names
 from tests.fuzz.test_limits import EDGES, fragments, gapped
+from tests.support import wsd
+
+
+def capture(frames: Iterable[bytes]) -> bytes:
+    """A capture whose frames come in blocks as small as is asked for: its first 4 kB are read at once."""
+    return plain_capture([*Line(5).say(bytes(5000)), *frames])
+
 
 PCAPS = Path(__file__).parent.parent.parent / "pcaps"
 SAMPLES = ["dsm-two-jobs.pcapng", "dsm-aborted.pcapng", "others/scan-debian-adf.pcap"]
@@ -108,6 +117,22 @@ def test_findings_beyond_the_limit_are_the_same_ones(tmp_path):
     for most in range(1, 9):
         limits = Limits(findings=most, fragments=2)
         assert passed(path, 1, 500, limits) == passed(path, 2, 500, limits)
+
+
+@pytest.mark.parametrize("block", [100, 1500, 1 << 20])
+def test_an_answer_before_the_head_of_its_request(tmp_path, block):
+    # The answer has been given to the next process when it becomes known which request it belongs to.
+    ask = wsd.request("/a", "a", wsd.get("urn:uuid:good", "urn:uuid:device"))
+    answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+    frames = []
+    for k in range(3):
+        line = Line(k + 10)
+        frames += [line.segment(ask[:10]), line.segment(answer, back=True), *line.say(ask[10:])]
+    path = tmp_path / "early.pcap"
+    path.write_bytes(capture(frames))
+    one = passed(path, 1, block)
+    assert one == passed(path, 2, block)
+    assert "HTTP 202" in repr(one)
 
 
 def test_what_a_stage_raises_is_raised_here():
