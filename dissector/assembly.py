@@ -464,7 +464,9 @@ class MessagePass:
         """What was opened is not among what could not be read; what failed is told apart."""
         for pair, number in self._tls.failed.items():
             self.stats.failed[pair] = self.stats.failed.get(pair, 0) + number
-        unread = self.stats.opaque.get(TLS, {})
+        unread = self.stats.opaque.setdefault(TLS, {})
+        for pair, size in self._tls.sealed.items():
+            unread[pair] = (0, size)
         for client, server in self._tls.pairs:
             unread.pop((client, server), None)
             unread.pop((server, client), None)
@@ -479,13 +481,19 @@ class MessagePass:
         connection = self._half_open.pop(conversation.number, None)
         if connection is None:
             self._conversations.append(conversation)
-            connection = HttpConnection(conversation, self._http, self._policy, self._limits)
+            connection = HttpConnection(conversation, self._http, self._policy, self._limits, self._inside)
             self._half_open[conversation.number] = connection
         return connection.direction(stream)
 
+    def _inside(self, conversation: Conversation, asked: str) -> Callable[[StreamRef], StreamConsumer]:
+        """The readers of TLS that begins inside a connection of HTTP."""
+        return lambda stream: self._tls.consumer(conversation, stream, asked)
+
     def _plain(self, conversation: Conversation) -> Callable[[StreamRef], StreamConsumer]:
         """The readers of a connection whose TLS was opened."""
-        self._conversations.append(conversation)
+        # One whose TLS is inside HTTP is known already.
+        if conversation.protocol == TLS:
+            self._conversations.append(conversation)
         return HttpConnection(conversation, self._http, self._policy, self._limits).direction
 
     def _http(self, http: HttpMessage) -> None:

@@ -17,6 +17,7 @@ from dissector.base.origin import StreamRef
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.pairing import Pairing, Request
 from dissector.http.reader import MessageReader
+from dissector.http.tunnel import Inside, Tunnel
 from dissector.transport.model import Conversation
 
 __all__ = ["HttpConnection"]
@@ -30,6 +31,7 @@ class HttpConnection:
         emit: called with each message when it is whole or given up, in the order of its direction.
         policy: what is done with the bytes of bodies.
         limits: bounds.
+        inside: makes what reads TLS that begins inside the connection, behind CONNECT or an upgrade.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class HttpConnection:
         emit: Callable[[HttpMessage], None],
         policy: BodyPolicy,
         limits: Limits = DEFAULT_LIMITS,
+        inside: Inside | None = None,
     ) -> None:
+        self._tunnel = None if inside is None else Tunnel(conversation, inside)
         self._conversation = conversation
         self._emit = emit
         self._policy = policy
@@ -67,6 +71,7 @@ class HttpConnection:
             self._limits,
             asking=self._pairings[made],
             answering=self._pairings[1 - made],
+            tunnel=self._tunnel,
         )
         self._readers.append(reader)
         if made:

@@ -37,7 +37,8 @@ from dissector.http.head import HEAD_END, plan_body
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.pairing import Pairing, Request
 from dissector.http.start import RESYNC_LINE, RESYNC_TAIL, StartLine, begins_message, find_start, parse_start_line
-from dissector.transport.model import Conversation, Run, StreamEnd
+from dissector.http.tunnel import TLS_RECORD, Tunnel
+from dissector.transport.model import Conversation, Run, StreamConsumer, StreamEnd
 
 __all__ = ["MessageReader"]
 
@@ -84,10 +85,12 @@ class MessageReader:
         limits: bounds.
         asking: the requests of this direction.
         answering: the requests of the other direction.
+        tunnel: where TLS that begins in the connection is read, None: not at all.
 
     Attributes:
         consumed: stream offset below which frames are no longer needed.
-        tunnel: the other direction saw that the connection became a tunnel.
+        tunnel: the connection became a tunnel, as the answer says.
+        tunnelled: stream offset from which on it is TLS, None where it is not.
         other: the reader of the other direction, where there is one.
     """
 
@@ -100,9 +103,13 @@ class MessageReader:
         limits: Limits,
         asking: Pairing,
         answering: Pairing,
+        tunnel: Tunnel | None = None,
     ) -> None:
         self.consumed = 0
         self.tunnel = False
+        self.tunnelled: int | None = None
+        self._way = tunnel
+        self._inner: StreamConsumer | None = None
         self.other: MessageReader | None = None
         self._conversation = conversation
         self._stream = stream
@@ -139,7 +146,8 @@ class MessageReader:
     @property
     def held(self) -> int:
         """Bytes of the unfinished message in memory."""
-        return len(self._buffer) + (self._draft.held if self._draft is not None else 0)
+        inner = getattr(self._inner, "held", 0) if self._inner is not None else 0
+        return len(self._buffer) + (self._draft.held if self._draft is not None else 0) + inner
 
     # -- what the transport calls --------------------------------------------------------------------------------
 
@@ -152,6 +160,8 @@ class MessageReader:
             self.consumed = self._draft.start
         elif self._buffer:
             self.consumed = self._at
+        elif self._inner is not None:
+            self.consumed = getattr(self._inner, "consumed", self._end)
         else:
             self.consumed = self._end
 
@@ -163,6 +173,11 @@ class MessageReader:
             # Undecided: the longer reading keeps the bytes behind the gap in the body.
             self._peeked_no()
         state, draft = self._state, self._draft
+        if draft is None and self._inner is None and self._way is not None and self._way.begun:
+            self._enter(gap.offset)
+        if self._inner is not None:
+            self._inner.gap(gap)
+            return
         if state is _State.OPAQUE:
             return
         if draft is None:
@@ -212,6 +227,9 @@ class MessageReader:
             self._skip(self._region_rule, self._region, self._at + len(self._buffer) - self._region)
         self._buffer = bytearray()
         self._state = _State.OPAQUE
+        if self._way is not None and self._way.begun:
+            self._way.enter(self._stream).end(how, frame, time)
+            self._inner = None
         self._conversation.findings.extend(self._skip_findings())
         self._conversation.ended += 1
         # The two readers hold each other: without this they stay until the garbage collector looks for circles.
@@ -225,13 +243,30 @@ class MessageReader:
             pos = _STEPS[self._state](self, data, offset, pos, size)
 
     def _read_opaque(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
+        if self._inner is not None:
+            self._inner.data(Run(base + pos, data[pos:size], self._frames))
         return size
 
-    def _read_head(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
-        if self.tunnel:
+    def _enter(self, at: int) -> None:
+        """TLS from here on."""
+        assert self._way is not None
+        self._inner = self._way.enter(self._stream)
+        self._state = _State.OPAQUE
+        self._buffer = bytearray()
+        self.tunnelled = at
+
+    def _tunnels(self, data: bytes | memoryview, base: int, pos: int) -> bool:
+        """Where a message has to begin another protocol does; HTTP in the clear inside a tunnel is read on."""
+        first = data[pos]
+        if first == TLS_RECORD and self._way is not None:
+            self._enter(base + pos)
+        elif self.tunnel and not (0x41 <= first <= 0x5A or first in b"\r\n"):
             self._state = _State.OPAQUE
-            self._buffer = bytearray()
-            return size
+        return self._state is _State.OPAQUE
+
+    def _read_head(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
+        if (self.tunnel or self._may_tunnel) and not self._buffer and self._tunnels(data, base, pos):
+            return pos
         buffer = self._buffer
         limit = self._limits.head
         if not buffer:
@@ -278,7 +313,7 @@ class MessageReader:
 
     def _no_start_line(self, before: bytes, at: int, pos: int) -> int:
         """No message begins here. ``before``: the bytes from ``at`` on that earlier runs held."""
-        if self._may_tunnel:
+        if self._may_tunnel or self.tunnel:
             self._conversation.findings.append(TUNNEL(frames=self._frames_at(at), offset=at))
             self._state = _State.OPAQUE
             self._buffer = bytearray()
@@ -294,6 +329,8 @@ class MessageReader:
         if not line.status:
             self._requests_seen = True
             self._may_tunnel = line.method == "CONNECT" or bool(draft.fields.upgrade)
+            if self._way is not None:
+                self._way.ask(_wish(draft) if self._may_tunnel else "")
             known = max(self._frames.frames_of(at, at + len(head)), default=0) if frame else 0
             self._asking.request(Request(at, frame, line.method, max(known, self._high)))
             return draft
@@ -324,7 +361,7 @@ class MessageReader:
         if status == 101 or (method == "CONNECT" and 200 <= status < 300):
             draft.report(TUNNEL, offset=offset)
             self._finish(offset)
-            self._state = _State.OPAQUE
+            self.tunnel = True
             if self.other is not None:
                 self.other.tunnel = True
             return
@@ -489,6 +526,9 @@ class MessageReader:
         self._region_rule = why
 
     def _read_resync(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
+        if self._way is not None and self._way.begun:
+            self._enter(base + pos)
+            return pos
         if self.tunnel:
             self._state = _State.OPAQUE
             self._buffer = bytearray()
@@ -562,6 +602,12 @@ class MessageReader:
         if self._skipped:
             message.findings = self._skip_findings() + message.findings
         self._emit(message)
+
+
+def _wish(draft: Draft) -> str:
+    """What a client asks for that wants a tunnel for TLS, "" where it wants another upgrade."""
+    line, upgrade = draft.line, ", ".join(draft.fields.upgrade)
+    return f"CONNECT {line.target}" if line.method == "CONNECT" else f"Upgrade: {upgrade}" * ("TLS" in upgrade.upper())
 
 
 # In the order of the states' numbers. Of the class, not bound to an object, which would hold itself by them.

@@ -28,6 +28,9 @@ from dissector.capture import TLS_KEY_LOG, PcapngWriter, open_source
 from dissector.capture.building import TCP, address_pair, ip_packet, tcp_segment
 from dissector.capture.copying import FrameCopier
 from dissector.capture.model import Block
+from dissector.http.connection import HttpConnection
+from dissector.http.model import BodyPolicy
+from dissector.http.reader import MessageReader
 from dissector.keyfiles import KeyFiles
 from dissector.transport.flows import FlowTable
 from dissector.transport.model import (
@@ -88,7 +91,8 @@ def write_plain(
         again = _Again(opened, keyfiles, file, limits)
         stats = TransportStats()
         decoder = PacketDecoder(source.interfaces, stats, limits)
-        interest = replace(INTEREST, words=frozenset(), datagram=frozenset(), ports=frozenset(), opened={TLS})
+        words = INTEREST.words if any(facts.tunnel for facts in opened) else frozenset()
+        interest = replace(INTEREST, words=words, datagram=frozenset(), ports=frozenset(), opened={TLS})
         flows = FlowTable(interest, again.consumer, lambda _: None, stats, limits)
         copier = FrameCopier(source, again.writer, secrets=False)
         for block in source:
@@ -115,19 +119,36 @@ class _Again:
         self._pairs = {frozenset((facts.client, facts.server)) for facts in opened}
         self._ports = np.array(sorted({end.port for pair in self._pairs for end in pair}), dtype=np.int32)
         self._table = TlsTable(keyfiles.keys, self._inner, limits)
+        self._limits = limits
+        self._tunnels: dict[int, _Tunnel] = {}
+        """Of one direction, until the other one comes."""
+        self._made_for: dict[int, _Connection] = {}
         self._events: list[_Event] = []
         self._made = 0
 
     def consumer(self, conversation: Conversation, stream: StreamRef) -> StreamConsumer:
         """For the flow table."""
-        if conversation.number in self._numbers:
+        if conversation.number not in self._numbers:
+            conversation.released = True
+            return Nobody()
+        if conversation.protocol == TLS:
             return self._table.consumer(conversation, stream)
-        conversation.released = True
-        return Nobody()
+        tunnel = self._tunnels.pop(conversation.number, None)
+        if tunnel is None:
+            tunnel = self._tunnels[conversation.number] = _Tunnel(self, conversation, self._table, self._limits)
+        return tunnel.direction(stream)
 
     def _inner(self, conversation: Conversation) -> Callable[[StreamRef], StreamConsumer]:
-        connection = _Connection(self, conversation.number)
-        return connection.direction
+        return self.connection(conversation).direction
+
+    def connection(self, conversation: Conversation) -> _Connection:
+        """The made connection of a conversation: what stood before its TLS goes before what was inside."""
+        made = self._made_for.pop(conversation.number, None)
+        return _Connection(self, conversation.number) if made is None else made
+
+    def before(self, conversation: Conversation, connection: _Connection) -> None:
+        """The plain beginning of a conversation goes to this connection."""
+        self._made_for[conversation.number] = connection
 
     def put(self, event: _Event) -> None:
         """Something that a connection says; of a frame of an earlier block, at the begin of this one."""
@@ -190,7 +211,7 @@ class _Connection:
         self._begun = False
         self._reset = False
 
-    def direction(self, stream: StreamRef) -> StreamConsumer:
+    def direction(self, stream: StreamRef) -> _Direction:
         """The client's is made first."""
         self.ends = self.ends or [stream.source, stream.destination]
         return _Direction(self, 0 if stream.source == self.ends[0] else 1)
@@ -218,6 +239,57 @@ class _Connection:
 
     def _advance(self, side: int, size: int) -> None:
         self._numbers[side] = self._numbers[side] + size & 0xFFFFFFFF
+
+
+class _Tunnel:
+    """One connection of HTTP that TLS begins in: what stands before the TLS is written as it is."""
+
+    def __init__(self, again: _Again, conversation: Conversation, table: TlsTable, limits: Limits) -> None:
+        self._made = _Connection(again, conversation.number)
+        client = conversation.client or conversation.first
+        server = conversation.second if client == conversation.first else conversation.first
+        self._made.ends = [client, server]
+        again.before(conversation, self._made)
+        self._http = HttpConnection(
+            conversation,
+            lambda _: None,
+            BodyPolicy(digest=False),
+            limits,
+            lambda one, asked: lambda stream: table.consumer(one, stream, asked),
+        )
+
+    def direction(self, stream: StreamRef) -> StreamConsumer:
+        """The consumer of one direction."""
+        return _Before(self._http.direction(stream), self._made.direction(stream))
+
+
+class _Before:
+    """Takes one direction of it."""
+
+    def __init__(self, reader: MessageReader, plain: _Direction) -> None:
+        self._reader = reader
+        self._plain = plain
+
+    @property
+    def consumed(self) -> int:
+        return self._reader.consumed
+
+    def data(self, run: Run) -> None:
+        self._reader.data(run)
+        upto = self._reader.tunnelled
+        if upto is None or upto > run.offset:
+            data = run.data if upto is None else run.data[: upto - run.offset]
+            self._plain.data(Run(run.offset, data, run.frames))
+
+    def gap(self, gap: Gap) -> None:
+        self._reader.gap(gap)
+        if self._reader.tunnelled is None:
+            self._plain.gap(gap)
+
+    def end(self, how: StreamEnd, frame: int, time: int) -> None:
+        self._reader.end(how, frame, time)
+        if self._reader.tunnelled is None:
+            self._plain.end(how, frame, time)
 
 
 class _Direction:

@@ -61,7 +61,8 @@ def _opaque(stats: TransportStats) -> list[str]:
                 said.append(f"{count(connections, f'{name} connection')} {whom} failed: see the findings")
                 continue
             but = f"; {failed:,} of them failed" if failed else ""
-            size = count(packets, "packet")
+            # Inside of HTTP packets are not counted.
+            size = count(packets, "packet") if packets else "inside HTTP"
             said.append(f"{count(connections, f'{name} connection')} {whom} could not be read: no keys ({size}{but})")
         rest = ranked[_SHOWN:]
         if rest:

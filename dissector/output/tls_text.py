@@ -41,6 +41,8 @@ def connection_lines(facts: TlsFacts, digits: int, paint: Palette = PLAIN) -> It
         f"{iso_time(facts.time, digits)}, {duration_text(facts.last_time - facts.time)}, frames "
         f"{facts.frame}-{facts.last_frame}",
     )
+    if facts.tunnel:
+        yield _fact("inside", f"HTTP: {printable(facts.tunnel)}")
     if facts.offered:
         offered = ", ".join(version_name(v) for v in sorted(facts.offered))
         alpn = f", ALPN {printable(', '.join(facts.alpn_offered))}" if facts.alpn_offered else ""

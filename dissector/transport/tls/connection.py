@@ -31,6 +31,8 @@ __all__ = ["Inner", "TlsConnection"]
 
 FINDINGS = 50
 """Findings of one connection."""
+SEALED = 20
+"""Records without keys, of one side or the other, by which it is told whether a handshake of TLS 1.3 ended well."""
 SEALED_ALERT = 19
 """Bytes of the fragment of an alert in TLS 1.3: two, the type, and the tag."""
 
@@ -46,6 +48,7 @@ class TlsConnection:
         shared: keys and facts of the pass.
         inner: makes what makes the consumer of each direction of the plain stream; called when there is a first byte.
         limits: bounds.
+        tunnel: what the client asked for in HTTP before; None: the TCP connection began with TLS.
     """
 
     def __init__(
@@ -54,14 +57,16 @@ class TlsConnection:
         shared: Shared,
         inner: Callable[[Conversation], Inner],
         limits: Limits = DEFAULT_LIMITS,
+        tunnel: str | None = None,
     ) -> None:
+        self.tunnelled = tunnel is not None
         self.conversation = conversation
         self.shared = shared
         self.limits = limits
         self.sides: list[Side] = []
         client = conversation.client or conversation.first
         server = conversation.second if client == conversation.first else conversation.first
-        self.facts = TlsFacts(conversation.number, client, server, state="no handshake")
+        self.facts = TlsFacts(conversation.number, client, server, tunnel=tunnel or "", state="no handshake")
         self._keyring = Keyring(shared.keys, self.facts, self.say)
         self.negotiation = Negotiation(self, self._keyring)
         self._keys = shared.keys
@@ -70,8 +75,8 @@ class TlsConnection:
         self._progressing = False
         self._done = False
         self._kept = False
-        self._answered = False
-        """TLS 1.3 without keys: the server said something behind the handshake."""
+        self._sealed: list[tuple[int, int, Side, int]] = []
+        """Frame, time, sender and size of the first records that were not opened."""
         self._unopened = False
         """Something was not opened that should have been."""
         conversation.in_order = True
@@ -98,16 +103,29 @@ class TlsConnection:
                 moved = any(side.drain() for side in self.sides)
             if len(self.sides) == 2 and all(side.ended for side in self.sides):
                 self._finish()
-            elif all(
-                side.state is State.DEAD or (side.state is State.SHUT and not self.shared.watch) for side in self.sides
+            elif (
+                all(
+                    side.state is State.DEAD or (side.state is State.SHUT and not self.shared.watch)
+                    for side in self.sides
+                )
+                and not self._followed
             ):
                 # Nothing more will be read of it.
                 self.conversation.released = True
+                if self.tunnelled:
+                    # Nobody else hears that it ended.
+                    self.conversation.ended = 2
                 self._finish()
             elif self.conversation.in_order and self._settled():
                 self.conversation.in_order = False
         finally:
             self._progressing = False
+
+    @property
+    def _followed(self) -> bool:
+        """Why the handshake failed may still be told. (Others than those inside of HTTP are followed elsewhere.)"""
+        both = len({side.client for _, _, side, _ in self._sealed}) == 2 and len(self._sealed) > SEALED
+        return self.tunnelled and self.negotiation.version == TLS13 and not both
 
     def _settled(self) -> bool:
         """Each side can be read without the other from here on."""
@@ -127,6 +145,7 @@ class TlsConnection:
             side.finish()
         self.shared.open.pop(self.conversation.number, None)
         facts = self.facts
+        self._guess13()
         # One direction may have been read before the other.
         facts.records.sort(key=lambda one: one.frame)
         facts.messages.sort(key=lambda one: one.frame)
@@ -141,6 +160,10 @@ class TlsConnection:
                     self.shared.failed[pair] = self.shared.failed.get(pair, 0) + 1
                 if finding.severity in (Severity.ERROR, Severity.WARN):
                     self.shared.tell(facts, finding)
+            if self.tunnelled and not any(side.talk.opened for side in self.sides):
+                pair = (facts.client, facts.server)
+                size = sum(side.talk.bytes for side in self.sides)
+                self.shared.sealed[pair] = self.shared.sealed.get(pair, 0) + size
         elif self._kept:
             self.shared.facts.remove(facts)
 
@@ -175,30 +198,37 @@ class TlsConnection:
         talk.bytes += size
         if inner is None and record.type == Content.ALERT and side.state is State.SHUT:
             self.alert(side, None, None, frame, time)
-        if inner is None and side.state is State.SHUT and record.type == Content.DATA:
-            self._guess13(side, size, frame, time)
+        if (
+            inner is None
+            and side.state is State.SHUT
+            and record.type == Content.DATA
+            and len(self._sealed) < 2 * SEALED
+        ):
+            self._sealed.append((frame, time, side, size))
         if self.shared.watch and len(facts.records) < RECORDS and self.shared.records:
             self.shared.records -= 1
             facts.records.append(RecordSeen(side.client is not False, record.type, inner, size, frame, time))
 
-    def _guess13(self, side: Side, size: int, frame: int, time: int) -> None:
+    def _guess13(self) -> None:
         """TLS 1.3 without keys: by their sizes, an alert and the client's Finished can be told."""
-        if self.negotiation.version != TLS13 or self._answered:
+        facts = self.facts
+        if self.negotiation.version != TLS13:
             return
-        if self.facts.finished:
-            # The server's first word behind the handshake is a ticket or an answer; as short as an alert, it refuses.
-            if not side.client:
-                self._answered = True
-                if size == SEALED_ALERT:
+        # One direction may have been read before the other.
+        for frame, time, side, size in sorted(self._sealed, key=lambda one: one[0]):
+            brief = size == SEALED_ALERT
+            if facts.finished:
+                # The server's first word behind the handshake is a ticket or an answer; as short as an alert, it
+                # refuses. Where the client closes, it is the answer to that.
+                if brief and not side.client:
                     self.alert(side, None, None, frame, time)
-            elif size == SEALED_ALERT:
-                # It closes: what comes now is the answer to that.
-                self._answered = True
-        elif size == SEALED_ALERT:
-            self.alert(side, None, None, frame, time)
-        elif side.client and self.facts.early != "accepted":
-            for talk in self.facts.talks:
-                talk.finished = True
+                if brief or not side.client:
+                    break
+            elif brief:
+                self.alert(side, None, None, frame, time)
+            elif side.client and facts.early != "accepted":
+                for talk in facts.talks:
+                    talk.finished = True
 
     def _keep(self) -> None:
         shared = self.shared

@@ -83,6 +83,7 @@ class TlsFacts:
         asked: the server asked for a client's certificate; None where that is encrypted.
         given: the client gave one; None where that is not known.
         authorities: names of the authorities that the server accepts for clients.
+        tunnel: what the client asked for in HTTP before the TLS, such as ``CONNECT server:5362``; "" for nothing.
         handshakes: 1, more where it was renegotiated.
         key_updates: of both sides together.
         state: "opened", "partly" (some of it), "no keys", "wrong keys", "unsupported", "no handshake".
@@ -96,6 +97,7 @@ class TlsFacts:
     time: int = 0
     last_frame: int = 0
     last_time: int = 0
+    tunnel: str = ""
     server_name: str = ""
     offered: tuple[int, ...] = ()
     suites: tuple[int, ...] = ()
@@ -126,6 +128,11 @@ class TlsFacts:
     """Key log lines that open it."""
     findings: list[Finding] = field(default_factory=list)
     """Complete when the connection ended."""
+
+    @property
+    def ends(self) -> str:
+        """``client → server``, and the tunnel where it is in one."""
+        return f"{self.client} → {self.server}" + (f" ({self.tunnel})" if self.tunnel else "")
 
     @property
     def finished(self) -> bool:

@@ -171,7 +171,9 @@ class Negotiation:
                 self._shared.one(hello.suites[:KEPT]),
                 self._shared.one(hello.alpn),
             )
-        if len(self.handshakes) == 1 and not self._hopeful(hello) and not self._shared.watch:
+        # Inside of HTTP nobody else looks why it fails.
+        followed = self._shared.watch or self._connection.tunnelled
+        if len(self.handshakes) == 1 and not followed and not self._hopeful(hello):
             for each in self._connection.sides:
                 each.shut()
 

@@ -109,6 +109,8 @@ class RecordReader:
             self._skip -= step
             data, offset = data[step:], offset + step
             self.at = offset
+        if not self._buffer:
+            self.at = offset
         if len(self._buffer) + len(data) < self._need:
             self._buffer += data
             return

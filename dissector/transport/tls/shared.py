@@ -42,6 +42,7 @@ class Shared:
         decrypted: connections that were opened.
         records, messages: how many more of them are kept.
         opened: facts of the connections whose plain streams were read; pairs: client and server of all of them.
+        sealed: client and server → bytes of connections inside HTTP that were not opened.
         failed: client and server → connections that failed, where it is known why.
         said: findings, with number and ends of their connection.
     """
@@ -57,6 +58,7 @@ class Shared:
     messages: int = ALL_MESSAGES
     opened: list[TlsFacts] = field(default_factory=list)
     pairs: set[tuple[Endpoint, Endpoint]] = field(default_factory=set)
+    sealed: dict[tuple[Endpoint, Endpoint], int] = field(default_factory=dict)
     failed: dict[tuple[Endpoint, Endpoint], int] = field(default_factory=dict)
     said: list[tuple[int, str, Finding]] = field(default_factory=list)
     same: dict[Any, Any] = field(default_factory=dict)
@@ -71,4 +73,4 @@ class Shared:
     def tell(self, facts: TlsFacts, finding: Finding) -> None:
         """A finding on a connection."""
         if len(self.said) < SAID:
-            self.said.append((facts.number, f"{facts.client} → {facts.server}", finding))
+            self.said.append((facts.number, facts.ends, finding))

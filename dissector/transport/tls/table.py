@@ -76,6 +76,11 @@ class TlsTable:
         """Client and server → connections that failed, where it is known why."""
         return self._shared.failed
 
+    @property
+    def sealed(self) -> dict[tuple[Endpoint, Endpoint], int]:
+        """Client and server → bytes of connections inside HTTP that were not opened."""
+        return self._shared.sealed
+
     def learnt(self) -> tuple[list[Finding], list[TlsFacts], int]:
         """What a pass in another process is asked for in the end: findings, opened connections, and how many."""
         return self.said(), self.opened, self.decrypted
@@ -95,14 +100,14 @@ class TlsTable:
             found.append(replace(finding, text=f"TCP stream {number}, {ends}: {finding.text}", severity=severity))
         return found
 
-    def consumer(self, conversation: Conversation, stream: StreamRef) -> StreamConsumer:
-        """The consumer of one direction."""
+    def consumer(self, conversation: Conversation, stream: StreamRef, tunnel: str | None = None) -> StreamConsumer:
+        """The consumer of one direction; ``tunnel``: inside HTTP, and what the client asked for there."""
         connection = self._shared.open.get(conversation.number)
         if connection is None:
             # Only now: with it come the ciphers, a sixth of the start-up of a capture without keys.
             from dissector.transport.tls.connection import TlsConnection
 
-            connection = TlsConnection(conversation, self._shared, self._inner, self._limits)
+            connection = TlsConnection(conversation, self._shared, self._inner, self._limits, tunnel)
             self._shared.open[conversation.number] = connection
         return connection.direction(stream)
 
