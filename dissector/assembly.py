@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from mmap import mmap
@@ -376,14 +377,14 @@ class MessagePass:
 
     def _followed(self) -> Iterator[tuple[list[Any], dict[str, Any]]]:
         """The second stage: for each block the HTTP messages and datagrams that it made whole."""
-        from dissector.hashing import HashThread
+        from dissector.hashing import HashProcess
 
         ring = ColumnRing()
         stage = Stage(partial(self._decoded, ring))
         ring.read_only()
-        content.new_sha256 = HashThread()
         before: tuple[list[Entry], dict[str, Any]] | None = None
-        try:
+        with closing(stage), closing(HashProcess()) as digests:
+            content.new_sha256 = digests
             for sent, news in stage:
                 self._learn(news)
                 if sent is not None:
@@ -393,19 +394,18 @@ class MessagePass:
                     news["answers"] = self._paired_late()
                     given = self._given()
                     # One block late, so that the digests in it are computed meanwhile.
+                    digests.tell()
                     if before is not None:
                         yield _written(before)
                     before = given, news
             if before is not None:
                 yield _written(before)
-        finally:
-            stage.close()
-        self._end_streams()
-        news["answers"] = self._paired_late()
-        told = [*self._told, *(finding for conversation in self._conversations for finding in _told(conversation))]
-        told += self._failing.findings()
-        news = {**news, "stats": self.stats, "told": told, "tls": self._tls.learnt(), "over": True}
-        yield _written((self._given(), news))
+            self._end_streams()
+            news["answers"] = self._paired_late()
+            told = [*self._told, *(finding for conversation in self._conversations for finding in _told(conversation))]
+            told += self._failing.findings()
+            news = {**news, "stats": self.stats, "told": told, "tls": self._tls.learnt(), "over": True}
+            yield _written((self._given(), news))
 
     def _given(self) -> list[Entry]:
         """What is given to the next stage."""
