@@ -189,11 +189,14 @@ class MessagePass:
         self._interest = replace(INTEREST, opened=set())
         self._keyfiles = keyfiles or KeyFiles()
         self._watch_tls = watch_tls
+        self._late = False
+        """Secrets that come from now on stand behind packets."""
         self._tls = TlsTable(self._keyfiles.keys, self._plain, limits, watch=watch_tls, records=tls_records)
         self._failing = Failing(self.stats, limits, INTEREST.masked)
         self.flows = FlowTable(
             self._interest, self._consumer, self._datagram, self.stats, limits,
             kept=lambda: self._room.under_way, observer=None if watch_tls else self._failing,
+            opaque_met=self._look_ahead,
         )  # fmt: skip
         self._decoder = PacketDecoder(source.interfaces, self.stats, limits)
 
@@ -270,8 +273,9 @@ class MessagePass:
         yield from self._end_messages()
 
     def _end_streams(self) -> None:
-        self._keyfiles.end()
         self._find_keys()
+        self._keyfiles.end()
+        self._tls.keys_came()
         self.flows.finish()
         self._uncount_opened()
 
@@ -454,9 +458,19 @@ class MessagePass:
         """Of the TLS connections that were decrypted."""
         return self._tls.opened
 
+    def _look_ahead(self) -> None:
+        """There is TLS: secrets inside the capture may stand behind the packets that they open."""
+        from dissector.capture.secrets import secrets_ahead
+
+        logs, _ = secrets_ahead(self.source.info.paths, self._limits)
+        self._keyfiles.ahead(logs)
+        self._find_keys()
+
     def _find_keys(self) -> None:
         """Take up secrets that came with the last block, and lines that key logs grew by."""
-        if self._keyfiles.refresh(self.source.info.secrets) or self._watch_tls:
+        late = self._late
+        self._late = True
+        if self._keyfiles.refresh(self.source.info.secrets, late=late) or self._watch_tls:
             self._interest.opened.add(TLS)
         self._tls.keys_came()
 

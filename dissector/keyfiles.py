@@ -1,5 +1,9 @@
 """Files that hold keys for TLS: key logs (which may grow while a capture is under way) and private RSA keys.
 
+A key log may be a pipe, such as a shell's ``<(ssh device cat keys)``, or standard input. Of a capture that is over the
+keys are needed before its first packet: the pipe is waited for, until its writer closes it or has been silent for a
+while (:data:`SILENT`); what comes later counts for what is still to be read.
+
 What a file is, is told by its bytes: PEM, DER (PKCS#1, PKCS#8) or PKCS#12. A password comes from the caller, who takes
 it from the environment and never from the command line, which others can see.
 """
@@ -7,10 +11,14 @@ it from the environment and never from the command line, which others can see.
 from __future__ import annotations
 
 import os
+import select
+import stat
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dissector.base.errors import UnreadableInput, UsageError
+from dissector.base.findings import rule
 from dissector.capture.writer import TLS_KEY_LOG
 from dissector.transport.tls import KeyLog, KeyMaterial
 
@@ -25,8 +33,26 @@ PASSWORD = "DSMSHARK_KEY_PASSWORD"
 PIECE = 1 << 20
 LONGEST_LOG = 64 << 20
 """Bytes of a key log that are passed on."""
+STANDARD_INPUT = "-"
+FIRST = 10.0
+"""Seconds that the first byte of a pipe is waited for."""
+SILENT = 2.0
+"""Seconds without a byte after which a pipe is not waited for any more."""
+LONGEST_WAIT = 60.0
+"""Seconds that one pipe is waited for in all."""
 LONGEST_KEY = 1 << 20
 """Bytes of a private key's file."""
+
+PIPE = rule(
+    "tls.keylog-open",
+    "warn",
+    "a key log was still being written: secrets that came late, or did not come, opened nothing",
+)
+LATE = rule(
+    "tls.secrets-late",
+    "warn",
+    "secrets inside the capture stand behind the packets that they may open, which were gone",
+)
 
 Path = str | os.PathLike[str]
 
@@ -45,7 +71,7 @@ class KeyFiles:
 
     Raises:
         UnreadableInput: a file cannot be read, or is no key.
-        UsageError: a pre-master secret is none.
+        UsageError: two key logs are standard input, or a pre-master secret is none.
     """
 
     def __init__(
@@ -60,8 +86,12 @@ class KeyFiles:
             self.keys.add_rsa(load_rsa_key(path, password))
         for text in premasters:
             self.keys.add_premaster(text)
-        self._logs = [_Followed(self.keys, path) for path in keylogs]
+        if sum(os.fspath(path) == STANDARD_INPUT for path in keylogs) > 1:
+            raise UsageError("standard input (-) can be given only once")
+        self._logs = [_log(self.keys, path) for path in keylogs]
         self._told = 0
+        self._inside: set[bytes] = set()
+        """Key logs of the capture that were taken up."""
         self._missing: UnreadableInput | None = None
         for log in self._logs:
             try:
@@ -88,22 +118,36 @@ class KeyFiles:
             UnreadableInput: a key log cannot be read, and the capture is over.
         """
         self._told = 0
-        self.keys.growing = live and bool(self._logs)
         if self._missing is not None and not live:
             raise self._missing
+        if not live:
+            for log in self._logs:
+                log.wait()
+        self.keys.growing = bool(self._logs) and (live or any(log.open for log in self._logs))
 
-    def refresh(self, secrets: Sequence[tuple[int, bytes]]) -> bool:
+    def ahead(self, logs: Sequence[bytes]) -> None:
+        """Take up the key logs inside the capture that are still to come."""
+        for text in logs:
+            if text not in self._inside:
+                self._inside.add(text)
+                self.keys.add_log(text)
+
+    def refresh(self, secrets: Sequence[tuple[int, bytes]], *, late: bool = False) -> bool:
         """Take up what is new: lines of the key logs, and secrets blocks of the capture.
 
         Args:
             secrets: all that were met in this pass, as (type, bytes).
+            late: there were packets before the new ones.
 
         Returns:
             Whether there are keys, or some may come.
         """
         for kind, text in secrets[self._told :]:
-            if kind == TLS_KEY_LOG:
-                self.keys.add_log(text)
+            if kind == TLS_KEY_LOG and text not in self._inside:
+                self._inside.add(text)
+                self.keys.add_log(text, late=late)
+                # They come one by one: connections may wait for theirs.
+                self.keys.growing = self.keys.growing or late
         self._told = len(secrets)
         self.poll()
         return bool(self.keys) or self.keys.growing
@@ -123,22 +167,109 @@ class KeyFiles:
         self.poll()
         self.keys.growing = False
         for log in self._logs:
+            if log.open:
+                self.keys.findings.append(PIPE(f"{log.name}: the key log was still being written when all was read"))
             log.end()
+        if self.keys.late:
+            count = len(self.keys.late)
+            self.keys.findings.append(
+                LATE(
+                    f"secrets of {count} connection{'s' if count > 1 else ''} stand behind other packets and opened "
+                    "nothing; if their connections came before, they can be read from an uncompressed file, which is "
+                    "read twice"
+                )
+            )
+
+
+def _log(keys: KeyMaterial, path: Path) -> _Followed | _Piped:
+    """The log of a path: a file is read by name and may be replaced, a pipe is read once."""
+    name = os.fspath(path)
+    try:
+        mode = os.fstat(0).st_mode if name == STANDARD_INPUT else os.stat(name).st_mode
+    except (OSError, ValueError):
+        # Not there, or not yet.
+        return _Followed(keys, name)
+    return _Followed(keys, name) if stat.S_ISREG(mode) and name != STANDARD_INPUT else _Piped(keys, name)
+
+
+class _Piped:
+    """A key log that can be read only once.
+
+    Attributes:
+        open: more may come.
+    """
+
+    def __init__(self, keys: KeyMaterial, name: str) -> None:
+        self.name = "standard input" if name == STANDARD_INPUT else name
+        self.open = True
+        self._log = KeyLog(keys, self.name)
+        self._text = bytearray()
+        try:
+            # A named pipe without a writer yet must not hold up the opening. Flags of standard input belong to others.
+            self._descriptor = (
+                0 if name == STANDARD_INPUT else os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            )
+        except OSError as error:
+            raise UnreadableInput(f"{self.name}: the key log cannot be read: {error.strerror}") from None
+
+    def wait(self) -> None:
+        """Read until its writer closes it, or is silent."""
+        begin = time.monotonic()
+        patience = SILENT if self._text else FIRST
+        while self.open and time.monotonic() - begin < LONGEST_WAIT and self._more(patience):
+            patience = SILENT
+
+    def poll(self) -> None:
+        """Read what is there."""
+        while self.open and self._more(0):
+            continue
+
+    def _more(self, seconds: float) -> bool:
+        """Read once, where something comes in this time; whether something came."""
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        if not poll.poll(int(seconds * 1000)):
+            return False
+        try:
+            piece = os.read(self._descriptor, PIECE)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise UnreadableInput(f"{self.name}: the key log cannot be read: {error.strerror}") from None
+        if not piece:
+            self.open = False
+            if self._descriptor:
+                os.close(self._descriptor)
+        if len(self._text) < LONGEST_LOG:
+            self._text += piece
+        self._log.feed(piece)
+        return True
+
+    def end(self) -> None:
+        """No more is waited for."""
+        self._log.end()
+
+    def text(self) -> bytes:
+        """What was read."""
+        self.wait()
+        return bytes(self._text)
 
 
 class _Followed:
-    """One key log and how far it was read."""
+    """One key log that is a file, and how far it was read."""
 
-    def __init__(self, keys: KeyMaterial, path: Path) -> None:
-        self._path = os.fspath(path)
+    open = False
+
+    def __init__(self, keys: KeyMaterial, path: str) -> None:
+        self.name = self._path = path
         self._log = KeyLog(keys, self._path)
         self._at = 0
         self._seen: tuple[int, int] | None = None
 
     def poll(self) -> None:
+        """Read what was added."""
         try:
             found = os.stat(self._path)
-            # A pipe is read as far as it goes, a file only where it changed.
             seen = (found.st_size, found.st_mtime_ns)
             if seen == self._seen:
                 return
@@ -156,10 +287,15 @@ class _Followed:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise UnreadableInput(f"{self._path}: the key log cannot be read: {reason}") from None
 
+    def wait(self) -> None:
+        """Nothing: it was read as far as it goes."""
+
     def end(self) -> None:
+        """No more is waited for."""
         self._log.end()
 
     def text(self) -> bytes:
+        """The whole file."""
         try:
             with open(self._path, "rb") as file:
                 return file.read(LONGEST_LOG)

@@ -53,6 +53,8 @@ def keylogs_of(args: argparse.Namespace) -> list[str]:
     """The key logs of ``--keylog``, and the one that the environment names, if it is there, or may come during a live
     capture."""
     found = list(args.keylog)
+    if [*found, *getattr(args, "files", ())].count("-") > 1:
+        raise UsageError("standard input (-) can be given only once")
     from_environment = os.environ.get("SSLKEYLOGFILE")
     if from_environment and from_environment not in found and (os.path.isfile(from_environment) or _live(args)):
         found.append(from_environment)

@@ -6,7 +6,7 @@ import argparse
 import os
 
 from dissector.base.errors import ExitCode, UsageError
-from dissector.cli.common import keyfiles_of, limits_of, never_the_input, note, opened
+from dissector.cli.common import limits_of, never_the_input, note, opened
 from dissector.output.decrypted import write_plain, write_with_secrets
 from dissector.output.text import count, size_text
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         if args.secrets:
             write_with_secrets(args.files, found, file)
         else:
-            write_plain(args.files, found, keyfiles_of(args), file, limits_of(args))
+            write_plain(args.files, found, file, limits_of(args))
     kind = "with the secrets of" if args.secrets else "with the plain bytes of"
     note(f"{path}, {size_text(os.path.getsize(path))}, {kind} {count(len(found), 'TLS connection')}")
     return ExitCode.OK

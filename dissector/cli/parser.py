@@ -283,7 +283,7 @@ def add_keys(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="FILE",
         default=[],
-        help="NSS key log (SSLKEYLOGFILE); it may grow while the capture does",
+        help="NSS key log (SSLKEYLOGFILE): a file, which may grow while the capture does, a pipe, or “-”",
     )
     keys.add_argument(
         "--rsa-key",

@@ -31,7 +31,6 @@ from dissector.capture.model import Block
 from dissector.http.connection import HttpConnection
 from dissector.http.model import BodyPolicy
 from dissector.http.reader import MessageReader
-from dissector.keyfiles import KeyFiles
 from dissector.transport.flows import FlowTable
 from dissector.transport.model import (
     ACK,
@@ -48,6 +47,7 @@ from dissector.transport.model import (
 )
 from dissector.transport.packets import PacketDecoder
 from dissector.transport.tcp import Nobody
+from dissector.transport.tls import KeyMaterial
 from dissector.transport.tls.model import TlsFacts
 from dissector.transport.tls.table import TlsTable
 
@@ -77,7 +77,6 @@ def write_with_secrets(paths: Sequence[str], opened: Sequence[TlsFacts], file: B
 def write_plain(
     paths: Sequence[str],
     opened: Sequence[TlsFacts],
-    keyfiles: KeyFiles,
     file: BinaryIO,
     limits: Limits = DEFAULT_LIMITS,
 ) -> None:
@@ -87,8 +86,10 @@ def write_plain(
         UnreadableInput: it is no capture.
     """
     with open_source(list(paths)) as source:
-        keyfiles.begin(live=False)
-        again = _Again(opened, keyfiles, file, limits)
+        # The secrets that opened them: also where they came from a pipe, or stand behind the packets.
+        keys = KeyMaterial()
+        keys.add_log("".join(f"{line}\n" for facts in opened for line in facts.secrets).encode())
+        again = _Again(opened, keys, file, limits)
         stats = TransportStats()
         decoder = PacketDecoder(source.interfaces, stats, limits)
         words = INTEREST.words if any(facts.tunnel for facts in opened) else frozenset()
@@ -96,7 +97,6 @@ def write_plain(
         flows = FlowTable(interest, again.consumer, lambda _: None, stats, limits)
         copier = FrameCopier(source, again.writer, secrets=False)
         for block in source:
-            keyfiles.refresh(source.info.secrets)
             again.first = block.first
             columns = decoder.decode(block)
             flows.feed(columns)
@@ -109,7 +109,7 @@ def write_plain(
 class _Again:
     """The second reading: plain streams become packets, in the order of the frames that carried them."""
 
-    def __init__(self, opened: Sequence[TlsFacts], keyfiles: KeyFiles, file: BinaryIO, limits: Limits) -> None:
+    def __init__(self, opened: Sequence[TlsFacts], keys: KeyMaterial, file: BinaryIO, limits: Limits) -> None:
         self.writer = PcapngWriter(file, application="dsmshark")
         self.raw = self.writer.add_interface(
             LINKTYPE_RAW, name="plain", description="made by dsmshark from what TLS records held"
@@ -118,7 +118,7 @@ class _Again:
         self._numbers = {facts.number for facts in opened}
         self._pairs = {frozenset((facts.client, facts.server)) for facts in opened}
         self._ports = np.array(sorted({end.port for pair in self._pairs for end in pair}), dtype=np.int32)
-        self._table = TlsTable(keyfiles.keys, self._inner, limits)
+        self._table = TlsTable(keys, self._inner, limits)
         self._limits = limits
         self._tunnels: dict[int, _Tunnel] = {}
         """Of one direction, until the other one comes."""

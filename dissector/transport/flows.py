@@ -131,6 +131,7 @@ class FlowTable:
         kept: tells how many decoded bytes the consumers keep in memory.
         bulk: hand over stretches in one step (False: segment by segment, for tests; the result is the same).
         observer: is shown the packets of each block too.
+        opaque_met: called once, before the first packet that begins as an opaque protocol does.
     """
 
     def __init__(
@@ -144,7 +145,9 @@ class FlowTable:
         kept: Callable[[], int] = int,
         bulk: bool = True,
         observer: Observer | None = None,
+        opaque_met: Callable[[], None] | None = None,
     ) -> None:
+        self._opaque_met = opaque_met
         self._observer = observer
         self._interest = interest
         self._factory = factory
@@ -178,6 +181,9 @@ class FlowTable:
         word = first_words(c, rows)
         match = self._words.among(word)
         words = match
+        if self._opaque_met is not None and self._opaque.any(word):
+            look, self._opaque_met = self._opaque_met, None
+            look()
         if self._interest.opened:
             match = match | self._begins_opened(word)
         order = np.argsort(c.flow[rows], kind="stable")

@@ -36,6 +36,11 @@ class OpaqueCounter:
         self._starts = {int.from_bytes(start, "little"): name for start, name in interest.opaque.items()}
         self._stats = stats
 
+    def any(self, word: npt.NDArray[np.uint32]) -> bool:
+        """Whether any of these first words begins an opaque protocol."""
+        short = word.astype(np.uint16)
+        return any(bool((short == start).any()) for start in self._starts)
+
     def count(
         self,
         c: PacketColumns,

@@ -27,6 +27,7 @@ SECRETS = 200_000
 """Secrets kept of all key logs; the oldest make room. Each costs about 250 bytes."""
 SESSIONS = 10_000
 """Sessions remembered for resumption."""
+RANDOM = 32
 LINE = 4096
 """Bytes of one key log line; the longest secrets make lines of about 250."""
 
@@ -42,7 +43,13 @@ _TRAFFIC = frozenset(
         b"SERVER_TRAFFIC_SECRET_0",
     ]
 )
-_NOT_NEEDED = frozenset([b"EXPORTER_SECRET", b"EARLY_EXPORTER_SECRET", b"ECH_SECRET", b"ECH_CONFIG"])
+_NOT_NEEDED = frozenset(
+    [
+        b"EXPORTER_SECRET", b"EARLY_EXPORTER_SECRET", b"ECH_SECRET", b"ECH_CONFIG",
+        # Of key updates, as OpenSSL writes them: each follows from the one before.
+        b"CLIENT_TRAFFIC_SECRET_N", b"SERVER_TRAFFIC_SECRET_N",
+    ]
+)  # fmt: skip
 
 
 class KeyMaterial:
@@ -52,12 +59,15 @@ class KeyMaterial:
         version: grows with every secret, so that those who wait know when to look again.
         growing: more may come later (a live capture): what has no keys yet waits a while.
         findings: on key logs.
+        late: client randoms of secrets that came behind packets, and opened nothing yet.
     """
 
     def __init__(self) -> None:
         self.version = 0
         self.growing = False
         self.findings: list[Finding] = []
+        self.late: set[bytes] = set()
+        self._is_late = False
         self._secrets: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
         """(label, what it is for) → secret."""
         self._full = False
@@ -70,11 +80,13 @@ class KeyMaterial:
 
     # -- what is given -----------------------------------------------------------------------------------------------
 
-    def add_log(self, text: bytes, name: str = "the capture") -> None:
-        """A whole key log, such as that of a decryption secrets block."""
+    def add_log(self, text: bytes, name: str = "the capture", *, late: bool = False) -> None:
+        """A whole key log, such as that of a decryption secrets block; ``late``: it stood behind packets."""
         log = KeyLog(self, name)
+        self._is_late = late
         log.feed(text)
         log.end()
+        self._is_late = False
 
     def add_rsa(self, key: RSAPrivateKey) -> None:
         """A private key."""
@@ -117,6 +129,8 @@ class KeyMaterial:
             return
         self._secrets[key] = secret
         self.version += 1
+        if self._is_late and len(what) == RANDOM and len(self.late) < SECRETS:
+            self.late.add(what)
         if len(self._secrets) > SECRETS:
             self._secrets.popitem(last=False)
             if not self._full:
@@ -158,6 +172,7 @@ class KeyMaterial:
 
     def traffic(self, label: bytes, client_random: bytes) -> bytes | None:
         """A traffic secret of TLS 1.3."""
+        self.late.discard(client_random)
         return self._secrets.get((label, client_random))
 
     def knows13(self, client_random: bytes) -> bool:
@@ -166,6 +181,7 @@ class KeyMaterial:
 
     def master(self, client_random: bytes) -> bytes | None:
         """The master secret that the key log has."""
+        self.late.discard(client_random)
         return self._secrets.get((b"CLIENT_RANDOM", client_random))
 
     def session(self, name: bytes) -> bytes | None:

@@ -1,0 +1,104 @@
+"""Decryption secrets blocks that stand behind the packets they open: a pcapng file may have them anywhere.
+
+The specification wants them before the packets, but tools append them after the capture, or write them while the keys
+become known. Where the file can be read twice, they are looked for by their type before the packets are read: by the
+bytes of the key log's type (0x544c534b), which nearly nothing else has, and then by both lengths of the block around
+them. Walking from block to block would take as long as reading the packets. Source: draft-ietf-opsawg-pcapng 4.7.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+
+from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.capture.inputs import STANDARD_INPUT
+from dissector.capture.pcapng import PCAPNG_MAGIC
+from dissector.capture.writer import TLS_KEY_LOG
+
+__all__ = ["secrets_ahead"]
+
+BLOCK = 10
+HEAD = 16
+"""Bytes before the secrets: type and length of the block, type and length of the secrets."""
+PIECE = 4 << 20
+AHEAD = 256 << 20
+"""Bytes of a file that are searched, which takes 0.1 s; of a longer one its end."""
+
+
+def secrets_ahead(paths: Iterable[str], limits: Limits = DEFAULT_LIMITS) -> tuple[list[bytes], bool]:
+    """The key logs inside files.
+
+    Args:
+        paths: of the files; what is no pcapng file that can be read twice is left out.
+        limits: ``notes`` bounds the bytes of secrets.
+
+    Returns:
+        The key logs in order, and whether all files were searched whole.
+    """
+    found: list[bytes] = []
+    whole = True
+    for path in paths:
+        searched = False
+        if path != STANDARD_INPUT:
+            with suppress(OSError, ValueError):
+                searched = _file(path, found, limits.notes)
+        whole = whole and searched
+    return found, whole
+
+
+def _file(path: str, found: list[bytes], limit: int) -> bool:
+    # A pipe must not even be opened.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return False
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        magic = os.pread(descriptor, 4, 0)
+        if magic != PCAPNG_MAGIC:
+            # A pcap file holds none; a compressed one is read once.
+            return magic[:2] not in (b"\x1f\x8b", b"\x28\xb5", b"\xfd7", b"\x04\x22")
+        size = os.fstat(descriptor).st_size
+        _search(descriptor, max(size - AHEAD, 0), found, limit)
+        return size <= AHEAD
+    finally:
+        os.close(descriptor)
+
+
+def _search(descriptor: int, at: int, found: list[bytes], limit: int) -> None:
+    little, big = TLS_KEY_LOG.to_bytes(4, "little"), TLS_KEY_LOG.to_bytes(4, "big")
+    room = limit - sum(map(len, found))
+    while piece := os.pread(descriptor, PIECE + 3, at):
+        places = sorted(_all(piece, little) + _all(piece, big))
+        for place in places:
+            order = "little" if piece[place : place + 4] == little else "big"
+            text = _block(descriptor, at + place - HEAD // 2, order, room)
+            if text is not None:
+                room -= len(text)
+                found.append(text)
+        at += PIECE
+
+
+def _all(piece: bytes, word: bytes) -> list[int]:
+    places = []
+    place = piece.find(word)
+    while place >= 0:
+        if place < PIECE:
+            places.append(place)
+        place = piece.find(word, place + 1)
+    return places
+
+
+def _block(descriptor: int, at: int, order: str, room: int) -> bytes | None:
+    """The secrets of the block at this offset, None where there is no such block."""
+    if at < 0:
+        return None
+    head = os.pread(descriptor, HEAD, at)
+    numbers = [int.from_bytes(head[n : n + 4], "little" if order == "little" else "big") for n in range(0, HEAD, 4)]
+    kind, length, _, size = numbers
+    if len(head) < HEAD or kind != BLOCK or length % 4 or size > length - HEAD - 4 or size > room:
+        return None
+    if os.pread(descriptor, 4, at + length - 4) != head[4:8]:
+        return None
+    return os.pread(descriptor, size, at + HEAD)
