@@ -186,18 +186,17 @@ class Capture:
         return self._analysis
 
     @property
-    def jobs(self) -> Sequence[Job]:
-        """All jobs, by their first message. Where there are thousands, each access makes a new object: what was changed
-        in one is not in the next."""
+    def jobs(self) -> list[Job]:
+        """All jobs, by their first message."""
         return self.analysis.jobs
 
     @property
-    def events(self) -> Sequence[Notification]:
+    def events(self) -> list[Notification]:
         """All event notifications, in order."""
         return self.analysis.notifications
 
     @property
-    def exchanges(self) -> Sequence[Exchange]:
+    def exchanges(self) -> list[Exchange]:
         """Requests with their answers, in order."""
         return self.analysis.exchanges
 

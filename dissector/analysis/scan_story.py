@@ -3,7 +3,6 @@ inferred where no JobEndStateEvent tells it (most clients pull scans without a s
 
 from __future__ import annotations
 
-from dissector.analysis.resting import Resting
 from dissector.analysis.story import Call, Story
 from dissector.analysis.words import MULTI_PAGE, is_end_state
 from dissector.messages import Message
@@ -35,10 +34,8 @@ class ScanStory(Story):
         again: frames of further CreateScanJob requests with the same ScanIdentifier.
     """
 
-    __slots__ = ("client", "host", "port")
-
-    def __init__(self, message: Message, resting: Resting, host: str, port: int = 0) -> None:
-        super().__init__("scan", message, resting)
+    def __init__(self, message: Message, host: str, port: int = 0) -> None:
+        super().__init__("scan", message)
         self.host = host
         self.port = port
         self.client = ""
