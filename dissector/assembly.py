@@ -25,7 +25,7 @@ from dissector.ahead import ColumnRing, Stage
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import StreamRef
-from dissector.capture.model import Block, FrameSource, SourceInfo
+from dissector.capture.model import Block, FilePlace, FrameSource, SourceInfo
 from dissector.http import content
 from dissector.http.connection import HttpConnection
 from dissector.http.model import BodyPolicy, HttpMessage
@@ -64,6 +64,10 @@ INTEREST = Interest(
 REMEMBERED_IDS = 10_000
 """MessageIDs of datagrams remembered to tell repeats; repeats come within a second (SOAP-over-UDP 3.4)."""
 
+AT_ONCE = 16_384
+"""Frames that are looked at before the messages they made whole are given out. A block of large packets has fewer; one
+of tiny ones has 100,000, each of which may be a connection of its own."""
+
 PRUNED = 1000
 """Connections remembered before those that are over are forgotten."""
 
@@ -78,6 +82,9 @@ SAME_ID = rule(
     "note",
     "a datagram has the MessageID of an earlier one of the same sender, but other content",
     "SOAP-over-UDP 4.4",
+)
+MESSAGES_LIMIT = rule(
+    "http.messages-limit", "error", "so many HTTP messages came at once that some of them were left out"
 )
 LIMITS_ELSEWHERE = rule("http.limits-elsewhere", "note", "HTTP messages without SOAP hit a limit of what is read")
 NOT_SOAP = rule("udp.not-soap", "note", "datagrams on the discovery port hold no SOAP message", "WS-Discovery 2.4")
@@ -171,6 +178,7 @@ class MessagePass:
         self._limits_elsewhere = Tally(
             self._elsewhere, LIMITS_ELSEWHERE, lambda n: f"{n} HTTP messages without SOAP hit a limit of what is read"
         )
+        self._left_out = Tally(self._elsewhere, MESSAGES_LIMIT, lambda n: f"{n} HTTP messages were left out")
         self._half_open: dict[int, HttpConnection] = {}
         self._batch: list[Entry] = []
         self._count = 0
@@ -250,10 +258,11 @@ class MessagePass:
     def feed(self, block: Block) -> Iterator[Message]:
         """The messages that a block makes whole: for callers that read the frames themselves."""
         self._find_keys()
-        self.flows.feed(self._decoder.decode(block))
-        yield from self._flush()
-        if len(self._conversations) > self._pruned:
-            self._prune()
+        for _, part in block.parts(AT_ONCE):
+            self.flows.feed(self._decoder.decode(part))
+            yield from self._flush()
+            if len(self._conversations) > self._pruned:
+                self._prune()
 
     def _prune(self) -> None:
         """Forget the connections that are over, but for what is to be said of them."""
@@ -352,8 +361,8 @@ class MessagePass:
         info, interfaces = self.source.info, self.source.interfaces
         known = (0, 0)
         said: list[Finding] = []
-        for block in self.source:
-            columns = ring.put(self._decoder.decode(block), self.source.place(block))
+        for block, place in self._parts():
+            columns = ring.put(self._decoder.decode(block), place)
             news: dict[str, Any] = {"so far": (info.bytes_read, self.stats.frames, self.stats.first_time)}
             if self.stats.findings:
                 news["findings"] = self._changed(said)
@@ -371,6 +380,13 @@ class MessagePass:
             None,
             {"so far": so_far, "interfaces": interfaces, "stats": self.stats, "info": info, "findings": changed},
         )
+
+    def _parts(self) -> Iterator[tuple[Block, FilePlace | None]]:
+        """The blocks in parts, and where the bytes of each are."""
+        for whole in self.source:
+            place = self.source.place(whole)
+            for begin, part in whole.parts(AT_ONCE):
+                yield part, place and place._replace(offset=place.offset + begin)
 
     def _changed(self, said: list[Finding]) -> list[tuple[int, Finding]]:
         """The findings that were not said yet, or are now other ones, with their numbers."""
@@ -407,7 +423,7 @@ class MessagePass:
             self._end_streams()
             news["answers"] = self._paired_late()
             told = [*self._told, *(finding for conversation in self._conversations for finding in _told(conversation))]
-            told += self._failing.findings()
+            told += [*self._failing.findings(), *self._elsewhere]
             news = {**news, "stats": self.stats, "told": told, "tls": self._tls.learnt(), "over": True}
             yield _written((self._given(), news))
 
@@ -511,6 +527,9 @@ class MessagePass:
         return HttpConnection(conversation, self._http, self._policy, self._limits).direction
 
     def _http(self, http: HttpMessage) -> None:
+        if len(self._batch) >= self._limits.messages:
+            self._left_out.add(http.first_frame)
+            return
         self._count += 1
         self._batch.append((http.trigger, http.first_frame, self._count, http))
 

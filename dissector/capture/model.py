@@ -67,6 +67,23 @@ class Block:
     def __len__(self) -> int:
         return len(self.offset)
 
+    def parts(self, most: int) -> Iterator[tuple[int, Block]]:
+        """The same frames in blocks of about as many each, at most ``most``, with only the bytes they point into; and
+        where those begin in these."""
+        count = len(self)
+        if count <= most:
+            yield 0, self
+            return
+        step = -(-count // -(-count // most))
+        for low in range(0, count, step):
+            part = slice(low, low + step)
+            offset, caplen = self.offset[part], self.caplen[part]
+            begin, end = int(offset[0]), int(offset[-1] + caplen[-1])
+            yield begin, Block(
+                self.data[begin:end], offset - begin, caplen, self.wirelen[part], self.time[part],
+                self.interface[part], self.first + low,
+            )  # fmt: skip
+
 
 @dataclass(slots=True)
 class SourceInfo:

@@ -188,9 +188,10 @@ class BodyReader:
 
     @property
     def held(self) -> int:
-        """Bytes of it in memory."""
+        """Bytes of it in memory, roughly."""
         writers = [self._writer, self._lead]
-        return sum(w.held for w in writers if w is not None) + (self._multipart.held if self._multipart else 0)
+        held = sum(w.held for w in writers if w is not None) + sum(one.held for one in self._inflaters)
+        return held + (self._multipart.held if self._multipart else 0)
 
     def finish(self, origin: Origin, *, complete: bool) -> tuple[Content, list[Part], str | None]:
         """The end: body, parts, and the digest of the body as transferred.

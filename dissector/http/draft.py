@@ -10,10 +10,11 @@ from dissector.http.chunked import ChunkedReader
 from dissector.http.content import Content
 from dissector.http.head import BARE_LF, BodyPlan, fields_of, parse_headers
 from dissector.http.headers import list_items, parse_media_type
-from dissector.http.model import BodyPolicy, HttpMessage, Part
+from dissector.http.model import HEADER_COST, BodyPolicy, HttpMessage, Part
 from dissector.http.multipart import PARAMETER
 from dissector.http.pairing import Answer, Request
 from dissector.http.report import Report
+from dissector.http.room import Room
 from dissector.http.start import StartLine
 
 __all__ = ["Draft"]
@@ -23,6 +24,15 @@ SMALL = 64 << 10
 
 MAX_PIECES = 100_000
 """Pieces of a body's origin (chunks); with more, only the whole has a place (a chunk of one byte costs 100)."""
+
+PIECE_COST = 150
+"""Bytes that one of them takes."""
+
+PLACES = 4
+"""All of them may take so small a part of the room for bodies; beyond it only the whole of a body has a place."""
+
+NO_ROOM = Room()
+"""Of a message without a body."""
 
 HEADERS_LIMIT = rule("http.headers-limit", "warn", "the head has more header lines than are kept")
 
@@ -47,8 +57,8 @@ class Draft:
     """
 
     __slots__ = (
-        "_exact", "_media", "_ranges", "answer", "body", "chunked", "complete", "fields", "gaps", "head", "headers",
-        "interim", "lengths", "limits", "line", "passed", "report", "start",
+        "_exact", "_media", "_places", "_ranges", "_room", "answer", "body", "chunked", "complete", "fields", "gaps",
+        "head", "headers", "interim", "lengths", "limits", "line", "passed", "report", "start",
     )  # fmt: skip
 
     def __init__(self, head: bytes, start: int, line: StartLine, first: int, stop: int, limits: Limits) -> None:
@@ -79,6 +89,8 @@ class Draft:
         self.complete = True
         self._exact = True
         self._ranges: RangeMap | None = None
+        self._room = NO_ROOM
+        self._places = 0
 
     @property
     def request(self) -> Request | None:
@@ -92,8 +104,9 @@ class Draft:
 
     @property
     def held(self) -> int:
-        """Bytes in memory."""
-        return len(self.head) + (self.body.held if self.body is not None else 0)
+        """Bytes in memory, roughly."""
+        body = self.body.held if self.body is not None else 0
+        return len(self.head) + HEADER_COST * len(self.headers) + self._places + body
 
     # -- body ----------------------------------------------------------------------------------------------------
 
@@ -103,6 +116,7 @@ class Draft:
         codings = [c for c in list_items(fields.content_encoding) if c != "identity"] if fields.content_encoding else []
         codings.extend(plan.codings)
         self._ranges = RangeMap()
+        self._room = policy.room
         self.body = BodyReader(self._media or parse_media_type(""), codings, policy, self.limits, self.report)
         if plan.chunked:
             self.chunked = ChunkedReader(self._chunks, self.limits, self.report, record=policy.keep)
@@ -121,11 +135,15 @@ class Draft:
         assert self._ranges is not None
         at = self.body.transferred
         pieces = self._ranges.pieces
-        if len(pieces) + len(ranges) > MAX_PIECES or not self._exact:
+        cost = PIECE_COST * len(ranges)
+        if not self._exact or len(pieces) + len(ranges) > MAX_PIECES or not self._room.take(cost, PLACES):
+            self._room.free(self._places)
+            self._places = 0
             start = pieces[0][1] if pieces else ranges[0][0]
             pieces[:] = [(0, start, ranges[-1][0] + ranges[-1][1] - start)]
             self._exact = False
         else:
+            self._places += cost
             # Chunks never touch; only the first of these can go on with the last one of the call before.
             start, length = ranges[0]
             self._ranges.add(at, start, length)
@@ -159,6 +177,7 @@ class Draft:
             # A gap is an entry with frame 0.
             seen = [i for i, number in enumerate(numbers) if number]
             first, last = (seen[0], seen[-1]) if seen else (-1, -1)
+        self._room.finish(self._places)
         parts: list[Part] = []
         digest = None
         if self.body is not None:

@@ -35,6 +35,9 @@ TRY = 4096
 MEMBERS = 1000
 """Gzip members of one body that are read."""
 
+STATE = 48 << 10
+"""Bytes that zlib takes: a window of 32 KiB, its tables, and what it copies."""
+
 RATIO_FREE = 1 << 20
 """Output up to this size is never a bomb."""
 
@@ -88,6 +91,11 @@ class Inflater:
         self._in = 0
         self._out = 0
         self._whole = True
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory, roughly."""
+        return (STATE if self._zip is not None else 0) + len(self._held or b"")
 
     def feed(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
         """The decoded bytes of the next input."""

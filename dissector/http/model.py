@@ -10,7 +10,10 @@ from dissector.base.origin import FrameMap, Gap, Origin, StreamRef
 from dissector.http.content import Content
 from dissector.http.room import Room
 
-__all__ = ["BodyPolicy", "Header", "HttpMessage", "Part"]
+__all__ = ["HEADER_COST", "BodyPolicy", "Header", "HttpMessage", "Part"]
+
+HEADER_COST = 250
+"""Bytes that a header line takes as an object, without its text."""
 
 
 @dataclass(frozen=True, slots=True)

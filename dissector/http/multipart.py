@@ -21,7 +21,7 @@ from dissector.http.content import ContentWriter
 from dissector.http.delimiter import Delimiter, DelimiterSearch
 from dissector.http.head import parse_headers
 from dissector.http.headers import could_be_xml, parse_media_type
-from dissector.http.model import BodyPolicy, Header, Part
+from dissector.http.model import HEADER_COST, BodyPolicy, Header, Part
 from dissector.http.report import Report
 from dissector.http.transfer import TransferDecoder, transfer_decoder
 
@@ -29,6 +29,9 @@ __all__ = ["MultipartReader"]
 
 STEP = 128 << 10
 """Bytes looked at at once: they stay in the cache between the search for a delimiter and the digest."""
+
+PART_COST = 1000
+"""Bytes that a part takes as an object."""
 
 MAX_LINE = 200
 """Longest line ``--…`` that is taken as a boundary nobody declared (RFC 2046 allows 70 characters)."""
@@ -413,8 +416,9 @@ class MultipartReader:
 
     @property
     def held(self) -> int:
-        """Bytes of the parts in memory."""
-        return sum(part.writer.held for part in self._drafts)
+        """Bytes of the parts in memory, roughly."""
+        parts = sum(PART_COST + len(p.head) + HEADER_COST * len(p.headers) + p.writer.held for p in self._drafts)
+        return parts + len(self._head) + len(self._line) + len(self._held)
 
     def parts(self, origin: Origin) -> list[Part]:
         """The parts, in order. ``origin``: of the body."""

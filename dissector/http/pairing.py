@@ -9,7 +9,6 @@ waits here for it, and is told when it comes. Only the framing of an answer to H
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 from dissector.http.model import HttpMessage
@@ -60,23 +59,27 @@ class Pairing:
         limit: requests remembered, and answers that wait.
     """
 
-    __slots__ = ("_answers", "_requests")
+    __slots__ = ("_answers", "_limit", "_requests")
 
     def __init__(self, limit: int) -> None:
-        self._requests: deque[Request] = deque(maxlen=limit)
-        self._answers: deque[Answer] = deque(maxlen=limit)
+        self._limit = limit
+        # Lists: an empty deque takes 600 bytes, each connection has four, and most never wait for anything.
+        self._requests: list[Request] = []
+        self._answers: list[Answer] = []
 
     def request(self, request: Request) -> None:
         """A request began. The answer that was fed before it is told."""
         # Requests come in the order of the wire: an answer that began before this one waits in vain.
         while self._answers:
-            answer = self._answers.popleft()
+            answer = self._answers.pop(0)
             if answer.frame > request.frame > 0 and request.known <= answer.frame + SWAPPED:
                 answer.request = request
                 if answer.message is not None:
                     answer.message.answers = request.offset
                 return
         self._requests.append(request)
+        if len(self._requests) > self._limit:
+            del self._requests[0]
 
     def peek(self, frame: int, *, lost: bool) -> Request | None:
         """The request that a response beginning in ``frame`` answers; it goes on waiting (for the final response)."""
@@ -94,18 +97,20 @@ class Pairing:
         request = self._choose(frame, lost)
         answer = Answer(offset, frame, request)
         if request is not None:
-            self._requests.popleft()
+            del self._requests[0]
         else:
             while self._answers and self._answers[0].offset < offset - WAIT_BYTES:
-                self._answers.popleft()
+                del self._answers[0]
             self._answers.append(answer)
+            if len(self._answers) > self._limit:
+                del self._answers[0]
         return answer
 
     def _choose(self, frame: int, lost: bool) -> Request | None:
         waiting = self._requests
         if lost:
             while len(waiting) > 1 and waiting[1].frame <= frame:
-                waiting.popleft()
+                del waiting[0]
         if waiting and waiting[0].frame <= frame and waiting[0].known <= frame + SWAPPED:
             return waiting[0]
         return None

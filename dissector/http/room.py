@@ -29,9 +29,9 @@ class Room:
         self.under_way = 0
         self.done = 0
 
-    def take(self, size: int) -> bool:
-        """So many more bytes are to be kept; whether there is room for them."""
-        if self.under_way + self.done + size > self.most:
+    def take(self, size: int, share: int = 1) -> bool:
+        """So many more bytes are to be kept; whether there is room for them, in one of so many shares."""
+        if self.under_way + self.done + size > self.most // share:
             return False
         self.under_way += size
         return True

@@ -1,8 +1,9 @@
 """What the connections that are being read hold together, and which are given up where that is too much.
 
 Each connection has its own bounds (bytes behind a gap, a head, a document), but a capture may have any number of them.
-So their number is bounded, and what they hold in all. Those that were idle for longest go first: to an attacker's
-thousand half-open requests a message that is under way just now is never sacrificed.
+So their number is bounded, and what they hold in all. What is kept only to compare copies with goes first, and nothing
+is said of it. Then those that were idle for longest go: to an attacker's thousand half-open requests a message that is
+under way just now is never sacrificed.
 
 It is looked at between blocks (for their number also within one), and only where it could be too much: what was counted
 last plus what was read since.
@@ -19,6 +20,9 @@ from dissector.transport.model import StreamEnd
 from dissector.transport.tcp import PIECE
 
 __all__ = ["Burden"]
+
+CONNECTION = 3000
+"""Bytes that a connection being read costs, whatever it says."""
 
 CONNECTIONS = rule(
     "tcp.connections", "warn", "more connections were being read at once than the limit: those idle for longest ended"
@@ -62,10 +66,10 @@ class Burden:
     @property
     def crowded(self) -> bool:
         """So many connections that it cannot wait for the end of the block."""
-        return len(self._read) > 2 * self._limits.connections
+        return len(self._read) > self._limits.connections * 5 // 4
 
     def relieve(self, size: int = 0) -> None:
-        """Between two flows: give others up where it is too much. ``size``: bytes of the block that was read."""
+        """Between two flows: give others up where it is too much. ``size``: bytes that what was read may take."""
         limits = self._limits
         self._since += size
         many = len(self._read) > limits.connections
@@ -78,6 +82,7 @@ class Burden:
     def _give_up(self, many: bool) -> None:
         sizes = {number: _held(flow) for number, flow in (*self._read.items(), *self._weighed.items())}
         total = sum(sizes.values())
+        tails = self._forget_tails(total)
         much = total > self._limits.held or self._kept() > self._limits.held // 2
         if many:
             self._say(
@@ -101,7 +106,22 @@ class Burden:
                 flow.pair.stop(StreamEnd.CAPTURE, 0, 0)
                 flow.pair = None
             flow.dismiss()
-        self._held, self._since = total, 0
+        self._held, self._since = total + tails, 0
+
+    def _forget_tails(self, held: int) -> int:
+        """Those of the idlest, where they are too much with what else is held; gives what is left of them."""
+        tails = {n: sum(s.tail for s in flow.pair.sides) for n, flow in self._read.items() if flow.pair is not None}
+        left = sum(tails.values())
+        if held + left <= self._limits.held:
+            return left
+        for flow in self._idlest():
+            if left <= self._limits.held // 4:
+                break
+            if flow.pair is not None:
+                left -= tails[flow.number]
+                for side in flow.pair.sides:
+                    side.forget()
+        return left
 
     def _idlest(self) -> Iterator[Flow]:
         flows = {**self._read, **self._weighed}
@@ -116,4 +136,4 @@ class Burden:
 def _held(flow: Flow) -> int:
     if flow.pair is None:
         return sum(len(segment.data) + PIECE for segment in flow.held or ())
-    return sum(side.burden + int(getattr(side.consumer, "held", 0)) for side in flow.pair.sides)
+    return CONNECTION + sum(side.burden + int(getattr(side.consumer, "held", 0)) for side in flow.pair.sides)

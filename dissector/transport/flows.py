@@ -24,7 +24,6 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.burden import Burden
 from dissector.transport.flow import LET_GO, NOISE, TAKEN, UNDECIDED, Flow
-from dissector.transport.grouping import by_flow, members
 from dissector.transport.model import (
     ACK,
     FIN,
@@ -43,7 +42,7 @@ from dissector.transport.model import (
 from dissector.transport.opaque import OpaqueCounter
 from dissector.transport.pair import Pair
 from dissector.transport.segment import Segment, segments, whole_segments
-from dissector.transport.tcp import Direction
+from dissector.transport.tcp import PIECE, Direction
 from dissector.transport.udp import DatagramPicker
 from dissector.transport.words import Words, first_words
 
@@ -187,9 +186,8 @@ class FlowTable:
             look()
         if self._interest.opened:
             match = match | self._begins_opened(word)
-        hashes = c.flow[rows]
-        order = by_flow(hashes)
-        hashes = hashes[order]
+        order = np.argsort(c.flow[rows], kind="stable")
+        hashes = c.flow[rows][order]
         starts = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1])))
         ends = np.append(starts[1:], len(order))
         first_rows = order[starts]
@@ -202,10 +200,10 @@ class FlowTable:
         # Before any of them is dismissed: an opaque flow counts from its handshake on.
         self._opaque.count(c, rows, word, words, order, starts, flow_of, self._reopened)
         if self._next_number > met:
-            self._dismiss(c, rows, match, order, starts, flow_of)
+            self._dismiss(c, rows, match, order, starts)
         has_match = np.logical_or.reduceat(match[order], starts)
         # What is held waits for the rest of a word, or for a FIN or RST behind it.
-        state = np.array([TAKEN if f.held else f.state for f in flow_of], dtype=np.int8)
+        state = np.fromiter((TAKEN if f.held else f.state for f in flow_of), dtype=np.int8, count=len(flow_of))
 
         # Undecided flows whose rows carry no payload need no look; the rest of them do.
         has_payload = np.logical_or.reduceat((c.wire[rows] > 0)[order], starts)
@@ -233,7 +231,8 @@ class FlowTable:
         # Only now: until here the flows of this block are in use.
         if len(self._flows) > self._limits.streams:
             self._make_room()
-        self._burden.relieve(sum(map(len, c.buffers)))
+        # A byte may be kept twice: by who reads the stream, and to compare copies with.
+        self._burden.relieve(2 * int(c.length[rows].sum()) + PIECE * len(rows))
 
     def _begins_opened(self, word: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
         """Rows that begin as an opened protocol does."""
@@ -272,56 +271,58 @@ class FlowTable:
         telling = np.flatnonzero(tells)
         at = rows[telling]
         columns = (at, c.flow[at], c.side[at], c.seq[at], c.ack[at], flags[telling], c.frame[at])
-        reopened: dict[int, list[tuple[int, Flow]]] = {}
-        self._reopened = reopened
+        self._reopened = {}
         for row, h, side, seq, ack, bits, frame in zip(*(column.tolist() for column in columns), strict=True):
-            flow = reopened[h][-1][1] if h in reopened else flows.get(h)
+            reopened = self._reopened.get(h)
+            flow = reopened[-1][1] if reopened else flows.get(h)
             if flow is None:
                 flow = flows[h] = self._new_flow(side)
             elif bits & (SYN | ACK) == SYN and flow.base(side) not in (None, seq):
                 # The rows before it belong to the old one: the change is made when they are visited.
                 flow = self._new_flow(side)
-                reopened.setdefault(h, []).append((row, flow))
-            flow.tell(side, seq, ack, bits, frame)
+                self._reopened.setdefault(h, []).append((row, flow))
+            flow.settle(side, seq if bits & SYN else seq - 1, bool(bits & SYN))
+            if bits & ACK:
+                flow.settle(not side, ack - 1)
+            if bits & SYN:
+                self._note_syn(flow, side, seq, bits, frame)
         self._stats.conversations = self._next_number
         return [flow or flows[h] for flow, h in zip(groups, hashes, strict=True)]
 
     @staticmethod
     def _base_rows(c: PacketColumns, rows: Rows, order: Rows, starts: Rows, groups: Rows) -> Rows:
         """The rows that can tell the bases of some groups: the first of either side, and the first with ACK."""
-        mine, begin = members(order, starts, groups)
-        place, never = np.arange(len(mine)), len(mine)
-        side = c.side[rows[mine]]
-        found = [begin]
-        for tells in (side, ~side, (c.flags[rows[mine]] & ACK) != 0):
-            first = np.minimum.reduceat(np.where(tells, place, never), begin)
+        place = np.arange(len(order))
+        side = c.side[rows[order]]
+        never = len(order)
+        found = [starts[groups]]
+        for tells in (side, ~side, (c.flags[rows[order]] & ACK) != 0):
+            first = np.minimum.reduceat(np.where(tells, place, never), starts)[groups]
             found.append(first[first < never])
-        return mine[np.concatenate(found)]
+        return order[np.concatenate(found)]
+
+    @staticmethod
+    def _note_syn(flow: Flow, side: bool, seq: int, bits: int, frame: int) -> None:
+        if flow.state == UNDECIDED:
+            if side:
+                flow.syn_true = flow.syn_true or (seq, frame)
+            else:
+                flow.syn_false = flow.syn_false or (seq, frame)
+        if flow.client is None:
+            flow.client = side if not bits & ACK else not side
+            flow.client_frame = frame
+            flow.opened = not bits & ACK
 
     def _new_flow(self, side: bool) -> Flow:
         flow = Flow(self._next_number, side)
         self._next_number += 1
         return flow
 
-    def _dismiss(
-        self,
-        c: PacketColumns,
-        rows: Rows,
-        match: npt.NDArray[np.bool_],
-        order: Rows,
-        starts: Rows,
-        flow_of: Sequence[Flow],
-    ) -> None:
+    def _dismiss(self, c: PacketColumns, rows: Rows, match: npt.NDArray[np.bool_], order: Rows, starts: Rows) -> None:
         """Tell at once which undecided flows are noise: the byte after the SYN was seen and is no word, or no SYN was
         seen and none of the segments can be one."""
-        undecided = [at for at, f in enumerate(flow_of) if f.state == UNDECIDED and not f.held]
-        if not undecided:
-            return
-        mine, starts = members(order, starts, np.array(undecided))
-        rows, match = rows[mine], match[mine]
         flow = c.flow[rows]
         side = c.side[rows]
-        wire = c.wire[rows]
         payload = c.length[rows] >= 4
         syn = (c.flags[rows] & SYN) != 0
         key = np.where(side, flow ^ np.uint64(0x9E3779B97F4A7C15), flow)
@@ -336,20 +337,22 @@ class FlowTable:
             expected = (c.seq[rows[ranked[at]]] + 1) & 0xFFFFFFFF
             first = same & (c.seq[rows[data]] == expected)
             noise[data[first & (ranked[at] < data)]] = True
-        any_noise = np.logical_or.reduceat(noise, starts)
-        any_match = np.logical_or.reduceat(match, starts)
-        any_syn = np.logical_or.reduceat(syn, starts)
-        any_data = np.logical_or.reduceat(wire > 0, starts)
-        any_short = np.logical_or.reduceat((wire > 0) & ~payload, starts)
+        any_noise = np.logical_or.reduceat(noise[order], starts)
+        any_match = np.logical_or.reduceat(match[order], starts)
+        any_syn = np.logical_or.reduceat(syn[order], starts)
+        any_data = np.logical_or.reduceat((c.wire[rows] > 0)[order], starts)
+        length = c.length[rows]
+        any_short = np.logical_or.reduceat(((c.wire[rows] > 0) & (length < 4))[order], starts)
         # A flow whose SYN came in an earlier block may have its first segment still to come.
         late = ~any_noise & ~any_syn & any_data & ~any_short
         # Segments too short to hold a word may make one up together: those are left to _weigh.
         dull = ~any_match & ~any_short & (any_noise | late)
         groups = np.flatnonzero(dull)
-        hashes, unopened = flow[starts[groups]].tolist(), late[groups].tolist()
-        for group, h, late_syn in zip(groups.tolist(), hashes, unopened, strict=True):
-            known = flow_of[undecided[group]]
-            if h not in self._reopened and not (late_syn and known.syn_seen):
+        for h, unopened in zip(flow[order[starts[groups]]].tolist(), late[groups].tolist(), strict=True):
+            if h in self._reopened:
+                continue
+            known = self._flows[h]
+            if known.state == UNDECIDED and not known.held and not (unopened and known.syn_seen):
                 known.dismiss()
 
     def _make_room(self) -> None:
@@ -430,7 +433,7 @@ class FlowTable:
                 if not s.wire and not (waiting and s.flags & (FIN | RST)):
                     continue
                 # A copy: what waits for a decision must not pin the block.
-                s.data = memoryview(bytes(s.data))
+                s.data = bytes(s.data)
                 waiting.append(s)
                 if flow.held is None:
                     flow.held = waiting

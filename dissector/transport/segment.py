@@ -20,7 +20,16 @@ class Segment:
     __slots__ = ("ack", "at", "data", "flags", "frame", "seq", "side", "time", "wire")
 
     def __init__(
-        self, side: bool, seq: int, ack: int, flags: int, data: memoryview, wire: int, frame: int, at: int, time: int
+        self,
+        side: bool,
+        seq: int,
+        ack: int,
+        flags: int,
+        data: bytes | memoryview,
+        wire: int,
+        frame: int,
+        at: int,
+        time: int,
     ) -> None:
         self.side = side
         self.seq = seq

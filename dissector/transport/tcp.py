@@ -14,7 +14,6 @@ Sequence numbers are unwrapped to 64 bits on arrival, so wrap-around is no case 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,6 +30,8 @@ AHEAD = 1 << 30
 """A segment this far ahead belongs to no window that TCP allows (RFC 7323 2.3): it is not held."""
 TAIL = 16 << 10
 """Delivered bytes kept to compare retransmissions with."""
+JOINED = 1024
+"""What is kept in smaller pieces is joined, so that there are few pieces."""
 GAP_WAIT = 10_000_000
 """Nanoseconds of capture time after the acknowledgement of missing bytes in which they may still turn up: a capture
 that swaps packets (several receive queues) does so within microseconds."""
@@ -38,8 +39,10 @@ PIECES = 1 << 16
 """Pieces held behind a gap."""
 TRIM = 512
 """Frame map entries above which the consumed ones are dropped."""
-PIECE = 350
+PIECE = 400
 """Bytes that a held segment costs besides its data."""
+COPY = 150
+"""And one that is kept to compare with."""
 ENTRY = 32
 """Bytes of an entry of a frame map."""
 LATE = 64
@@ -62,7 +65,7 @@ class Piece(NamedTuple):
 
     start: int
     end: int
-    data: memoryview
+    data: bytes | memoryview
     frame: int
     at: int
     time: int
@@ -132,7 +135,8 @@ class Direction:
         self, consumer: StreamConsumer, report: Callable[[Finding], None], limits: Limits = DEFAULT_LIMITS
     ) -> None:
         self.consumer = consumer
-        self.frames = FrameMap()
+        # Made with the first bytes: the other direction of a connection may never say any.
+        self.frames = NO_FRAMES
         self.base = 0
         self.next = 0
         self.started = False
@@ -147,12 +151,11 @@ class Direction:
         self._acked_frames = 0
         self._acked_time = 0
         self.fin_at: int | None = None
-        # An empty deque takes 600 bytes, and a capture can hold a million connections: these come when they are needed.
-        self._tail: deque[tuple[int, bytes]] | None = None
+        self._tail: list[tuple[int, bytes]] | None = None
         self._tail_bytes = 0
         self._trim_at = TRIM
         self._given_up: list[tuple[int, int]] = []
-        self._pending: list[memoryview] = []
+        self._pending: list[bytes | memoryview] = []
         self._pending_start = 0
         self._pending_bytes = 0
         self._cut_reported = False
@@ -176,7 +179,7 @@ class Direction:
         self.base = self.next = self.acked = seq + WRAP
         self.consumer.gap(Gap(0, 0, "start", 0, frame, frame))
 
-    def segment(self, seq: int, data: memoryview, wire: int, frame: int, at: int, time: int) -> None:
+    def segment(self, seq: int, data: bytes | memoryview, wire: int, frame: int, at: int, time: int) -> None:
         """A segment with payload. ``wire`` is the payload's length on the wire, ``at`` its place in the frame."""
         self._last_time = time
         if not self.started:
@@ -274,7 +277,7 @@ class Direction:
         stream offsets; ``last`` is the frame and time of the last segment."""
         self.flush()
         offset = self.next - self.base
-        self.frames.extend(starts, frames, at, times, offset + len(data))
+        self._map().extend(starts, frames, at, times, offset + len(data))
         self.next += len(data)
         self.last_frame, self._last_time = last
         self._remember(self.next, data)
@@ -293,12 +296,21 @@ class Direction:
     def unpin(self) -> None:
         """Copy what waits to be handed over: views would keep whole blocks of the capture in memory."""
         if self._pending:
-            self._pending = [memoryview(b"".join(self._pending))]
+            self._pending = [b"".join(self._pending)]
 
     @property
     def burden(self) -> int:
-        """Bytes that it holds, roughly."""
+        """Bytes that it holds, roughly, but for the tail."""
         return self._held_bytes + PIECE * len(self.held) + self._pending_bytes + ENTRY * len(self.frames)
+
+    @property
+    def tail(self) -> int:
+        """Bytes that it keeps only to compare copies with."""
+        return self._tail_bytes + COPY * len(self._tail) if self._tail is not None else 0
+
+    def forget(self) -> None:
+        """Keep no tail: copies of what was delivered so far are not compared any more."""
+        self._tail, self._tail_bytes = None, 0
 
     @property
     def settled(self) -> bool:
@@ -319,24 +331,33 @@ class Direction:
                 self._pending_start = offset
             self._pending.append(piece.data)
             self._pending_bytes += len(piece.data)
-            self.frames.add(offset, len(piece.data), piece.frame, piece.at, piece.time)
+            self._map().add(offset, len(piece.data), piece.frame, piece.at, piece.time)
             self._remember(piece.start + len(piece.data), piece.data)
         self.last_frame = piece.frame
         self.next = piece.start + len(piece.data)
         if piece.end > self.next:
             self._gap(piece.end, piece.frame, piece.frame, "cut")
 
+    def _map(self) -> FrameMap:
+        if self.frames is NO_FRAMES:
+            self.frames = FrameMap()
+        return self.frames
+
     def _remember(self, end: int, data: memoryview | bytes) -> None:
         """Keep what was delivered up to ``end``: at least the last :data:`TAIL` bytes, so that what a copy is compared
         with depends neither on the size of the segments nor on the path they took."""
         kept = bytes(data[-TAIL:])
+        start = end - len(kept)
+        self._tail_bytes += len(kept)
         tail = self._tail
         if tail is None:
-            tail = self._tail = deque()
-        tail.append((end - len(kept), kept))
-        self._tail_bytes += len(kept)
+            tail = self._tail = [(start, kept)]
+        elif len(tail[-1][1]) < JOINED and tail[-1][0] + len(tail[-1][1]) == start:
+            tail[-1] = (tail[-1][0], tail[-1][1] + kept)
+        else:
+            tail.append((start, kept))
         while self._tail_bytes - len(tail[0][1]) >= TAIL:
-            self._tail_bytes -= len(tail.popleft()[1])
+            self._tail_bytes -= len(tail.pop(0)[1])
 
     def _hold(self, new: Piece) -> None:
         """Put a piece among the held ones; where they overlap, what is there already wins."""
@@ -351,7 +372,7 @@ class Direction:
             if stop > start:
                 skip = start - new.start
                 # A copy: a view of one byte would keep the whole block of the capture in memory.
-                part = memoryview(bytes(new.data[skip : stop - new.start]))
+                part = bytes(new.data[skip : stop - new.start])
                 held.insert(at, Piece(start, stop, part, new.frame, new.at + skip if new.at >= 0 else -1, new.time))
                 self._held_bytes += stop - start
                 at += 1
@@ -391,7 +412,7 @@ class Direction:
         gap = Gap(offset, length, reason, self.last_frame, after, released)
         self._given_up.append((self.next, end))
         del self._given_up[:-LATE]
-        self.frames.add(offset, length, 0, -1, self._last_time)
+        self._map().add(offset, length, 0, -1, self._last_time)
         self.next = end
         if reason == "lost":
             lost = "1 byte of the stream is" if length == 1 else f"{length} bytes of the stream are"
@@ -416,7 +437,7 @@ class Direction:
         # A capture can hold a million ended connections: keep no more of them than tells late segments.
         self.consumer = NOBODY
         self.frames = NO_FRAMES
-        self._tail = None
+        self.forget()
         self.held.clear()
 
     def _trim(self) -> None:
@@ -427,7 +448,7 @@ class Direction:
             # Amortised: what could not be dropped now is not looked at again after every run.
             self._trim_at = max(TRIM, 2 * len(self.frames))
 
-    def _compare(self, start: int, data: memoryview, frame: int) -> None:
+    def _compare(self, start: int, data: bytes | memoryview, frame: int) -> None:
         """Compare a copy with what was delivered, as far as that is still there."""
         for low, high in self._given_up:
             if start < high and start + len(data) > low:

@@ -165,6 +165,7 @@ EDGES: dict[str, tuple[Limits, str, Callable[[], Iterable[bytes]], Callable[[], 
 ELSEWHERE = {
     "record", "notes", "unpack_ratio", "unpack_free",  # tests/capture
     "gap_wait_segments", "undecided",  # tests/transport: no loss, so no finding of their own
+    "messages",  # below
     "keep", "unpaired",  # bounds of memory that lose nothing of a message: tests/http, and below
 }  # fmt: skip
 
@@ -204,6 +205,37 @@ def test_bodies_that_swell_have_one_room() -> None:
     found, ids = rules_of(capture([*Line(0).say(GOOD), *frames]), Limits(held=40 << 20))
     assert "soap.not-kept" not in found
     assert "urn:uuid:good" in ids
+
+
+def test_messages_that_come_at_once() -> None:
+    tiny = [*Line(1).say(b"GET / HTTP/1.1\r\n\r\n" * 9)]
+    found, ids = rules_of(capture([*Line(0).say(GOOD), *tiny]), Limits(messages=10))
+    assert "http.messages-limit" not in found
+    found, ids = rules_of(capture([*Line(0).say(GOOD), *tiny]), Limits(messages=9))
+    assert "http.messages-limit" in found
+    assert "urn:uuid:good" in ids
+
+
+def test_what_copies_are_compared_with_is_forgotten_first() -> None:
+    """Connections that said a lot and hold nothing: no finding, and their messages go on."""
+    lines = [Line(k + 10) for k in range(100)]
+    said = [frame for line in lines for frame in line.say(post(b"x" * 8000, b"text/plain"))]
+    rest = [frame for line in lines for frame in line.say(GOOD)]
+    found, ids = rules_of(capture([*said, *rest]), Limits(held=500_000))
+    assert "tcp.held" not in found
+    assert "urn:uuid:good" in ids
+
+
+def test_places_of_tiny_chunks_have_a_share_of_the_room() -> None:
+    """Bodies in chunks of a byte: each keeps its places, all of them do not; nothing else is lost."""
+    head = b"POST /a HTTP/1.1\r\nContent-Type: application/soap+xml\r\nTransfer-Encoding: chunked\r\n\r\n"
+    envelope = wsd.get("urn:uuid:good", "urn:uuid:device")
+    body = head + b"".join(b"1\r\n%c\r\n" % byte for byte in envelope) + b"0\r\n\r\n"
+    frames = [frame for k in range(20) for frame in Line(k + 10).say(body)]
+    with dissector.open(io.BytesIO(capture(frames)), limits=Limits(held=4 << 20)) as opened:
+        bodies = [message.http.body.origin for message in opened.all_soap if message.http is not None]
+    assert {origin.exact for origin in bodies if origin is not None} == {True, False}
+    assert len(bodies) == 20
 
 
 def test_requests_without_answers_are_remembered_up_to_a_limit() -> None:

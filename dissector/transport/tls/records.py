@@ -13,12 +13,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dissector.base.origin import Gap
-
-if TYPE_CHECKING:
-    from dissector.transport.tls.ciphers import Buffer
+from dissector.transport.tls.ciphers import Buffer
 
 __all__ = ["HEADER", "MOST", "SSL2_HELLO", "Lost", "Record", "RecordReader", "hello_begins"]
 
