@@ -168,8 +168,9 @@ def _numbers(columns: Iterable[array[int]]) -> Sequence[int]:
         return tuple(sorted(found))
     joined = np.concatenate([np.frombuffer(part, np.int64) for part in parts if part])
     if not (joined[1:] > joined[:-1]).all() or not joined[0]:
-        joined = np.unique(joined)
-        joined = joined[joined != 0]
+        # As np.unique, which imports numpy.ma. 0 is no frame.
+        joined.sort()
+        joined = joined[(joined != 0) & np.concatenate(([True], joined[1:] != joined[:-1]))]
     if len(joined) and joined[-1] >> 32:
         return FrameNumbers(joined.tolist())
     return FrameNumbers(array("I", joined.astype("u4").tobytes()))

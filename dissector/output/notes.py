@@ -4,6 +4,7 @@ has a customer on the phone."""
 from __future__ import annotations
 
 from collections import Counter
+from heapq import nsmallest
 
 from dissector.base.origin import Endpoint
 from dissector.output.text import count
@@ -46,14 +47,17 @@ def _opaque(stats: TransportStats) -> list[str]:
         failures: Counter[tuple[str, Endpoint]] = Counter()
         for (client, server), number in stats.failed.items():
             failures[client.address, server] += number
-        # Sorted: the transport meets them in the order of a salted hash.
-        for (client, server), (packets, _) in sorted(pairs.items()):
-            counts = merged.setdefault((client.address, server), [0, 0])
-            counts[0] += 1
-            counts[1] += packets
+        for ((address, _), server), (packets, _) in pairs.items():
+            counts = merged.get((address, server))
+            if counts is None:
+                merged[address, server] = [1, packets]
+            else:
+                counts[0] += 1
+                counts[1] += packets
         name = protocol.upper()
-        ranked = sorted(merged.items(), key=lambda one: (one[0][1].port not in PORTS, -one[1][1]))
-        for (client_address, server), (connections, packets) in ranked[:_SHOWN]:
+        # By the names too: the transport meets them in the order of a salted hash.
+        shown = nsmallest(_SHOWN, merged.items(), key=lambda one: (one[0][1].port not in PORTS, -one[1][1], one[0]))
+        for (client_address, server), (connections, packets) in shown:
             where = f" ({PORTS[server.port]})" if server.port in PORTS else ""
             whom = f"from {client_address} to {server}{where}"
             failed = min(failures[client_address, server], connections)
@@ -64,12 +68,12 @@ def _opaque(stats: TransportStats) -> list[str]:
             # Inside of HTTP packets are not counted.
             size = count(packets, "packet") if packets else "inside HTTP"
             said.append(f"{count(connections, f'{name} connection')} {whom} could not be read: no keys ({size}{but})")
-        rest = ranked[_SHOWN:]
-        if rest:
-            number = sum(connections for _, (connections, _) in rest)
+        others = len(merged) - len(shown)
+        if others:
+            rest = len(pairs) - sum(connections for _, (connections, _) in shown)
             said.append(
-                f"{count(number, f'more {name} connection')} between {count(len(rest), 'other pair')} of hosts could "
-                "not be read either"
+                f"{count(rest, f'more {name} connection')} between {count(others, 'other pair')} of hosts could not be "
+                "read either"
             )
         if protocol == "tls":
             said.append("“dsmshark tls” says what can be seen of them; keys (--keylog, --rsa-key) would open them")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dissector.base.origin import Endpoint
+from dissector.transport.model import ACK, SYN
 from dissector.transport.pair import Pair
 from dissector.transport.segment import Segment
 
@@ -64,13 +65,32 @@ class Flow:
         """Initial sequence number of a side."""
         return self.base_true if side else self.base_false
 
-    def settle(self, side: bool, base: int, again: bool = False) -> None:
-        """The initial sequence number of a side became known; the first value counts, unless ``again``."""
+    def tell(self, side: bool, seq: int, ack: int, bits: int, frame: int) -> None:
+        """A segment that may tell the initial sequence numbers. The first value of a side counts, unless a SYN tells a
+        better one. All in one place, since every new flow comes here several times."""
+        syn = bits & SYN
+        base = seq if syn else seq - 1 & 0xFFFFFFFF
         if side:
-            if again or self.base_true is None:
-                self.base_true = base & 0xFFFFFFFF
-        elif again or self.base_false is None:
-            self.base_false = base & 0xFFFFFFFF
+            if syn or self.base_true is None:
+                self.base_true = base
+            if bits & ACK and self.base_false is None:
+                self.base_false = ack - 1 & 0xFFFFFFFF
+        else:
+            if syn or self.base_false is None:
+                self.base_false = base
+            if bits & ACK and self.base_true is None:
+                self.base_true = ack - 1 & 0xFFFFFFFF
+        if not syn:
+            return
+        if self.state == UNDECIDED:
+            if side:
+                self.syn_true = self.syn_true or (seq, frame)
+            else:
+                self.syn_false = self.syn_false or (seq, frame)
+        if self.client is None:
+            self.opened = not bits & ACK
+            self.client = side if self.opened else not side
+            self.client_frame = frame
 
     def syn(self, side: bool, frame: int) -> int | None:
         """Sequence number of the side's SYN, if that came not after the frame."""

@@ -24,6 +24,7 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.burden import Burden
 from dissector.transport.flow import LET_GO, NOISE, TAKEN, UNDECIDED, Flow
+from dissector.transport.grouping import by_flow, members
 from dissector.transport.model import (
     ACK,
     FIN,
@@ -186,8 +187,9 @@ class FlowTable:
             look()
         if self._interest.opened:
             match = match | self._begins_opened(word)
-        order = np.argsort(c.flow[rows], kind="stable")
-        hashes = c.flow[rows][order]
+        hashes = c.flow[rows]
+        order = by_flow(hashes)
+        hashes = hashes[order]
         starts = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1])))
         ends = np.append(starts[1:], len(order))
         first_rows = order[starts]
@@ -200,10 +202,10 @@ class FlowTable:
         # Before any of them is dismissed: an opaque flow counts from its handshake on.
         self._opaque.count(c, rows, word, words, order, starts, flow_of, self._reopened)
         if self._next_number > met:
-            self._dismiss(c, rows, match, order, starts)
+            self._dismiss(c, rows, match, order, starts, flow_of)
         has_match = np.logical_or.reduceat(match[order], starts)
         # What is held waits for the rest of a word, or for a FIN or RST behind it.
-        state = np.fromiter((TAKEN if f.held else f.state for f in flow_of), dtype=np.int8, count=len(flow_of))
+        state = np.array([TAKEN if f.held else f.state for f in flow_of], dtype=np.int8)
 
         # Undecided flows whose rows carry no payload need no look; the rest of them do.
         has_payload = np.logical_or.reduceat((c.wire[rows] > 0)[order], starts)
@@ -271,58 +273,56 @@ class FlowTable:
         telling = np.flatnonzero(tells)
         at = rows[telling]
         columns = (at, c.flow[at], c.side[at], c.seq[at], c.ack[at], flags[telling], c.frame[at])
-        self._reopened = {}
+        reopened: dict[int, list[tuple[int, Flow]]] = {}
+        self._reopened = reopened
         for row, h, side, seq, ack, bits, frame in zip(*(column.tolist() for column in columns), strict=True):
-            reopened = self._reopened.get(h)
-            flow = reopened[-1][1] if reopened else flows.get(h)
+            flow = reopened[h][-1][1] if h in reopened else flows.get(h)
             if flow is None:
                 flow = flows[h] = self._new_flow(side)
             elif bits & (SYN | ACK) == SYN and flow.base(side) not in (None, seq):
                 # The rows before it belong to the old one: the change is made when they are visited.
                 flow = self._new_flow(side)
-                self._reopened.setdefault(h, []).append((row, flow))
-            flow.settle(side, seq if bits & SYN else seq - 1, bool(bits & SYN))
-            if bits & ACK:
-                flow.settle(not side, ack - 1)
-            if bits & SYN:
-                self._note_syn(flow, side, seq, bits, frame)
+                reopened.setdefault(h, []).append((row, flow))
+            flow.tell(side, seq, ack, bits, frame)
         self._stats.conversations = self._next_number
         return [flow or flows[h] for flow, h in zip(groups, hashes, strict=True)]
 
     @staticmethod
     def _base_rows(c: PacketColumns, rows: Rows, order: Rows, starts: Rows, groups: Rows) -> Rows:
         """The rows that can tell the bases of some groups: the first of either side, and the first with ACK."""
-        place = np.arange(len(order))
-        side = c.side[rows[order]]
-        never = len(order)
-        found = [starts[groups]]
-        for tells in (side, ~side, (c.flags[rows[order]] & ACK) != 0):
-            first = np.minimum.reduceat(np.where(tells, place, never), starts)[groups]
+        mine, begin = members(order, starts, groups)
+        place, never = np.arange(len(mine)), len(mine)
+        side = c.side[rows[mine]]
+        found = [begin]
+        for tells in (side, ~side, (c.flags[rows[mine]] & ACK) != 0):
+            first = np.minimum.reduceat(np.where(tells, place, never), begin)
             found.append(first[first < never])
-        return order[np.concatenate(found)]
-
-    @staticmethod
-    def _note_syn(flow: Flow, side: bool, seq: int, bits: int, frame: int) -> None:
-        if flow.state == UNDECIDED:
-            if side:
-                flow.syn_true = flow.syn_true or (seq, frame)
-            else:
-                flow.syn_false = flow.syn_false or (seq, frame)
-        if flow.client is None:
-            flow.client = side if not bits & ACK else not side
-            flow.client_frame = frame
-            flow.opened = not bits & ACK
+        return mine[np.concatenate(found)]
 
     def _new_flow(self, side: bool) -> Flow:
         flow = Flow(self._next_number, side)
         self._next_number += 1
         return flow
 
-    def _dismiss(self, c: PacketColumns, rows: Rows, match: npt.NDArray[np.bool_], order: Rows, starts: Rows) -> None:
+    def _dismiss(
+        self,
+        c: PacketColumns,
+        rows: Rows,
+        match: npt.NDArray[np.bool_],
+        order: Rows,
+        starts: Rows,
+        flow_of: Sequence[Flow],
+    ) -> None:
         """Tell at once which undecided flows are noise: the byte after the SYN was seen and is no word, or no SYN was
         seen and none of the segments can be one."""
+        undecided = [at for at, f in enumerate(flow_of) if f.state == UNDECIDED and not f.held]
+        if not undecided:
+            return
+        mine, starts = members(order, starts, np.array(undecided))
+        rows, match = rows[mine], match[mine]
         flow = c.flow[rows]
         side = c.side[rows]
+        wire = c.wire[rows]
         payload = c.length[rows] >= 4
         syn = (c.flags[rows] & SYN) != 0
         key = np.where(side, flow ^ np.uint64(0x9E3779B97F4A7C15), flow)
@@ -337,22 +337,20 @@ class FlowTable:
             expected = (c.seq[rows[ranked[at]]] + 1) & 0xFFFFFFFF
             first = same & (c.seq[rows[data]] == expected)
             noise[data[first & (ranked[at] < data)]] = True
-        any_noise = np.logical_or.reduceat(noise[order], starts)
-        any_match = np.logical_or.reduceat(match[order], starts)
-        any_syn = np.logical_or.reduceat(syn[order], starts)
-        any_data = np.logical_or.reduceat((c.wire[rows] > 0)[order], starts)
-        length = c.length[rows]
-        any_short = np.logical_or.reduceat(((c.wire[rows] > 0) & (length < 4))[order], starts)
+        any_noise = np.logical_or.reduceat(noise, starts)
+        any_match = np.logical_or.reduceat(match, starts)
+        any_syn = np.logical_or.reduceat(syn, starts)
+        any_data = np.logical_or.reduceat(wire > 0, starts)
+        any_short = np.logical_or.reduceat((wire > 0) & ~payload, starts)
         # A flow whose SYN came in an earlier block may have its first segment still to come.
         late = ~any_noise & ~any_syn & any_data & ~any_short
         # Segments too short to hold a word may make one up together: those are left to _weigh.
         dull = ~any_match & ~any_short & (any_noise | late)
         groups = np.flatnonzero(dull)
-        for h, unopened in zip(flow[order[starts[groups]]].tolist(), late[groups].tolist(), strict=True):
-            if h in self._reopened:
-                continue
-            known = self._flows[h]
-            if known.state == UNDECIDED and not known.held and not (unopened and known.syn_seen):
+        hashes, unopened = flow[starts[groups]].tolist(), late[groups].tolist()
+        for group, h, late_syn in zip(groups.tolist(), hashes, unopened, strict=True):
+            known = flow_of[undecided[group]]
+            if h not in self._reopened and not (late_syn and known.syn_seen):
                 known.dismiss()
 
     def _make_room(self) -> None:

@@ -116,13 +116,14 @@ class PacketColumns:
     def endpoints_of(self, rows: npt.NDArray[np.int64]) -> list[tuple[Endpoint, Endpoint]]:
         """Source and destination of many rows, at half the cost of asking for each."""
         columns = (self.family, self.buffer, self.address, self.sport, self.dport)
-        found = []
+        found, make = [], tuple.__new__
         for family, buffer, start, sport, dport in zip(*(column[rows].tolist() for column in columns), strict=True):
             size = 4 if family == 4 else 16
             data = self.buffers[buffer]
             middle = start + size
             source, destination = _address(bytes(data[start:middle])), _address(bytes(data[middle : middle + size]))
-            found.append((Endpoint(source, sport), Endpoint(destination, dport)))
+            # As Endpoint(), whose own way through Python takes twice the time.
+            found.append((make(Endpoint, (source, sport)), make(Endpoint, (destination, dport))))
         return found
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dissector.base.origin import Endpoint
 from dissector.transport.flow import TAKEN, UNDECIDED, Flow
 from dissector.transport.gather import one_of
+from dissector.transport.grouping import members
 from dissector.transport.model import Interest, PacketColumns, TransportStats
 
 __all__ = ["OpaqueCounter"]
@@ -65,7 +66,14 @@ class OpaqueCounter:
         sizes = np.add.reduceat(wire[order], starts).tolist()
         matches = np.logical_or.reduceat(match[order], starts).tolist()
         fresh_groups: list[int] = []
-        for at, flow in enumerate(flow_of):
+        # Most flows are noise of other kinds: half of the time went into telling that of each.
+        told = (
+            range(len(flow_of))
+            if reopened
+            else [at for at, f in enumerate(flow_of) if begins[at] or f.opaque is not None or f.state == UNDECIDED]
+        )
+        for at in told:
+            flow = flow_of[at]
             if (
                 flow.opaque is not None
                 and not reopened
@@ -112,20 +120,21 @@ class OpaqueCounter:
         By columns: a busy network opens a hundred TLS connections in a block, and the numpy calls for one of them cost
         16 µs (0.15 of 0.55 s for a million packets of noise).
         """
-        low, high = bounds[0][groups], bounds[1][groups]
-        place = np.arange(len(order))
-        sizes = wire[order]
+        mine, low = members(order, bounds[0], groups)
+        high = np.append(low[1:], len(mine))
+        place = np.arange(len(mine))
+        sizes = wire[mine]
         before = np.concatenate(([0], np.cumsum(sizes)))
-        first = np.minimum.reduceat(np.where(begin[order], place, len(order)), bounds[0])[groups]
-        first_data = np.minimum.reduceat(np.where(sizes > 0, place, len(order)), bounds[0])[groups]
-        at = rows[order[first]]
+        first = np.minimum.reduceat(np.where(begin[mine], place, len(mine)), low)
+        first_data = np.minimum.reduceat(np.where(sizes > 0, place, len(mine)), low)
+        at = rows[mine[first]]
         columns = (
             groups,
             high - low,
             first - low,
             first_data < first,
             before[high] - before[first],
-            word[order[first]],
+            word[mine[first]],
             c.side[at],
             c.frame[at],
         )

@@ -10,13 +10,13 @@ Relied on: while ``conversation.in_order`` the reassembly hands over both direct
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import StreamRef
 from dissector.transport.model import Conversation, StreamConsumer
 from dissector.transport.tls import diagnosis
-from dissector.transport.tls.ciphers import Opener
 from dissector.transport.tls.keyring import Early, Keyring, change
 from dissector.transport.tls.lock import Epoch, Opened
 from dissector.transport.tls.model import RECORDS, Alert, RecordSeen, TlsFacts
@@ -26,6 +26,9 @@ from dissector.transport.tls.records import Record
 from dissector.transport.tls.rules import LOST, NOT_OPENED, WHY, WRONG_KEYS
 from dissector.transport.tls.shared import Shared
 from dissector.transport.tls.side import Side, State
+
+if TYPE_CHECKING:
+    from dissector.transport.tls.ciphers import Opener
 
 __all__ = ["Inner", "TlsConnection"]
 

@@ -28,6 +28,7 @@ from dissector.base.findings import Finding, Severity, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.flow import Flow
+from dissector.transport.grouping import members
 from dissector.transport.model import FIN, RST, Conversation, PacketColumns, StreamEnd, TransportStats
 from dissector.transport.pair import Pair
 from dissector.transport.segment import Segment, segments
@@ -195,15 +196,23 @@ class Failing:
             return
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))
-        groups, first = np.unique(np.searchsorted(starts, place[hellos], side="right") - 1, return_index=True)
+        group_of = np.searchsorted(starts, place[hellos], side="right") - 1
+        ranked = np.argsort(group_of, kind="stable")
+        groups = group_of[ranked]
+        differ = np.ones(len(groups), dtype=np.bool_)
+        differ[1:] = groups[1:] != groups[:-1]
+        groups, first = groups[differ], ranked[differ]
         client = c.side[rows[hellos[first]]] == asks[first]
         hashes = c.flow[rows[order[starts]]]
-        known = np.isin(hashes, np.fromiter(self._watched, dtype=np.uint64, count=len(self._watched)))
+        known = np.zeros(len(starts), dtype=np.bool_)
+        if self._watched:
+            known[:] = [h in self._watched for h in hashes.tolist()]
         ends = np.append(starts[1:], len(order))
         fresh = ~known[groups]
         if len(groups):
-            fresh &= ~self._well(c, rows, word, order, (starts, ends), groups, client)
-        wanted = np.union1d(groups[fresh], np.flatnonzero(known))
+            fresh &= ~self._well(c, rows, word, order, starts, groups, client)
+        known[groups[fresh]] = True
+        wanted = np.flatnonzero(known)
         # In order of the frames: that of the groups changes from run to run.
         for at in wanted[np.argsort(order[starts[wanted]])].tolist():
             self._group(c, rows[order[starts[at] : ends[at]]], int(hashes[at]), flow_of[at], reopened)
@@ -241,15 +250,13 @@ class Failing:
         rows: Rows,
         word: npt.NDArray[np.uint32],
         order: Rows,
-        bounds: tuple[Rows, Rows],
+        starts: Rows,
         groups: Rows,
         client: npt.NDArray[np.bool_],
     ) -> npt.NDArray[np.bool_]:
         """Which of the groups are well, as :meth:`_Watched.take` would find."""
-        low, size = bounds[0][groups], (bounds[1] - bounds[0])[groups]
-        begin = np.cumsum(size) - size
-        index = np.arange(int(size.sum()))
-        mine = order[index - np.repeat(begin - low, size)]
+        mine, begin = members(order, starts, groups)
+        index, size = np.arange(len(mine)), np.diff(np.append(begin, len(mine)))
         kind, major = word[mine] & np.uint32(0xFF), word[mine] >> np.uint32(8) & np.uint32(0xFF)
         wire = c.wire[rows[mine]]
         data = (kind == DATA) & (major == 3) & (wire != SEALED_ALERT)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from dissector.base.dataclass import dataclass
-from dissector.transport.tls.ciphers import Buffer
 from dissector.transport.tls.names import RETRY_RANDOM, Extension
+
+if TYPE_CHECKING:
+    from dissector.transport.tls.ciphers import Buffer
 
 __all__ = [
     "ClientHello",

@@ -2,6 +2,9 @@
 
 Three answers: a list of what may open records, an empty one (nothing ever will), and None: not known yet, since the
 other direction or the key log may still say what is missing.
+
+The ciphers, and with them the library that does them, are imported where a handshake got as far as needing them:
+start-up is most of the time on a small capture.
 """
 
 from __future__ import annotations
@@ -9,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import field
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
-from dissector.transport.tls.ciphers import Opener, openers12, openers13, supported
 from dissector.transport.tls.handshake import ClientHello, ServerHello
 from dissector.transport.tls.kdf import extended_master, master_secret, next_secret, transcript_hash
 from dissector.transport.tls.keys import KeyMaterial
@@ -21,6 +24,9 @@ from dissector.transport.tls.model import TlsFacts
 from dissector.transport.tls.names import TLS13
 from dissector.transport.tls.rules import UNSUPPORTED
 from dissector.transport.tls.suites import Suite, suite_name
+
+if TYPE_CHECKING:
+    from dissector.transport.tls.ciphers import Opener
 
 __all__ = ["Early", "Handshake", "Keyring", "change"]
 
@@ -98,6 +104,8 @@ class Keyring:
         """What may open the records of a side behind a change of keys, the likeliest first."""
         if handshake.server is None or handshake.client is None:
             return None if may_come else []
+        from dissector.transport.tls.ciphers import openers12, supported
+
         known = handshake.suite
         if known is None or not supported(known):
             self._unsupported(handshake.server.suite)
@@ -211,6 +219,8 @@ class Keyring:
         hello, known, keys = handshake.client, handshake.suite, self._keys
         if hello is None:
             return None if may_come else []
+        from dissector.transport.tls.ciphers import openers13, supported
+
         if known is None or not supported(known):
             self._unsupported(handshake.server.suite)
             return []
@@ -237,5 +247,7 @@ class Keyring:
         """The keys behind a key update."""
         if last.secret is None or handshake is None or handshake.suite is None:
             return Epoch("application")
+        from dissector.transport.tls.ciphers import openers13
+
         secret = next_secret(handshake.suite.prf, last.secret)
         return Epoch("application", openers13(handshake.suite, secret), secret)

@@ -10,11 +10,13 @@ or the secret that opens them is not known, the first record that opens under th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dissector.base.dataclass import dataclass
-from dissector.transport.tls.ciphers import Opener
 from dissector.transport.tls.records import HEADER, MOST, Record
+
+if TYPE_CHECKING:
+    from dissector.transport.tls.ciphers import Opener
 
 __all__ = ["Epoch", "Lock", "Opened"]
 

@@ -13,10 +13,12 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dissector.base.origin import Gap
-from dissector.transport.tls.ciphers import Buffer
+
+if TYPE_CHECKING:
+    from dissector.transport.tls.ciphers import Buffer
 
 __all__ = ["HEADER", "MOST", "SSL2_HELLO", "Lost", "Record", "RecordReader", "hello_begins"]
 
