@@ -17,6 +17,11 @@ __all__ = ["run"]
 def run(args: argparse.Namespace) -> ExitCode:
     """Run the command."""
     counted = Count()
+    store = None
+    if args.trust:
+        from dissector.truststore import read_trust
+
+        store = read_trust(args.trust)
     with opened(args, digest=False, watch_tls=True, tls_records=args.records) as capture:
         capture.on_http = counted.http
         capture.run(counted.message)
@@ -28,6 +33,9 @@ def run(args: argparse.Namespace) -> ExitCode:
         of_capture = [finding for finding in capture.findings if not finding.rule.startswith("tls.")]
         said = [] if connections else notes(capture.stats, counted.messages, counted.https)
         digits, interrupted = capture.digits, capture.interrupted
+    if store is not None:
+        for facts in connections:
+            store.judge(facts)
     if left_out:
         said.append(f"{count(left_out, 'more connection')} not kept; see the limit tls_connections")
     with output(args) as out:

@@ -9,6 +9,7 @@ from dissector.base.findings import Finding
 from dissector.output.findings import findings_json
 from dissector.output.jsontext import dumps
 from dissector.output.times import iso_time
+from dissector.output.tls_trust import trust_json
 from dissector.transport.tls.alerts import WORDS, alert_text
 from dissector.transport.tls.certificates import Certificate
 from dissector.transport.tls.model import RecordSeen, Talk, TlsFacts
@@ -120,6 +121,7 @@ def _connection(facts: TlsFacts, digits: int, records: bool) -> dict[str, Any]:
             "authorities": list(facts.authorities),
             "certificates": [_certificate(one) for one in facts.client_certificates],
         },
+        "trust": trust_json(facts.trust),
         "alerts": [
             {
                 "from": _who(alert.from_client),

@@ -8,6 +8,7 @@ from dissector.output.findings import finding_lines
 from dissector.output.text import PLAIN, Palette, count, printable, size_text
 from dissector.output.times import duration_text, iso_time, seconds_text
 from dissector.output.tls_json import content_name, message_name
+from dissector.output.tls_trust import trust_lines
 from dissector.transport.tls.alerts import WORDS, alert_text
 from dissector.transport.tls.certificates import Certificate
 from dissector.transport.tls.diagnosis import day
@@ -62,6 +63,8 @@ def connection_lines(facts: TlsFacts, digits: int, paint: Palette = PLAIN) -> It
     for place, one in enumerate(facts.certificates):
         yield from _certificate("certificate" if not place else f"chain {place + 1}", one, facts.time, paint)
     yield from _client_certificate(facts, paint)
+    for place, said in enumerate(trust_lines(facts.trust, paint) if facts.trust is not None else ()):
+        yield _fact("" if place else "trust", said)
     for who, talk in zip(("client", "server"), facts.talks, strict=True):
         yield _fact(f"{who} sent", _talk(talk))
     for alert in facts.alerts:

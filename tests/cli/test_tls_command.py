@@ -185,8 +185,11 @@ def test_tls_shows_connections(folder: Path, cli) -> None:
 
 
 @pytest.mark.parametrize("options", [["1.3.pcap", "--records"], ["1.3.pcapng", "--records"], ["1.2.pcap"]])
-def test_tls_json_fits_its_closed_schema(options: list[str], folder: Path, cli) -> None:
+def test_tls_json_fits_its_closed_schema(options: list[str], folder: Path, cli, tmp_path: Path) -> None:
     from dissector.output.jsontext import schema
+
+    (tmp_path / "own.pem").write_bytes(identity().certificate)
+    options = [*options, "--trust", str(tmp_path / "own.pem")] if len(options) == 1 else options
 
     result = cli("tls", "--json", str(folder / options[0]), *options[1:])
     data = json.loads(result.out)
@@ -207,6 +210,39 @@ def test_a_failed_handshake_is_the_exit_code_of_tls_alone(folder: Path, cli, tmp
     # With keys for others it is a warning: the capture may hold what has nothing to do with scanning.
     (tmp_path / "any.keys").write_bytes((folder / "1.2.keys").read_bytes())
     assert cli("jobs", "--keylog", str(tmp_path / "any.keys"), str(file)).code == 0
+
+
+def test_trust_says_whether_clients_would_trust(folder: Path, cli, tmp_path: Path, monkeypatch) -> None:
+    own, other = tmp_path / "own.pem", tmp_path / "others"
+    own.write_bytes(b"# of the device\n" + identity().certificate)
+    other.mkdir()
+    (other / "a.der").write_bytes(identity("ec", "authority.example").der)
+    (other / "readme").write_bytes(b"no certificate")
+    capture = str(folder / "1.2.pcap")
+    result = cli("tls", "--trust", str(own), capture)
+    assert result.code == 0
+    assert result.out.count("    trust       server: trusted, by CN=scanner.example, O=Example (own.pem)\n") == 2
+    assert "                not checked: revocation, certificate policies\n" in result.out
+    result = cli("tls", "--trust", str(other), capture)
+    assert result.code == 1
+    assert "server: not trusted: it is signed by itself and is not in others" in result.out
+    assert "[tls.untrusted]" in result.out
+    assert cli("tls", "--trust", str(other), "--trust", str(own), capture).code == 0
+    monkeypatch.setenv("SSL_CERT_FILE", str(own))
+    assert "trusted, by CN=scanner.example, O=Example (the store of this machine)" in (
+        cli("tls", "--trust", "system", capture).out
+    )
+    # In TLS 1.3 the certificate is encrypted.
+    assert "no certificate of the server was seen" in cli("tls", "--trust", str(own), str(folder / "1.3.pcap")).out
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty", "folder"])
+def test_what_holds_no_certificate(name: str, folder: Path, cli, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    result = cli("tls", "--trust", str(tmp_path / name), str(folder / "1.2.pcap"))
+    assert result.code == 3
+    assert ("No such file" if name == "nowhere" else "holds no certificate") in result.err
 
 
 @pytest.mark.parametrize("by", ["option", "environment"])

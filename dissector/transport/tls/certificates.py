@@ -40,6 +40,7 @@ class Certificate:
         signature: hash of its signature, such as ``sha256``; "" where there is none.
         modulus: of an RSA key.
         problem: why it could not be read, or not whole; "".
+        der: its bytes.
     """
 
     sha256: str
@@ -54,6 +55,7 @@ class Certificate:
     authority: bool | None = None
     modulus: int | None = field(default=None, repr=False)
     problem: str = ""
+    der: bytes = field(default=b"", repr=False)
 
     @property
     def self_signed(self) -> bool:
@@ -85,12 +87,12 @@ def read_certificate(der: bytes) -> Certificate:
         with warnings.catch_warnings():
             # What is odd about a stranger's certificate is no matter of this program.
             warnings.simplefilter("ignore")
-            return _read(x509.load_der_x509_certificate(der), digest)
+            return _read(x509.load_der_x509_certificate(der), digest, der)
     except Exception as error:  # the library raises much, and by no single base
-        return Certificate(digest, problem=f"{type(error).__name__}: {error}"[:200])
+        return Certificate(digest, problem=f"{type(error).__name__}: {error}"[:200], der=der)
 
 
-def _read(found: Any, digest: str) -> Certificate:
+def _read(found: Any, digest: str, der: bytes) -> Certificate:
     problems: list[str] = []
 
     def field_of(get: Any, default: Any) -> Any:
@@ -114,6 +116,7 @@ def _read(found: Any, digest: str) -> Certificate:
         authority=field_of(lambda: _authority(found), None),
         modulus=modulus,
         problem="; ".join(problems),
+        der=der,
     )
 
 

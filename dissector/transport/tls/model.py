@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.base.origin import Endpoint
 from dissector.transport.model import StreamEnd
 from dissector.transport.tls.certificates import Certificate
+
+if TYPE_CHECKING:
+    from dissector.transport.tls.trust import Judged
 
 __all__ = ["Alert", "Flight", "RecordSeen", "Talk", "TlsFacts"]
 
@@ -128,6 +131,8 @@ class TlsFacts:
     """Key log lines that open it."""
     findings: list[Finding] = field(default_factory=list)
     """Complete when the connection ended."""
+    trust: Judged | None = None
+    """Whether the certificates are trusted, where that was asked for."""
 
     @property
     def ends(self) -> str:

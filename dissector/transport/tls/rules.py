@@ -21,6 +21,7 @@ __all__ = [
     "OLD_VERSION",
     "SELF_SIGNED",
     "UNSUPPORTED",
+    "UNTRUSTED",
     "WEAK_SUITE",
     "WHY",
     "WRONG_KEYS",
@@ -43,6 +44,9 @@ CERTIFICATE_WEAK = rule("tls.certificate-weak", "note", "a certificate has a wea
 CERTIFICATE_UNREADABLE = rule("tls.certificate-unreadable", "warn", "a certificate cannot be read", "RFC 5280 4.1")
 SELF_SIGNED = rule(
     "tls.self-signed", "note", "the server's certificate is signed by itself: clients have to be told to trust it"
+)
+UNTRUSTED = rule(
+    "tls.untrusted", "error", "a certificate does not lead to an authority of the trust store (--trust)", "RFC 5280 6.1"
 )
 OLD_VERSION = rule("tls.old-version", "note", "a version that clients refuse by now", "RFC 8996, RFC 7568")
 WEAK_SUITE = rule("tls.weak-suite", "note", "a weak cipher suite", "RFC 9325 4")
