@@ -186,17 +186,18 @@ class Capture:
         return self._analysis
 
     @property
-    def jobs(self) -> list[Job]:
-        """All jobs, by their first message."""
+    def jobs(self) -> Sequence[Job]:
+        """All jobs, by their first message. Where there are thousands, each access makes a new object: what was changed
+        in one is not in the next."""
         return self.analysis.jobs
 
     @property
-    def events(self) -> list[Notification]:
+    def events(self) -> Sequence[Notification]:
         """All event notifications, in order."""
         return self.analysis.notifications
 
     @property
-    def exchanges(self) -> list[Exchange]:
+    def exchanges(self) -> Sequence[Exchange]:
         """Requests with their answers, in order."""
         return self.analysis.exchanges
 

@@ -7,11 +7,14 @@ number of messages (about a kilobyte each), not with what they carry.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dissector.analysis.endpoints import Endpoints, Host
 from dissector.analysis.exchanges import Exchanges
 from dissector.analysis.jobs import PostScanJobs
 from dissector.analysis.model import Exchange, Job, Notification, Subscription
 from dissector.analysis.notifications import Notifications
+from dissector.analysis.resting import JobList
 from dissector.analysis.scanjobs import ScanJobs
 from dissector.analysis.subscriptions import Subscriptions
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -35,8 +38,8 @@ class Analysis:
         self._post_scan = PostScanJobs(self._subscriptions, limits)
         self._scan = ScanJobs(self._subscriptions, limits)
         self._endpoints = Endpoints()
+        self._jobs: Sequence[Job] | None = None
         self._last_time = 0
-        self._finished = False
 
     def feed(self, message: Message) -> None:
         """Take the next message; messages of other protocols (``wsd`` False) are passed over."""
@@ -52,17 +55,21 @@ class Analysis:
 
     def finish(self) -> None:
         """No more messages: settle what is open and judge the jobs. A second call does nothing."""
-        if self._finished:
+        if self._jobs is not None:
             return
-        self._finished = True
         self._exchanges.finish()
         self._subscriptions.finish()
         self._notifications.finish()
-        self._post_scan.finish(self._last_time)
-        self._scan.finish(self._last_time)
+        jobs, order = JobList(), []
+        for tracker in (self._post_scan, self._scan):
+            for job in tracker.finish(self._last_time):
+                jobs.append(job)
+                order.append(_first(job))
+        jobs.sort(order)
+        self._jobs = jobs if jobs.packed else list(jobs)
 
     @property
-    def exchanges(self) -> list[Exchange]:
+    def exchanges(self) -> Sequence[Exchange]:
         """Requests with their answers, in order."""
         return self._exchanges.exchanges
 
@@ -72,14 +79,16 @@ class Analysis:
         return self._subscriptions.subscriptions
 
     @property
-    def notifications(self) -> list[Notification]:
+    def notifications(self) -> Sequence[Notification]:
         """Event notifications, in order."""
         return self._notifications.notifications
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> Sequence[Job]:
         """Post-scan jobs and scan jobs, by their first message."""
-        return sorted([*self._post_scan.jobs, *self._scan.jobs], key=_first)
+        if self._jobs is None:
+            return sorted([*self._post_scan.jobs, *self._scan.jobs], key=_first)
+        return self._jobs
 
     @property
     def endpoints(self) -> list[Host]:

@@ -10,12 +10,14 @@ What waits for an answer is bounded twice: by ``Limits.unpaired`` for each conne
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from enum import Enum
 from itertools import islice
 from typing import TypeVar
 
 from dissector.analysis.model import Exchange, Notification
 from dissector.analysis.reading import frame_of, is_event, normal_id, operation_of
+from dissector.analysis.resting import Archive
 from dissector.base.dataclass import dataclass
 from dissector.base.findings import Severity, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -87,10 +89,12 @@ class Turn:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A request that waits for its answer."""
+    """A request that waits for its answer; ``place``: of its exchange."""
 
     number: int
-    exchange: Exchange
+    place: int
+    operation: str
+    message_id: str | None
     stream: tuple[str, int]
     source: Endpoint
     destination: Endpoint
@@ -110,22 +114,23 @@ def is_answer(message: Message) -> bool:
 
 
 class Exchanges:
-    """Pairs requests and answers as they come.
-
-    Attributes:
-        exchanges: in the order of their requests (or of the answer, where the request is not known).
-    """
+    """Pairs requests and answers as they come."""
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.exchanges: list[Exchange] = []
+        self._archive: Archive[Exchange] = Archive()
         self._limits = limits
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
         self._streams: dict[tuple[str, int], OrderedDict[int, None]] = {}
         self._ids: dict[str, OrderedDict[int, None]] = {}
-        self._answered: OrderedDict[int, Exchange] = OrderedDict()
+        self._answered: OrderedDict[int, int] = OrderedDict()
         self._two_way: set[tuple[str, int]] = set()
-        self._taken: OrderedDict[str, Exchange] = OrderedDict()
+        self._taken: OrderedDict[str, int] = OrderedDict()
         self._carried: OrderedDict[int, None] = OrderedDict()
+
+    @property
+    def exchanges(self) -> Sequence[Exchange]:
+        """In the order of their requests (or of the answer, where the request is not known)."""
+        return self._archive.items
 
     def feed(self, message: Message) -> Turn:
         """Take the next message and say what it is to its exchange."""
@@ -163,11 +168,13 @@ class Exchanges:
             time=message.time,
             message_id=message.message_id,
         )
-        self.exchanges.append(exchange)
+        place = self._archive.append(exchange)
         reply = message.envelope.addressing.reply_to if message.envelope is not None else None
         waiting = _Waiting(
             message.number,
-            exchange,
+            place,
+            exchange.operation,
+            exchange.message_id,
             (message.stream.protocol, message.stream.number),
             message.source,
             message.destination,
@@ -195,16 +202,17 @@ class Exchanges:
     def _forget(self, waiting: _Waiting) -> None:
         self._waiting.pop(waiting.number, None)
         _drop(self._streams, waiting.stream, waiting.number)
-        _drop(self._ids, normal_id(waiting.exchange.message_id), waiting.number)
+        _drop(self._ids, normal_id(waiting.message_id), waiting.number)
 
     def _unanswered(self, waiting: _Waiting) -> None:
-        if waiting.exchange.response is not None or waiting.stream[0] == "udp":
+        exchange = self._archive.edit(waiting.place)
+        if exchange.response is not None or waiting.stream[0] == "udp":
             return
         one_way = waiting.stream not in self._two_way
-        text = f"{waiting.exchange.operation or 'the request'} (frame {waiting.frame}) has no answer in the capture"
+        text = f"{waiting.operation or 'the request'} (frame {waiting.frame}) has no answer in the capture"
         if one_way:
             text += "; nothing of this connection's other direction is there"
-        waiting.exchange.findings.append(
+        exchange.findings.append(
             UNANSWERED(
                 text, frames=_frames(waiting.frame), severity=Severity.NOTE if one_way or waiting.event else None
             )
@@ -226,7 +234,7 @@ class Exchanges:
         if waiting is not None:
             return self._paired(message, waiting, "connection")
         if message.request is not None and message.request in self._answered:
-            return self._second(message, self._answered[message.request])
+            return self._second(message, self._archive.edit(self._answered[message.request]))
         waiting = self._by_id(message)
         if waiting is not None:
             return self._paired(message, waiting, "relates-to")
@@ -234,7 +242,7 @@ class Exchanges:
         if waiting is not None:
             return self._paired(message, waiting, "connection")
         taken = self._taken.pop(normal_id(message.relates_to), None) if message.relates_to else None
-        return self._orphan(message) if taken is None else self._delivered(message, taken)
+        return self._orphan(message) if taken is None else self._delivered(message, self._archive.edit(taken))
 
     def _by_id(self, message: Message) -> _Waiting | None:
         """The waiting request that RelatesTo names. A MessageID that several carry is settled by the connection,
@@ -263,19 +271,20 @@ class Exchanges:
         return waiting if waiting.source == message.destination else None
 
     def _paired(self, message: Message, waiting: _Waiting, by: str) -> Turn:
-        exchange = waiting.exchange
+        place = waiting.place
+        exchange = self._archive.edit(place)
         if exchange.response is not None:  # a further answer to a datagram
             exchange = Exchange(
                 exchange.service, exchange.operation, exchange.request, None, by, exchange.client, message.source,
                 exchange.time, message_id=exchange.message_id,
             )  # fmt: skip
-            self.exchanges.append(exchange)
+            place = self._archive.append(exchange)
         related, asked = normal_id(message.relates_to), normal_id(exchange.message_id)
         if by == "connection" and related and asked:
             if related == asked:
                 by = "both"
             else:
-                self._disagrees(message, waiting)
+                self._disagrees(message, waiting, exchange)
         exchange.response = message.number
         exchange.by = by
         exchange.latency = max(message.first_time - waiting.time, 0)
@@ -285,24 +294,24 @@ class Exchanges:
             exchange.server = message.source
         else:
             self._forget(waiting)
-            self._answered[waiting.number] = exchange
+            self._answered[waiting.number] = place
             if len(self._answered) > ANSWERED:
                 self._answered.popitem(last=False)
             if message.envelope is None and message.status == 202 and not waiting.event and exchange.message_id:
-                self._taken[normal_id(exchange.message_id)] = exchange
+                self._taken[normal_id(exchange.message_id)] = place
                 if len(self._taken) > ANSWERED:
                     self._taken.popitem(last=False)
         self._judge(message, waiting, exchange)
         return Turn(Role.ANSWER, exchange, waiting.number, exchange.operation)
 
-    def _disagrees(self, message: Message, waiting: _Waiting) -> None:
+    def _disagrees(self, message: Message, waiting: _Waiting, exchange: Exchange) -> None:
         others = self._ids.get(normal_id(message.relates_to))
         known = f"that of message {next(iter(others))}" if others else "that of no request that waits here"
-        waiting.exchange.findings.append(
+        exchange.findings.append(
             DISAGREEMENT(
-                f"by its place on the connection frame {frame_of(message)} answers {waiting.exchange.operation} in "
+                f"by its place on the connection frame {frame_of(message)} answers {exchange.operation} in "
                 f"frame {waiting.frame}, but its RelatesTo {message.relates_to} is {known} "
-                f"(expected {waiting.exchange.message_id}); the connection was followed",
+                f"(expected {exchange.message_id}); the connection was followed",
                 frames=_frames(waiting.frame, frame_of(message)),
             )
         )
@@ -365,7 +374,7 @@ class Exchanges:
                 frames=_frames(frame_of(message)),
             )
         )
-        self.exchanges.append(exchange)
+        self._archive.append(exchange)
         return Turn(Role.ANSWER, exchange, message.request, exchange.operation)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from dissector.analysis.exchanges import Role, Turn
 from dissector.analysis.model import FilterResult, Job
@@ -27,7 +27,8 @@ from dissector.analysis.reading import (
     truth_of,
 )
 from dissector.analysis.reports import end_report, status_report
-from dissector.analysis.story import Call, Final, Report, refusal
+from dissector.analysis.resting import Resting
+from dissector.analysis.story import Call, Report, refusal
 from dissector.analysis.subscriptions import Subscriptions
 from dissector.analysis.words import count, filter_name, join, size_text, state_text
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -56,8 +57,9 @@ class PostScanJobs:
         self._limits = limits
         self._stories: list[PostScanStory] = []
         self._tokens: dict[str, list[PostScanStory]] = {}
-        self._asked: OrderedDict[int, tuple[PostScanStory | None, Call | None, list[str]]] = OrderedDict()
-        self._finals: OrderedDict[int, Final] = OrderedDict()
+        self._asked: OrderedDict[int, tuple[PostScanStory, str, list[str]]] = OrderedDict()
+        self._finals: OrderedDict[int, PostScanStory] = OrderedDict()
+        self._resting = Resting()
         self._requests: dict[str, Callable[[Message], None]] = {
             "CreatePostScanJob": self._create,
             "SendImage": self._send,
@@ -68,7 +70,7 @@ class PostScanJobs:
 
     @property
     def jobs(self) -> list[Job]:
-        """All jobs, by their first message."""
+        """All jobs so far, by their first message."""
         return [story.job for story in sorted(self._stories, key=lambda s: s.first) if story.into is None]
 
     def feed(self, message: Message, turn: Turn) -> None:
@@ -84,22 +86,27 @@ class PostScanJobs:
                 self._status_event(message)
             elif operation == "PostScanJobEndStateEvent":
                 self._end_event(message)
+        self._resting.settle()
 
-    def finish(self, last_time: int) -> None:
-        """No more messages: settle and judge all jobs. ``last_time``: of the capture's last message."""
-        for story in self._stories:
+    def finish(self, last_time: int) -> Iterator[Job]:
+        """No more messages: settle and judge all jobs, and give each, by their first message. ``last_time``: of the
+        capture's last message."""
+        self._asked.clear()
+        self._finals.clear()
+        self._tokens.clear()
+        stories, self._stories = sorted(self._stories, key=lambda story: story.first), []
+        for story in stories:
             if story.into is None:
                 story.settle()
                 judge(story, self._subscriptions, last_time)
                 story.sort_findings()
-        self._asked.clear()
-        self._finals.clear()
-        self._tokens.clear()
+                yield story.job
+            story.forget()
 
     # -- which job ------------------------------------------------------------------------------------------------
 
     def _new(self, message: Message) -> PostScanStory:
-        story = PostScanStory(message)
+        story = PostScanStory(message, self._resting)
         self._stories.append(story)
         return story
 
@@ -131,10 +138,9 @@ class PostScanJobs:
 
     # -- requests -----------------------------------------------------------------------------------------------
 
-    def _ask(
-        self, message: Message, story: PostScanStory | None, call: Call | None, names: list[str] | None = None
-    ) -> None:
-        self._asked[message.number] = (story, call, names or [])
+    def _ask(self, message: Message, story: PostScanStory, call: Call, names: list[str] | None = None) -> None:
+        # Not the call itself: the story may rest until the answer comes.
+        self._asked[message.number] = (story, call.operation, names or [])
         if len(self._asked) > ASKED:
             self._asked.popitem(last=False)
 
@@ -222,17 +228,17 @@ class PostScanJobs:
     # -- answers ------------------------------------------------------------------------------------------------
 
     def _answer(self, message: Message, turn: Turn) -> None:
-        final = self._finals.pop(turn.request, None) if turn.request is not None else None
-        if final is not None:
-            final.status = message.status
+        number = turn.request or 0
+        told = _whole(self._finals.pop(number, None))
+        if told is not None:
+            told.answered(number, message.status)
             return
         if message.envelope is None and message.status == 202:
             return  # taken in; the answer itself comes on a connection of its own
-        story, call, names = self._asked.pop(turn.request or 0, (None, None, []))
-        while story is not None and isinstance(story.into, PostScanStory):
-            story = story.into
+        asked, operation, names = self._asked.pop(number, (None, operation_of(message), []))
+        story = _whole(asked)
+        call = story.asked(operation, number) if story is not None else None
         refused = refusal(message)
-        operation = call.operation if call is not None else operation_of(message)
         if operation in ("GetActiveJobs", "GetJobHistory"):
             if refused is None:
                 self._lists(message, operation)
@@ -394,10 +400,17 @@ class PostScanJobs:
         story.report(final)
         if root is not None:
             self._description(story, root)
-        self._finals[message.number] = final
+        self._finals[message.number] = story
         if len(self._finals) > self._limits.unpaired:
             self._finals.popitem(last=False)
         story.step(message, state_text(final.state, final.reasons, _unhappy(final.filters), final.images))
+
+
+def _whole(story: PostScanStory | None) -> PostScanStory | None:
+    """The story that it became a part of, or itself."""
+    while story is not None and isinstance(story.into, PostScanStory):
+        story = story.into
+    return story
 
 
 def _token(body: Field | None) -> str | None:

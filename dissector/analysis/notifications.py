@@ -8,11 +8,12 @@ subscribed decide, and where that leaves more than one, nothing is claimed. An e
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dissector.analysis.exchanges import Role, Turn
 from dissector.analysis.model import Notification
 from dissector.analysis.reading import frame_of, is_event, operation_of, parameters_of, seek, text_of
+from dissector.analysis.resting import Archive
 from dissector.analysis.subscriptions import Subscriptions, Watch
 from dissector.base.findings import rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -38,35 +39,37 @@ CONTEXT = rule(
 
 
 class Notifications:
-    """Collects the events.
-
-    Attributes:
-        notifications: in order.
-    """
+    """Collects the events."""
 
     def __init__(self, subscriptions: Subscriptions, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.notifications: list[Notification] = []
+        self._archive: Archive[Notification] = Archive()
         self._subscriptions = subscriptions
         self._limits = limits
-        self._waiting: OrderedDict[int, Notification] = OrderedDict()
+        self._waiting: OrderedDict[int, int] = OrderedDict()
+
+    @property
+    def notifications(self) -> Sequence[Notification]:
+        """All events, in order."""
+        return self._archive.items
 
     def feed(self, message: Message, turn: Turn) -> None:
         """Take the next message; ``turn.notification`` is set where it is an event or answers one."""
         if turn.role is Role.ANSWER:
             waiting = self._waiting.pop(turn.request, None) if turn.request is not None and not turn.late else None
             if waiting is not None:
-                turn.notification = waiting
-                self._answered(waiting, message)
+                turn.notification = self._archive.edit(waiting)
+                self._answered(turn.notification, message)
         elif turn.role is not Role.REPEAT and is_event(message):
             turn.notification = self._event(message)
 
     def finish(self) -> None:
         """No more messages."""
-        for notification in self._waiting.values():
-            self._unanswered(notification)
+        for place in self._waiting.values():
+            self._unanswered(place)
         self._waiting.clear()
 
-    def _unanswered(self, notification: Notification) -> None:
+    def _unanswered(self, place: int) -> None:
+        notification = self._archive.edit(place)
         notification.findings.append(UNANSWERED(frames=(notification.frame,)))
 
     def _event(self, message: Message) -> Notification:
@@ -79,14 +82,14 @@ class Notifications:
             service=message.service,
             job_id=token or text_of(seek(message.body, "JobId")),
         )
-        self.notifications.append(notification)
+        place = self._archive.append(notification)
         watch = self._watch(message, notification)
         if watch is not None:
             notification.subscription = watch.subscription.number
             watch.subscription.events.append(message.number)
             self._judge(message, notification, watch)
         if message.http is not None:
-            self._waiting[message.number] = notification
+            self._waiting[message.number] = place
             if len(self._waiting) > self._limits.unpaired:
                 self._unanswered(self._waiting.popitem(last=False)[1])
         return notification

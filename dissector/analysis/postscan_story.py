@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dissector.analysis.resting import Resting
 from dissector.analysis.story import Story
 from dissector.messages import Message
 
@@ -22,8 +23,10 @@ class PostScanStory(Story):
         mismatches: (frame, text) of answers that are about something else than was asked.
     """
 
-    def __init__(self, message: Message) -> None:
-        super().__init__("post-scan", message)
+    __slots__ = ()
+
+    def __init__(self, message: Message, resting: Resting) -> None:
+        super().__init__("post-scan", message, resting)
         self.token = ""
         self.named = 0
         self.named_frame = 0

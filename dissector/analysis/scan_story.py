@@ -3,6 +3,7 @@ inferred where no JobEndStateEvent tells it (most clients pull scans without a s
 
 from __future__ import annotations
 
+from dissector.analysis.resting import Resting
 from dissector.analysis.story import Call, Story
 from dissector.analysis.words import MULTI_PAGE, is_end_state
 from dissector.messages import Message
@@ -34,8 +35,10 @@ class ScanStory(Story):
         again: frames of further CreateScanJob requests with the same ScanIdentifier.
     """
 
-    def __init__(self, message: Message, host: str, port: int = 0) -> None:
-        super().__init__("scan", message)
+    __slots__ = ("client", "host", "port")
+
+    def __init__(self, message: Message, resting: Resting, host: str, port: int = 0) -> None:
+        super().__init__("scan", message, resting)
         self.host = host
         self.port = port
         self.client = ""

@@ -9,15 +9,16 @@ placed by its subscription where that is known, else by address and job number.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from dissector.analysis.exchanges import Role, Turn
 from dissector.analysis.model import Job
 from dissector.analysis.reading import frame_of, number_of, operation_of, seek, text_of, texts_of
 from dissector.analysis.reports import scan_final, scan_report
+from dissector.analysis.resting import Resting
 from dissector.analysis.scan_rules import judge
 from dissector.analysis.scan_story import NO_MORE, ScanStory
-from dissector.analysis.story import Call, Final, Report, refusal
+from dissector.analysis.story import Call, Report, refusal
 from dissector.analysis.subscriptions import Subscriptions
 from dissector.analysis.words import count, join, size_text, state_text
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -47,8 +48,9 @@ class ScanJobs:
         self._stories: list[ScanStory] = []
         self._numbers: dict[tuple[str, str], list[ScanStory]] = {}
         self._announced: OrderedDict[str, list[ScanStory]] = OrderedDict()
-        self._asked: OrderedDict[int, tuple[ScanStory | None, Call | None]] = OrderedDict()
-        self._finals: OrderedDict[int, Final] = OrderedDict()
+        self._asked: OrderedDict[int, tuple[ScanStory | None, str]] = OrderedDict()
+        self._finals: OrderedDict[int, ScanStory] = OrderedDict()
+        self._resting = Resting()
         self._requests: dict[str, Callable[[Message], None]] = {
             "CreateScanJob": self._create,
             "RetrieveImage": self._simple,
@@ -63,7 +65,7 @@ class ScanJobs:
 
     @property
     def jobs(self) -> list[Job]:
-        """All jobs, by their first message."""
+        """All jobs so far, by their first message."""
         return [story.job for story in sorted(self._stories, key=lambda s: s.first) if story.into is None]
 
     def feed(self, message: Message, turn: Turn) -> None:
@@ -77,23 +79,28 @@ class ScanJobs:
                 self._requests[operation](message)
             elif operation in self._events:
                 self._events[operation](message, turn)
+        self._resting.settle()
 
-    def finish(self, last_time: int) -> None:
-        """No more messages: settle and judge all jobs. ``last_time``: of the capture's last message."""
-        for story in self._stories:
-            if story.into is None:
-                story.settle()
-                judge(story, self._subscriptions, last_time)
-                story.sort_findings()
+    def finish(self, last_time: int) -> Iterator[Job]:
+        """No more messages: settle and judge all jobs, and give each, by their first message. ``last_time``: of the
+        capture's last message."""
         self._asked.clear()
         self._finals.clear()
         self._numbers.clear()
         self._announced.clear()
+        stories, self._stories = sorted(self._stories, key=lambda story: story.first), []
+        for story in stories:
+            if story.into is None:
+                story.settle()
+                judge(story, self._subscriptions, last_time)
+                story.sort_findings()
+                yield story.job
+            story.forget()
 
     # -- which job ------------------------------------------------------------------------------------------------
 
     def _new(self, message: Message, host: str, port: int = 0) -> ScanStory:
-        story = ScanStory(message, host, port)
+        story = ScanStory(message, self._resting, host, port)
         self._stories.append(story)
         return story
 
@@ -136,8 +143,9 @@ class ScanJobs:
 
     # -- requests -----------------------------------------------------------------------------------------------
 
-    def _ask(self, message: Message, story: ScanStory | None, call: Call | None) -> None:
-        self._asked[message.number] = (story, call)
+    def _ask(self, message: Message, story: ScanStory | None, operation: str) -> None:
+        # Not the call itself: the story may rest until the answer comes.
+        self._asked[message.number] = (story, operation)
         if len(self._asked) > ASKED:
             self._asked.popitem(last=False)
 
@@ -165,7 +173,7 @@ class ScanJobs:
         if identifier is not None:
             said.insert(0, f"for scan {identifier}")
         story.step(message, ", ".join(said))
-        self._ask(message, story, call)
+        self._ask(message, story, "CreateScanJob")
 
     def _announced_by(self, identifier: str, host: str) -> ScanStory | None:
         stories = self._announced.get(identifier, [])
@@ -199,7 +207,7 @@ class ScanJobs:
         story = self._of_request(message)
         if story is None:
             if operation == "RetrieveImage":
-                self._ask(message, None, None)
+                self._ask(message, None, operation)
             return
         call = story.call(message, operation)
         text = ""
@@ -212,19 +220,21 @@ class ScanJobs:
         elif operation == "GetJobElements":
             text = join([name.rsplit(":", 1)[-1] for name in texts_of(message.body, "RequestedElements/Name")])
         story.step(message, text)
-        self._ask(message, story, call)
+        self._ask(message, story, operation)
 
     # -- answers ------------------------------------------------------------------------------------------------
 
     def _answer(self, message: Message, turn: Turn) -> None:
-        final = self._finals.pop(turn.request, None) if turn.request is not None else None
-        if final is not None:
-            final.status = message.status
+        number = turn.request or 0
+        told = _whole(self._finals.pop(number, None))
+        if told is not None:
+            told.answered(number, message.status)
             return
         if message.envelope is None and message.status == 202:
             return  # taken in; the answer itself comes on a connection of its own
-        story, call = self._asked.pop(turn.request or 0, (None, None))
-        operation = call.operation if call is not None else operation_of(message)
+        asked, operation = self._asked.pop(number, (None, operation_of(message)))
+        story = _whole(asked)
+        call = story.asked(operation, number) if story is not None else None
         refused = refusal(message)
         if operation in ("GetActiveJobs", "GetJobHistory"):
             if refused is None:
@@ -407,10 +417,17 @@ class ScanJobs:
         final = scan_final(message, root)
         story.report(final)
         self._description(story, root)
-        self._finals[message.number] = final
+        self._finals[message.number] = story
         if len(self._finals) > self._limits.unpaired:
             self._finals.popitem(last=False)
         story.step(message, _said(final))
+
+
+def _whole(story: ScanStory | None) -> ScanStory | None:
+    """The story that it became a part of, or itself."""
+    while story is not None and isinstance(story.into, ScanStory):
+        story = story.into
+    return story
 
 
 def _said(report: Report) -> str:

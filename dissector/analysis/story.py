@@ -5,11 +5,15 @@ order connections delivered it, and events that overtake the answer that names t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import field
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from dissector.analysis.model import FilterResult, Image, Job, JobFault, Step
 from dissector.analysis.reading import LONGEST, frame_of
+from dissector.analysis.resting import Resting
 from dissector.analysis.words import FAULTS, is_end_state, size_text
 from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding, Rule, Severity, rule
@@ -93,6 +97,9 @@ class Final(Report):
     has_reasons: bool = True
 
 
+_number = attrgetter("number")
+
+
 def refusal(message: Message) -> str | None:
     """Why an answer is none: subcode or code of the fault, or the HTTP status; None for a good answer."""
     if message.fault is not None:
@@ -103,16 +110,23 @@ def refusal(message: Message) -> str | None:
 
 
 class Story:
-    """One job under way.
+    """One job under way. It may be put to rest between two messages, see :mod:`dissector.analysis.resting`; what has a
+    slot stays.
 
     Attributes:
         job: what the faces get; complete after it was settled.
         calls: the requests of the job, by operation.
         create: the request that made it, None where it is not in the capture.
+        first: number of its first message.
         into: the story that this one turned out to belong to.
     """
 
-    def __init__(self, kind: str, message: Message) -> None:
+    __slots__ = ("__dict__", "_packed", "_resting", "first", "into")
+
+    def __init__(self, kind: str, message: Message, resting: Resting) -> None:
+        self._packed = b""
+        self._resting = resting
+        resting.awake(self)
         self.job = Job(kind, "")
         self.first = message.number
         self.last = message.number
@@ -123,9 +137,44 @@ class Story:
         self.into: Story | None = None
         self._left_out = 0
 
+    def rest(self) -> None:
+        """Pack what has no slot."""
+        if self.__dict__:
+            self._packed = self._resting.packer.pack(self.__dict__)
+            del self.__dict__
+
+    def forget(self) -> None:
+        """The job is told: nothing of the story is needed any more."""
+        self._packed = b""
+        del self.__dict__
+
+    if not TYPE_CHECKING:  # so that a misspelt attribute is still found
+
+        def __getattr__(self, name: str) -> Any:
+            # Called only where an attribute is missing: the story is at rest.
+            packed, self._packed = self._packed, b""
+            if not packed:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            # What was set meanwhile is newer.
+            self.__dict__ = self._resting.packer.unpack(packed) | self.__dict__
+            self._resting.awake(self)
+            return getattr(self, name)
+
     def called(self, operation: str) -> list[Call]:
         """The requests of one operation, in order."""
         return self.calls.get(operation, [])
+
+    def asked(self, operation: str, number: int) -> Call:
+        """The request of a number; one by itself where it is not kept."""
+        calls = self.called(operation)
+        at = bisect_left(calls, number, key=_number)
+        return calls[at] if at < len(calls) and calls[at].number == number else Call(operation, number, 0, 0)
+
+    def answered(self, number: int, status: int | None) -> None:
+        """The sink answered the completion event of a number."""
+        at = bisect_left(self.finals, number, key=_number)
+        if at < len(self.finals) and self.finals[at].number == number:
+            self.finals[at].status = status
 
     # -- collecting ---------------------------------------------------------------------------------------------
 
@@ -277,9 +326,12 @@ class Story:
         mine.faults += its.faults
         mine.findings += its.findings
         for operation, calls in other.calls.items():
-            self.calls.setdefault(operation, []).extend(calls)
+            own = self.calls.setdefault(operation, [])
+            own.extend(calls)
+            own.sort(key=_number)
         self.reports += other.reports
         self.finals += other.finals
+        self.finals.sort(key=_number)
         self._left_out += other._left_out
         for name in ("device", "server", "user", "user_sid", "process", "process_name", "document_name"):
             if not getattr(mine, name):
@@ -297,13 +349,10 @@ class Story:
         job = self.job
         job.timeline.sort(key=lambda step: step.message)
         job.faults.sort(key=lambda fault: fault.message)
-        for calls in self.calls.values():
-            calls.sort(key=lambda call: call.number)
-        self.reports.sort(key=lambda report: report.number)
-        self.finals.sort(key=lambda final: final.number)
+        self.reports.sort(key=_number)
         if self.create is not None:
             job.created = self.create.time
-        heard = sorted([*self.reports, *self.finals], key=lambda report: report.number)
+        heard = sorted([*self.reports, *self.finals], key=_number)
         for report in heard:
             if report.state and (not job.states or job.states[-1][1:] != (report.state, report.reasons)):
                 job.states.append((report.time, report.state, list(report.reasons)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from dissector.analysis.model import Job
 from dissector.base.errors import ExitCode
@@ -48,8 +49,8 @@ def run(args: argparse.Namespace) -> ExitCode:
             if args.job is None:
                 for line in _capture(of_capture, said, paint):
                     print(line, file=out)
-    findings = [finding for job in shown for finding in job.findings]
-    return exit_code(findings if args.job is not None else [*findings, *of_capture])
+    findings = (finding for job in shown for finding in job.findings)
+    return exit_code(findings if args.job is not None else chain(of_capture, findings))
 
 
 def _stories(jobs: Sequence[Job], paint: Palette) -> Iterator[str]:

@@ -56,16 +56,20 @@ def job_name(job: Job) -> str:
 
 def jobs_table(jobs: Sequence[Job], columns: int = 140, paint: Palette = PLAIN) -> list[str]:
     """The table, one row a job; ``columns``: width of the terminal, at least 100 are used."""
-    names = _distinct(jobs)
-    rows = [_row(job, name) for job, name in zip(jobs, names, strict=True)]
+    rows: list[list[str]] = []
+    ids: list[str] = []
+    roles: list[dict[int, str]] = []
+    # Once over the jobs: where there are many, each time makes them anew.
+    for job in jobs:
+        severity = worst(job.findings)
+        roles.append({_OUTCOME: outcome_role(job), _FINDINGS: severity.value if severity is not None else ""})
+        rows.append(_row(job))
+        ids.append(job.id)
+    for row, name in zip(rows, _distinct(ids, [row[0] for row in rows]), strict=True):
+        row[0] = name
 
     def role(row: int, column: int) -> str:
-        if column == _OUTCOME:
-            return outcome_role(jobs[row])
-        if column == _FINDINGS:
-            severity = worst(jobs[row].findings)
-            return severity.value if severity is not None else ""
-        return ""
+        return roles[row].get(column, "")
 
     return table(_HEADS, rows, max(columns, _WIDE_ENOUGH), paint, role)
 
@@ -78,23 +82,20 @@ def outcome_role(job: Job) -> str:
     return "warn" if text in ("Canceled", "no end seen", "incomplete", "Completed with warnings") else "error"
 
 
-def _distinct(jobs: Sequence[Job]) -> list[str]:
-    """Short names; jobs whose short names are the same are called by their whole ids."""
-    short = [job_name(job) for job in jobs]
-    ids: dict[str, set[str]] = {}
-    for job, name in zip(jobs, short, strict=True):
-        ids.setdefault(name, set()).add(job.id)
+def _distinct(ids: Sequence[str], short: Sequence[str]) -> list[str]:
+    """Names: the short ones; jobs whose short names are the same are called by their whole ids."""
+    first: dict[str, str] = {}
+    doubtful = {name for one, name in zip(ids, short, strict=True) if first.setdefault(name, one) != one}
     return [
-        printable(clip(job.id, 40)) if len(ids[name]) > 1 and job.id else name
-        for job, name in zip(jobs, short, strict=True)
+        printable(clip(one, 40)) if name in doubtful and one else name for one, name in zip(ids, short, strict=True)
     ]
 
 
-def _row(job: Job, name: str) -> list[str]:
+def _row(job: Job) -> list[str]:
     text = outcome(job)
     inferred = job.completed_by == "inferred" and job.completed_state is None
     return [
-        name,
+        job_name(job),
         "scan, push" if job.push else job.kind,
         printable(job.device),
         printable(job.server),

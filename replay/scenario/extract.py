@@ -96,7 +96,7 @@ def recorded(path: Paths, *, limits: Limits = DEFAULT_LIMITS, **keys: Any) -> Re
         messages = [one for one in capture.messages if one.http is not None]
         secure = {one.number for one in capture.tls_opened}
         rounds = rounds_of(messages, capture.exchanges, capture.subscriptions, secure)
-        jobs = capture.jobs
+        jobs = list(capture.jobs)
         return Recording(
             os.path.basename(str(paths[0])), messages, rounds, stories_of(rounds, jobs), jobs, capture.subscriptions,
             capture.findings, notes(capture.stats, len(messages)),

@@ -1,0 +1,210 @@
+"""What is at rest: jobs, exchanges and events of which no message comes now, packed to a twentieth.
+
+A capture can hold ten thousands of jobs, and each takes 10 kB as objects; any of them may go on at any time, and all
+are judged at the end. So the stories that were touched last are objects, the others some 500 bytes each, and whoever
+asks one that is at rest for anything wakes it (70 µs to pack, 60 µs to wake).
+
+Exchanges and events are small and many: they are packed by the hundred, those that came last stay objects.
+
+Rule: between two messages nobody holds a part of a story (a call, a report), only stories, and no exchange or event,
+only its place: an object that is held would be a stranger to what was unpacked since.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+from dissector.analysis.model import Job
+
+__all__ = ["AWAKE", "Archive", "JobList", "Packer", "Resting", "Sleeper"]
+
+AWAKE = 2000
+"""Stories of each kind that are objects; the others are at rest."""
+
+BLOCK = 256
+"""Items of an archive that are packed together."""
+
+OPEN = 40
+"""Blocks of an archive that are objects."""
+
+WINDOW = 32 << 10
+"""Bytes of a dictionary that deflate looks at."""
+
+
+_Item = TypeVar("_Item")
+
+
+class Packer:
+    """Objects ↔ bytes. What is packed is our own and never leaves the process, so pickle is safe here."""
+
+    def __init__(self) -> None:
+        self._model = b""
+
+    def pack(self, thing: object) -> bytes:
+        """The object as bytes."""
+        raw = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
+        if not self._model:
+            # Jobs are like each other: with the first one as dictionary each takes a third of what it takes alone.
+            self._model = raw[:WINDOW]
+        deflate = zlib.compressobj(1, zdict=self._model)
+        return deflate.compress(raw) + deflate.flush()
+
+    def unpack(self, packed: bytes) -> Any:
+        """The object again."""
+        return pickle.loads(zlib.decompressobj(zdict=self._model).decompress(packed))
+
+
+class Sleeper(Protocol):
+    """What can be put to rest, and wakes when it is asked for something."""
+
+    def rest(self) -> None:
+        """Pack what it holds."""
+
+
+class Resting:
+    """Puts those to rest that were made, or woken, longest ago.
+
+    Args:
+        most: how many stay awake.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self.packer = Packer()
+        self._most = AWAKE if most is None else most
+        self._awake: deque[Sleeper] = deque()
+
+    def awake(self, one: Sleeper) -> None:
+        """It was made, or it woke."""
+        self._awake.append(one)
+
+    def settle(self) -> None:
+        """Between two messages: put to rest what is too much."""
+        while len(self._awake) > self._most:
+            self._awake.popleft().rest()
+
+
+class Archive(Sequence[_Item], Generic[_Item]):
+    """A list that grows, of which old items are packed. What is read of a packed one is a copy."""
+
+    def __init__(self) -> None:
+        self._blocks: list[list[_Item] | bytes] = []
+        self._open: deque[int] = deque()
+        self._packed = False
+        self._copy: tuple[int, list[_Item]] = (-1, [])
+
+    def append(self, item: _Item) -> int:
+        """One more; gives its place."""
+        last = self._blocks[-1] if self._blocks else None
+        if not isinstance(last, list) or len(last) == BLOCK:
+            last = []
+            self._blocks.append(last)
+            self._opened(len(self._blocks) - 1)
+        last.append(item)
+        return (len(self._blocks) - 1) * BLOCK + len(last) - 1
+
+    def edit(self, place: int) -> _Item:
+        """The item itself, to be read and changed until the next message."""
+        at = place // BLOCK
+        block = self._blocks[at]
+        if not isinstance(block, list):
+            self._blocks[at] = block = self._whole(at)
+            self._copy = (-1, [])
+            self._opened(at)
+        return block[place % BLOCK]
+
+    def _opened(self, at: int) -> None:
+        self._open.append(at)
+        if len(self._open) > OPEN:
+            oldest = self._open.popleft()
+            if oldest == len(self._blocks) - 1:
+                # It is still being filled.
+                self._open.append(oldest)
+                oldest = self._open.popleft()
+            self._blocks[oldest] = zlib.compress(pickle.dumps(self._blocks[oldest], pickle.HIGHEST_PROTOCOL), 1)
+            self._packed = True
+
+    def _whole(self, at: int) -> list[_Item]:
+        block = self._blocks[at]
+        if isinstance(block, list):
+            return block
+        if self._copy[0] != at:
+            self._copy = at, pickle.loads(zlib.decompress(block))
+        return self._copy[1]
+
+    @property
+    def items(self) -> Sequence[_Item]:
+        """As a list of all, where none is packed."""
+        return self if self._packed else list(self)
+
+    def __len__(self) -> int:
+        return (len(self._blocks) - 1) * BLOCK + len(self._whole(len(self._blocks) - 1)) if self._blocks else 0
+
+    @overload
+    def __getitem__(self, index: int) -> _Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[_Item]: ...
+    def __getitem__(self, index: int | slice) -> _Item | list[_Item]:
+        places = range(len(self))[index]
+        if isinstance(places, range):
+            return [self._whole(place // BLOCK)[place % BLOCK] for place in places]
+        return self._whole(places // BLOCK)[places % BLOCK]
+
+    def __iter__(self) -> Iterator[_Item]:
+        for at in range(len(self._blocks)):
+            yield from self._whole(at)
+
+
+class JobList(Sequence[Job]):
+    """Jobs in order; with more than :data:`AWAKE` of them all are packed, and each access makes an object of its own.
+
+    Args:
+        jobs: settled, each is taken up at once.
+    """
+
+    def __init__(self, jobs: Iterable[Job] = ()) -> None:
+        self._packer = Packer()
+        self._jobs: list[Job | bytes] = []
+        for job in jobs:
+            self.append(job)
+
+    @property
+    def packed(self) -> bool:
+        """There are so many that they are packed."""
+        return len(self._jobs) > AWAKE
+
+    def append(self, job: Job) -> None:
+        """One more."""
+        count = len(self._jobs)
+        if count == AWAKE:
+            self._jobs = [self._packer.pack(one) for one in self]
+        self._jobs.append(job if count < AWAKE else self._packer.pack(job))
+
+    def sort(self, keys: Sequence[int]) -> None:
+        """Order by a key for each."""
+        order = sorted(range(len(self._jobs)), key=keys.__getitem__)
+        self._jobs = [self._jobs[at] for at in order]
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @overload
+    def __getitem__(self, index: int) -> Job: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Job]: ...
+    def __getitem__(self, index: int | slice) -> Job | list[Job]:
+        if isinstance(index, slice):
+            return [self._whole(one) for one in self._jobs[index]]
+        return self._whole(self._jobs[index])
+
+    def __iter__(self) -> Iterator[Job]:
+        return map(self._whole, self._jobs)
+
+    def _whole(self, one: Job | bytes) -> Job:
+        if isinstance(one, Job):
+            return one
+        job: Job = self._packer.unpack(one)
+        return job

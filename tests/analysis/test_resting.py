@@ -1,0 +1,81 @@
+"""What is at rest is the same when it wakes: jobs, exchanges and events, whatever is packed and when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dissector
+from dissector.analysis import resting
+from dissector.analysis.model import Job, Notification
+from dissector.analysis.resting import Archive, JobList, Resting
+
+SAMPLES = sorted(Path("pcaps").glob("*.pcap*"))
+
+
+def told(path: Path) -> tuple[list[object], ...]:
+    with dissector.open(path) as capture:
+        return [*capture.jobs], [*capture.exchanges], [*capture.events], [*capture.subscriptions]
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_nothing_is_told_differently(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = told(path)
+    for name, value in (("AWAKE", 0), ("BLOCK", 2), ("OPEN", 3)):
+        monkeypatch.setattr(resting, name, value)
+    assert told(path) == before
+
+
+def event(number: int) -> Notification:
+    return Notification(number, number, number, "JobStatusEvent", "WS-Scan")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 500)), max_size=60))
+def test_an_archive_is_a_list(steps: list[tuple[bool, int]]) -> None:
+    archive: Archive[Notification] = Archive()
+    plain: list[Notification] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resting, "BLOCK", 3)
+        patch.setattr(resting, "OPEN", 2)
+        for add, value in steps:
+            if add or not plain:
+                assert archive.append(event(value)) == len(plain)
+                plain.append(event(value))
+            else:
+                place = value % len(plain)
+                assert archive.edit(place) == plain[place]
+                archive.edit(place).http_status = plain[place].http_status = value
+        assert len(archive) == len(plain)
+        assert list(archive) == plain
+        assert archive[1:] == plain[1:]
+        assert all(archive[place] == one for place, one in enumerate(plain))
+        assert isinstance(archive.items, Archive) == (len(plain) > 6)
+
+
+def test_many_jobs_are_packed_and_read_as_often_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resting, "AWAKE", 3)
+    jobs = JobList(Job("scan", str(number), states=[(number, "Pending", [])]) for number in range(5))
+    assert jobs.packed
+    assert [job.id for job in jobs] == ["0", "1", "2", "3", "4"]
+    assert jobs[1] == jobs[1:2][0] == jobs[-4]
+    jobs.sort([5, 4, 3, 2, 1])
+    assert [job.states[0][0] for job in jobs] == [4, 3, 2, 1, 0]
+
+
+def test_those_that_woke_longest_ago_are_put_to_rest() -> None:
+    class Sleeper:
+        def __init__(self) -> None:
+            self.rested = 0
+
+        def rest(self) -> None:
+            self.rested += 1
+
+    keeper = Resting(2)
+    sleepers = [Sleeper() for _ in range(4)]
+    for one in sleepers:
+        keeper.awake(one)
+    keeper.settle()
+    assert [one.rested for one in sleepers] == [1, 1, 0, 0]
