@@ -85,7 +85,7 @@ class Notifications:
         place = self._archive.append(notification)
         watch = self._watch(message, notification)
         if watch is not None:
-            notification.subscription = watch.subscription.number
+            notification.subscription = watch.number
             watch.subscription.events.append(message.number)
             self._judge(message, notification, watch)
         if message.http is not None:
@@ -126,7 +126,7 @@ class Notifications:
             found = [w for w in found if test(w)] or found
         if len(found) == 1:
             return found[0]
-        numbers = ", ".join(str(w.subscription.number) for w in found)
+        numbers = ", ".join(str(w.number) for w in found)
         notification.findings.append(
             SHARED(f"subscriptions {numbers} all fit this event; it is counted for none of them", frames=frames)
         )

@@ -142,7 +142,7 @@ def _no_end(story: PostScanStory, subscriptions: Subscriptions, last_time: int) 
         why = f"subscription {watch.number} had {how}, so the server had nobody to tell"
         severity = Severity.WARN
     elif ends and wait > PATIENCE:
-        why = f"it did not come to subscription {live[-1].subscription.number} within {wait / 1e9:,.0f} s"
+        why = f"it did not come to subscription {live[-1].number} within {wait / 1e9:,.0f} s"
         severity = Severity.WARN
     else:
         why = f"the capture ends {wait / 1e9:,.1f} s after the job's last request"

@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
 
+from dissector.base.origin import Endpoint
 from dissector.catalog.model import Field
 from dissector.messages import Message
 
 __all__ = [
+    "end_text",
     "frame_of",
     "is_event",
     "normal_id",
@@ -106,6 +109,12 @@ def operation_of(message: Message) -> str:
 def is_event(message: Message) -> bool:
     """An event notification (SubscriptionEnd is none: it is about a subscription, not from its source's service)."""
     return message.kind == "event" and message.name != "SubscriptionEnd"
+
+
+@lru_cache(maxsize=4096)
+def end_text(endpoint: Endpoint) -> str:
+    """Address and port as text: one object for all messages of a connection."""
+    return str(endpoint)
 
 
 def frame_of(message: Message) -> int:

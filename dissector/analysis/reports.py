@@ -3,6 +3,8 @@ one content model in WS-DSP and WS-DSC, and another in WS-Scan and WS-DSD."""
 
 from __future__ import annotations
 
+from sys import intern
+
 from dissector.analysis.model import FilterResult
 from dissector.analysis.reading import frame_of, number_of, parameters_of, text_of, texts_of
 from dissector.analysis.story import Final, Report
@@ -41,8 +43,8 @@ def scan_report(by: str, message: Message, root: Field | None) -> Report:
         message.time,
         frame_of(message),
         _listener(message, by),
-        text_of(root, "JobState"),
-        texts_of(root, "JobStateReasons/JobStateReason")[:MANY],
+        _word(root, "JobState"),
+        _words(root, "JobStateReasons/JobStateReason"),
         images=number_of(root, "ScansCompleted"),
         created_time=text_of(root, "JobCreatedTime"),
         completed_time=text_of(root, "JobCompletedTime"),
@@ -51,12 +53,12 @@ def scan_report(by: str, message: Message, root: Field | None) -> Report:
 
 def scan_final(message: Message, root: Field | None) -> Final:
     """JobEndState of WS-Scan and WS-DSD."""
-    reasons = texts_of(root, "JobCompletedStateReasons/JobStateReason")[:MANY]
-    state = text_of(root, "JobCompletedState")
+    reasons = _words(root, "JobCompletedStateReasons/JobStateReason")
+    state = _word(root, "JobCompletedState")
     if state is None and is_end_state(text_of(root, "JobState")):
         # The WS-DSD summary page gives the end event the content of a status (wsdsd.yaml K07).
-        state = text_of(root, "JobState")
-        reasons = reasons or texts_of(root, "JobStateReasons/JobStateReason")[:MANY]
+        state = _word(root, "JobState")
+        reasons = reasons or _words(root, "JobStateReasons/JobStateReason")
     return Final(
         "event",
         message.number,
@@ -70,6 +72,17 @@ def scan_final(message: Message, root: Field | None) -> Final:
         service=message.service,
         has_reasons=bool(reasons),
     )
+
+
+def _word(root: Field | None, path: str) -> str | None:
+    """A text that is one of a few, as one object in all jobs."""
+    text = text_of(root, path)
+    return None if text is None else intern(text)
+
+
+def _words(root: Field | None, path: str) -> list[str]:
+    """The first texts at the path, each as one object in all jobs."""
+    return [intern(text) for text in texts_of(root, path)[:MANY]]
 
 
 def _listener(message: Message, by: str) -> str:
@@ -86,9 +99,9 @@ def _filters(root: Field | None, name: str) -> list[FilterResult]:
         return []
     return [
         FilterResult(
-            text_of(status, "Dialect") or "",
-            text_of(status, "FilterState") or "",
-            texts_of(status, "FilterStateReasons/FilterStateReason")[:MANY],
+            _word(status, "Dialect") or "",
+            _word(status, "FilterState") or "",
+            _words(status, "FilterStateReasons/FilterStateReason"),
         )
         for status in root.find_all(f"{name}/FilterStatus")[:MANY]
     ]

@@ -177,7 +177,7 @@ def _no_end(story: ScanStory, subscriptions: Subscriptions, last_time: int) -> N
     else:
         text = f"after {got} the capture does not tell whether there were more"
     if live:
-        text += f"; no JobEndStateEvent came to subscription {live[-1].subscription.number}"
+        text += f"; no JobEndStateEvent came to subscription {live[-1].number}"
     wait = (last_time - job.last_time) / 1e9
     story.find(NO_END, f"{text} (the capture goes on for {wait:,.1f} s)", job.last_frame)
 

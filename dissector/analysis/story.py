@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from dissector.analysis.model import FilterResult, Image, Job, JobFault, Step
-from dissector.analysis.reading import LONGEST, frame_of
+from dissector.analysis.reading import LONGEST, end_text, frame_of
 from dissector.analysis.resting import Resting
 from dissector.analysis.words import FAULTS, is_end_state, size_text
 from dissector.base.dataclass import dataclass
@@ -200,8 +200,8 @@ class Story:
                 message.number,
                 message.name,
                 text[:LONGEST],
-                str(message.source),
-                str(message.destination),
+                end_text(message.source),
+                end_text(message.destination),
             )
         )
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from sys import intern
 from typing import TypeVar
 
 from dissector.analysis.exchanges import Role, Turn
 from dissector.analysis.expiry import nanoseconds
 from dissector.analysis.model import Subscription
 from dissector.analysis.reading import frame_of, operation_of, parameters_of, text_of, texts_of
+from dissector.analysis.resting import Resting
 from dissector.base.dataclass import dataclass
 from dissector.base.findings import rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -24,7 +26,7 @@ from dissector.messages import Message
 
 __all__ = ["Subscriptions", "Watch"]
 
-_Text = TypeVar("_Text", str, tuple[str, str])
+_Key = TypeVar("_Key", str, tuple[str, str])
 
 SAME_KEY = 64
 """Subscriptions remembered under one identifier or sink address, the newest ones."""
@@ -49,9 +51,11 @@ NO_DESTINATIONS = rule(
 
 @dataclass(slots=True, eq=False)
 class Watch:
-    """A subscription under way, with what the model has no place for.
+    """A subscription under way, with what the model has no place for. Between two messages the subscription may be put
+    to rest.
 
     Attributes:
+        number: of the subscription.
         server: whom the Subscribe went to, None where it is not in the capture.
         client: who subscribed.
         by_action: the filter is a list of action URIs (else what it passes cannot be told).
@@ -59,13 +63,28 @@ class Watch:
         accepted: its answer was seen.
     """
 
-    subscription: Subscription
+    number: int
+    _held: Subscription | bytes
+    _resting: Resting
     server: Endpoint | None = None
     client: Endpoint | None = None
     by_action: bool = True
     expires: int | None = None
     accepted: bool = False
     frame: int = 0
+
+    @property
+    def subscription(self) -> Subscription:
+        """What is told of it."""
+        held = self._held
+        if isinstance(held, bytes):
+            self._held = held = self._resting.packer.unpack(held)
+            self._resting.awake(self)
+        return held
+
+    def rest(self) -> None:
+        """Pack what is told of it."""
+        self._held = self._resting.packer.pack(self._held)
 
     def passes(self, actions: list[str]) -> bool:
         """The filter lets an event of one of these actions pass: equal, or a prefix by whole path steps (the
@@ -103,6 +122,26 @@ def references(root: Field | None, path: str) -> list[tuple[str, str]]:
     return found
 
 
+class _Index(dict[_Key, Watch | list[Watch]]):
+    """Key → the newest watches of it. Nearly always there is one, and then no list around it (90 bytes)."""
+
+    def add(self, key: _Key, watch: Watch) -> None:
+        """One more, the newest."""
+        some = self.get(key)
+        if some is None:
+            self[key] = watch
+        elif isinstance(some, list):
+            some.append(watch)
+            del some[:-SAME_KEY]
+        else:
+            self[key] = [some, watch]
+
+    def of(self, key: _Key) -> list[Watch]:
+        """All of the key, the newest last."""
+        some = self.get(key)
+        return [] if some is None else some if isinstance(some, list) else [some]
+
+
 class Subscriptions:
     """Follows the subscriptions.
 
@@ -113,11 +152,12 @@ class Subscriptions:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._watches: list[Watch] = []
+        self._resting = Resting()
         self._asked: OrderedDict[int, tuple[str, Watch]] = OrderedDict()
-        self._by_reference: dict[tuple[str, str], list[Watch]] = {}
-        self._by_manager: dict[str, list[Watch]] = {}
-        self._by_sink: dict[str, list[Watch]] = {}
-        self._by_source: dict[str, list[Watch]] = {}
+        self._by_reference: _Index[tuple[str, str]] = _Index()
+        self._by_manager: _Index[str] = _Index()
+        self._by_sink: _Index[str] = _Index()
+        self._by_source: _Index[str] = _Index()
         self._last_time = 0
 
     @property
@@ -128,6 +168,7 @@ class Subscriptions:
     def feed(self, message: Message, turn: Turn) -> None:
         """Take the next message."""
         self._last_time = max(self._last_time, message.time)
+        self._resting.settle()
         if turn.role is Role.ANSWER:
             if turn.request is not None and turn.request in self._asked and not turn.late:
                 operation, watch = self._asked.pop(turn.request)
@@ -154,8 +195,10 @@ class Subscriptions:
                 watch.subscription.findings.append(NO_ANSWER(frames=(watch.frame,) if watch.frame else ()))
         self._asked.clear()
         for watch in self._watches:
+            if watch.expires is None or watch.expires >= self._last_time:
+                continue
             one = watch.subscription
-            if one.ended is None and watch.expires is not None and watch.expires < self._last_time:
+            if one.ended is None:
                 late = (self._last_time - watch.expires) / 1e9
                 one.findings.append(
                     EXPIRED(
@@ -169,15 +212,15 @@ class Subscriptions:
 
     def with_reference(self, name: str, text: str) -> list[Watch]:
         """Those whose NotifyTo had that reference parameter."""
-        return self._by_reference.get((name, text), [])
+        return self._by_reference.of((name, text))
 
     def with_sink(self, address: str) -> list[Watch]:
         """Those whose NotifyTo has that address."""
-        return self._by_sink.get(address.strip(), [])
+        return self._by_sink.of(address.strip())
 
     def of_source(self, host: str) -> Iterator[Watch]:
         """Those that a host serves as event source, the newest ones."""
-        return iter(self._by_source.get(host, []))
+        return iter(self._by_source.of(host))
 
     def watch(self, number: int) -> Watch | None:
         """The subscription of that number."""
@@ -188,10 +231,11 @@ class Subscriptions:
     def _new(self, message: Message, *, server: Endpoint | None, client: Endpoint | None) -> Watch:
         subscription = Subscription(len(self._watches) + 1, str(server) if server else "", message.time)
         subscription.messages.append(message.number)
-        watch = Watch(subscription, server, client, frame=frame_of(message))
+        watch = Watch(subscription.number, subscription, self._resting, server, client, frame=frame_of(message))
+        self._resting.awake(watch)
         self._watches.append(watch)
         if server is not None:
-            _remember(self._by_source, server.address, watch)
+            self._by_source.add(server.address, watch)
         return watch
 
     def _ask(self, message: Message, operation: str, watch: Watch | None) -> None:
@@ -212,15 +256,16 @@ class Subscriptions:
         if filter_field is not None:
             dialect = filter_field.attributes.get("Dialect", ("", ""))[1]
             watch.by_action = not dialect or dialect.rstrip("/").endswith("/Action")
-            one.actions = (text_of(filter_field) or "").split()
+            # Interned: they are the same few in all subscriptions.
+            one.actions = [intern(action) for action in (text_of(filter_field) or "").split()]
         for context in texts_of(body, "ScanDestinations/ScanDestination/ClientContext"):
             one.destinations[context] = ""
         if watch.by_action and not one.destinations and any(a.endswith(SCAN_AVAILABLE) for a in one.actions):
             one.findings.append(NO_DESTINATIONS(frames=(watch.frame,)))
         for parameter in one.notify_parameters:
-            _remember(self._by_reference, parameter, watch)
+            self._by_reference.add(parameter, watch)
         if one.notify_to:
-            _remember(self._by_sink, one.notify_to, watch)
+            self._by_sink.add(one.notify_to, watch)
         return watch
 
     def _managed(self, message: Message) -> Watch | None:
@@ -229,9 +274,9 @@ class Subscriptions:
         given = {text for name, text in parameters_of(message) if name == "Identifier"}
         found: list[Watch] = []
         for text in given:
-            found += self._by_manager.get(text, [])
+            found += self._by_manager.of(text)
         if not found and not given and message.to:
-            found = self._by_manager.get(message.to.strip(), [])
+            found = self._by_manager.of(message.to.strip())
         if found:
             found[-1].subscription.messages.append(message.number)
             return found[-1]
@@ -245,7 +290,7 @@ class Subscriptions:
         one = watch.subscription
         key = one.identifier or one.manager
         if key:
-            _remember(self._by_manager, key, watch)
+            self._by_manager.add(key, watch)
 
     def _answer(self, operation: str, watch: Watch, message: Message) -> None:
         one, body = watch.subscription, message.body
@@ -301,13 +346,13 @@ class Subscriptions:
         given |= {text for _, text in references(message.body, "SubscriptionManager")}
         found: list[Watch] = []
         for text in given:
-            found += self._by_manager.get(text, [])
-            found += self._by_reference.get(("Identifier", text), [])
+            found += self._by_manager.of(text)
+            found += self._by_reference.of(("Identifier", text))
         manager = text_of(message.body, "SubscriptionManager/Address")
         if not found and manager:
-            found = self._by_manager.get(manager, [])
+            found = self._by_manager.of(manager)
         if found:
-            watch = max(found, key=lambda w: w.subscription.number)
+            watch = max(found, key=lambda w: w.number)
             watch.subscription.messages.append(message.number)
         else:
             watch = self._new(message, server=None, client=message.destination)
@@ -322,12 +367,6 @@ class Subscriptions:
                 frames=(frame_of(message),),
             )
         )
-
-
-def _remember(index: dict[_Text, list[Watch]], key: _Text, watch: Watch) -> None:
-    some = index.setdefault(key, [])
-    some.append(watch)
-    del some[:-SAME_KEY]
 
 
 def _failure(message: Message) -> str | None:

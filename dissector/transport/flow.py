@@ -112,6 +112,8 @@ class Flow:
         self.remains = remains
         self.pair = None
         self.syn_true = self.syn_false = None
+        # Of use only until the consumers were made.
+        self.client_frame = 0
 
     def dismiss(self, state: int = NOISE) -> None:
         """It is noise. Where it is taken after all, later, that is in the middle of it."""
