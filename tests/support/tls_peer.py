@@ -1,5 +1,5 @@
-"""Writes TLS of old with ciphers that no OpenSSL offers any more (RC4, 3DES), byte by byte; shares no code with what
-reads it."""
+"""Writes TLS of old with ciphers that no OpenSSL offers any more (RC4, 3DES, export), byte by byte; shares no code with
+what reads it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import hmac
 import struct
 from collections.abc import Callable
 
-from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4, TripleDES
-from cryptography.hazmat.primitives.ciphers import Cipher, modes
+from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4, IDEA, RC2, SEED, TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherAlgorithm, modes
 
-__all__ = ["SUITES", "OldTalk"]
+__all__ = ["EXPORT", "SUITES", "VERSIONS", "OldTalk"]
 
-SUITES = {"RC4-MD5": 0x0004, "RC4-SHA": 0x0005, "DES-CBC3-SHA": 0x000A, "DES-CBC-SHA": 0x0009}
+SUITES = {"RC4-MD5": 0x0004, "RC4-SHA": 0x0005, "DES-CBC3-SHA": 0x000A, "DES-CBC-SHA": 0x0009, "IDEA-CBC-SHA": 0x0007,
+          "SEED-SHA": 0x0096}  # fmt: skip
+EXPORT = {"EXP-RC4-MD5": 0x0003, "EXP-RC2-CBC-MD5": 0x0006, "EXP-DES-CBC-SHA": 0x0008, "EXP1024-RC4-SHA": 0x0064,
+          "EXP1024-DES-CBC-SHA": 0x0062}  # fmt: skip
+"""Suites of export strength, of TLS 1.0 and before."""
 VERSIONS = {"1.0": 0x0301, "1.1": 0x0302, "1.2": 0x0303}
 
 
@@ -27,8 +31,9 @@ def prf(version: int, secret: bytes, seed: bytes, size: int) -> bytes:
 
     if version == 0x0303:
         return p("sha256", secret)
-    half = len(secret) // 2
-    return bytes(x ^ y for x, y in zip(p("md5", secret[:half]), p("sha1", secret[half:]), strict=True))
+    # The middle byte of an odd length belongs to both halves.
+    half = (len(secret) + 1) // 2
+    return bytes(x ^ y for x, y in zip(p("md5", secret[:half]), p("sha1", secret[len(secret) - half :]), strict=True))
 
 
 class OldTalk:
@@ -44,7 +49,7 @@ class OldTalk:
         self.keylog = b"CLIENT_RANDOM " + self.random.hex().encode() + b" " + master.hex().encode() + b"\n"
         self.pieces: list[tuple[bool, bytes]] = []
         self.digest = "md5" if suite.endswith("MD5") else "sha1"
-        number = struct.pack(">H", SUITES[suite])
+        number = struct.pack(">H", {**SUITES, **EXPORT}[suite])
         field = struct.pack(">H", self.version)
         hello = field + self.random + b"\0" + b"\0\2" + number + bytes([1, compression])
         answer = field + server + b"\0" + number + bytes([compression])
@@ -52,38 +57,47 @@ class OldTalk:
         self._plain(True, 22, b"\2" + len(answer).to_bytes(3, "big") + answer + b"\x0e\0\0\0")
         self._plain(False, 22, b"\x10\0\0\x02\0\0")
         mac = hashlib.new(self.digest).digest_size
-        key, iv = (16, 0) if "RC4" in suite else (24 if "CBC3" in suite else 8, 8)
-        iv = iv if self.version == 0x0301 else 0
-        block = prf(self.version, master, b"key expansion" + server + self.random, 2 * (mac + key + iv))
+        block_size = 0 if "RC4" in suite else 16 if "SEED" in suite else 8
+        key = 16 if set(suite.split("-")) & {"RC4", "IDEA", "SEED", "RC2"} else 24 if "CBC3" in suite else 8
+        final, export = key, suite.startswith("EXP")
+        if export:
+            key = 5 if suite.startswith("EXP-") else 7 if "RC4" in suite else 8
+        iv = block_size if self.version == 0x0301 else 0
+        block = prf(self.version, master, b"key expansion" + server + self.random, 2 * (mac + key + iv * (not export)))
+        if export:
+            block += prf(self.version, b"", b"IV block" + self.random + server, 2 * iv)
         cuts = [mac, mac, key, key, iv, iv]
         parts = []
         for size in cuts:
             parts.append(block[:size])
             block = block[size:]
         self.macs = parts[:2]
+        for side, label in enumerate((b"client write key", b"server write key") if export else ()):
+            parts[2 + side] = prf(self.version, parts[2 + side], label + self.random + server, final)
         self.numbers = [0, 0]
         self.seal: list[Callable[[bytes], bytes]] = []
         for side in (0, 1):
             if "RC4" in suite:
                 self.seal.append(Cipher(ARC4(parts[2 + side]), None).encryptor().update)
             else:
-                whole = parts[2 + side] * (3 if key == 8 else 1)
-                self.seal.append(self._cbc(whole, parts[4 + side]))
+                one = parts[2 + side]
+                cipher = {"IDEA": IDEA, "SEED": SEED}.get(suite.split("-")[0], RC2 if "RC2" in suite else TripleDES)
+                self.seal.append(self._cbc(cipher(one * 3 if len(one) == 8 else one), block_size, parts[4 + side]))
         for side in (0, 1):
             self._plain(bool(side), 20, b"\1")
             if not compression:
                 self.say(bool(side), self.finished, 22)
 
-    def _cbc(self, key: bytes, iv: bytes) -> Callable[[bytes], bytes]:
+    def _cbc(self, cipher: CipherAlgorithm, size: int, iv: bytes) -> Callable[[bytes], bytes]:
         state = [iv]
 
         def seal(data: bytes) -> bytes:
-            pad = 7 - len(data) % 8
+            pad = size - 1 - len(data) % size
             data += bytes([pad]) * (pad + 1)
-            first = state[0] or hashlib.md5(data).digest()[:8]
-            done = Cipher(TripleDES(key), modes.CBC(first)).encryptor().update(data)
+            first = state[0] or hashlib.md5(data).digest()[:size]
+            done = Cipher(cipher, modes.CBC(first)).encryptor().update(data)
             if state[0]:
-                state[0] = done[-8:]
+                state[0] = done[-size:]
                 return done
             return first + done
 

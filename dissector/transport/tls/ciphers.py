@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher as Machine
 from cryptography.hazmat.primitives.ciphers import CipherContext, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
-from dissector.transport.tls.kdf import expand_label, key_block
+from dissector.transport.tls.kdf import expand_label, export_ivs, export_key, key_block
 from dissector.transport.tls.names import SSL30, TLS10, TLS12
 from dissector.transport.tls.suites import Suite
 
@@ -280,7 +280,7 @@ class _Block(_Loose):
 class _Aead12(_Loose):
     """AEAD of TLS 1.2: GCM and CCM with a nonce in the record, ChaCha20-Poly1305 without."""
 
-    def __init__(self, machine: AESGCM | AESCCM | ChaCha20Poly1305, iv: bytes, tag: int, explicit: int) -> None:
+    def __init__(self, machine: Aead, iv: bytes, tag: int, explicit: int) -> None:
         self._machine = machine
         self._iv = iv
         self._number = int.from_bytes(iv, "big")
@@ -306,7 +306,7 @@ class _Aead12(_Loose):
 class _Aead13(_Loose):
     """AEAD of TLS 1.3: the type is inside, behind it may be padding."""
 
-    def __init__(self, machine: AESGCM | AESCCM | ChaCha20Poly1305, iv: bytes, tag: int) -> None:
+    def __init__(self, machine: Aead, iv: bytes, tag: int) -> None:
         self._machine = machine
         self._number = int.from_bytes(iv, "big")
         self.overhead = self.least = tag + 1
@@ -326,15 +326,36 @@ class _Aead13(_Loose):
         return (inner[-1], inner[:-1]) if inner else (0, b"")
 
 
+class Aead(Protocol):
+    """An authenticated cipher with its key."""
+
+    def decrypt(self, nonce: bytes, data: Buffer, associated_data: bytes | None) -> bytes:
+        """The plain bytes; raises InvalidTag."""
+        ...
+
+
+class _Sm4Gcm:
+    """SM4 in GCM mode, as the library's AEADs (RFC 8998)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = algorithms.SM4(key)
+
+    def decrypt(self, nonce: bytes, data: Buffer, associated_data: bytes | None) -> bytes:
+        cut = len(data) - 16
+        machine = Machine(self._key, modes.GCM(nonce, bytes(data[cut:]))).decryptor()
+        machine.authenticate_additional_data(associated_data or b"")
+        return machine.update(data[:cut]) + machine.finalize()
+
+
 def supported(suite: Suite) -> bool:
-    """Whether records of the suite can be opened."""
-    if "EXPORT" in suite.exchange:
-        return False
+    """Whether records of the suite can be opened: ARIA, and GCM and CCM of Camellia, are not in the library."""
+    if suite.algorithm == "SM4":
+        return suite.mode == "GCM" and "sm3" in hashlib.algorithms_available
     if suite.mode in ("GCM", "CCM"):
         return suite.algorithm == "AES"
     if suite.mode == "CBC":
         return suite.algorithm in _CBC
-    return suite.mode in ("AEAD", "NULL") or suite.algorithm == "RC4_128"
+    return suite.mode in ("AEAD", "NULL") or suite.algorithm.startswith("RC4")
 
 
 _CBC: dict[str, Callable[[bytes], Any]] = {
@@ -345,10 +366,13 @@ _CBC: dict[str, Callable[[bytes], Any]] = {
     "3DES_EDE": old.TripleDES,
     # Three times the same key is single DES.
     "DES": lambda key: old.TripleDES(key * 3),
+    "RC2": old.RC2,
 }
 
 
-def _aead(suite: Suite, key: bytes) -> AESGCM | AESCCM | ChaCha20Poly1305:
+def _aead(suite: Suite, key: bytes) -> Aead:
+    if suite.algorithm == "SM4":
+        return _Sm4Gcm(key)
     if suite.mode == "GCM":
         return AESGCM(key)
     if suite.mode == "CCM":
@@ -365,14 +389,23 @@ def openers12(
         iv_size = suite.block if version <= TLS10 else 0
     else:
         iv_size = {"GCM": 4, "CCM": 4, "AEAD": 12}.get(suite.mode, 0)
-    size = 2 * (mac_size + suite.key_bytes + iv_size)
+    material = suite.material or suite.key_bytes
+    # The IVs of export suites are made of what everybody knows.
+    drawn = 0 if suite.material else iv_size
     digest = suite.prf if version >= TLS12 else "sha1"
-    block = key_block(version, digest, master, client_random, server_random, size)
+    block = key_block(version, digest, master, client_random, server_random, 2 * (mac_size + material + drawn))
+    if suite.material:
+        block += export_ivs(version, client_random, server_random, iv_size)
     cuts: list[bytes] = []
     at = 0
-    for length in (mac_size, mac_size, suite.key_bytes, suite.key_bytes, iv_size, iv_size):
+    for length in (mac_size, mac_size, material, material, iv_size, iv_size):
         cuts.append(block[at : at + length])
         at += length
+    if suite.material:
+        for side in (0, 1):
+            cuts[2 + side] = export_key(
+                version, not side, cuts[2 + side], client_random, server_random, suite.key_bytes
+            )
 
     def made(side: int) -> Opener:
         mac_key, key, iv = cuts[side], cuts[2 + side], cuts[4 + side]

@@ -11,7 +11,10 @@ import hmac
 
 from dissector.transport.tls.names import SSL30, TLS12
 
-__all__ = ["expand_label", "extended_master", "key_block", "master_secret", "next_secret", "transcript_hash"]
+__all__ = [
+    "expand_label", "export_ivs", "export_key", "extended_master", "key_block", "master_secret", "next_secret",
+    "transcript_hash",
+]  # fmt: skip
 
 MASTER = 48
 
@@ -73,6 +76,25 @@ def key_block(version: int, digest: str, master: bytes, client_random: bytes, se
     if version <= SSL30:
         return _ssl3(master, server_random + client_random, size)
     return _prf(version, digest, master, b"key expansion", server_random + client_random, size)
+
+
+def export_key(
+    version: int, client: bool, material: bytes, client_random: bytes, server_random: bytes, size: int
+) -> bytes:
+    """The key of an export suite, out of the few bytes that were allowed (RFC 2246 6.3.1, RFC 6101 6.2.2.1)."""
+    if version <= SSL30:
+        seed = client_random + server_random if client else server_random + client_random
+        return hashlib.md5(material + seed, usedforsecurity=False).digest()[:size]
+    label = b"client write key" if client else b"server write key"
+    return _prf(version, "sha256", material, label, client_random + server_random, size)
+
+
+def export_ivs(version: int, client_random: bytes, server_random: bytes, size: int) -> bytes:
+    """The IVs of an export suite, the client's first: they are no secret."""
+    if version <= SSL30:
+        seeds = (client_random + server_random, server_random + client_random)
+        return b"".join(hashlib.md5(seed, usedforsecurity=False).digest()[:size] for seed in seeds)
+    return _prf(version, "sha256", b"", b"IV block", client_random + server_random, 2 * size)
 
 
 def expand_label(digest: str, secret: bytes, label: bytes, size: int) -> bytes:

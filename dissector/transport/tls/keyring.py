@@ -23,7 +23,7 @@ from dissector.transport.tls.lock import Epoch
 from dissector.transport.tls.model import TlsFacts
 from dissector.transport.tls.names import TLS13
 from dissector.transport.tls.rules import UNSUPPORTED
-from dissector.transport.tls.suites import Suite, suite_name
+from dissector.transport.tls.suites import Suite, suite, suite_name
 
 if TYPE_CHECKING:
     from dissector.transport.tls.ciphers import Opener
@@ -206,7 +206,11 @@ class Keyring:
     def _unsupported(self, number: int) -> None:
         if self._facts.state != "unsupported":
             self._facts.state = "unsupported"
-            self._say(UNSUPPORTED(f"records of {suite_name(number)} cannot be opened here"))
+            known = suite(number)
+            cipher = f"the library has no {known.algorithm} in {known.mode} mode" if known else "the suite is not known"
+            self._say(
+                UNSUPPORTED(f"records of {suite_name(number)} cannot be opened, whatever keys there are: {cipher}")
+            )
 
     # -- TLS 1.3 -----------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ A row is ``number=cipher``; the key exchange heads the rows that share it, so th
 ``TLS_`` key exchange ``_WITH_`` cipher. What has to be known to open records (cipher, key length, MAC, hash of the
 pseudorandom function) is read off that name, since the registry's names say it.
 
-Source: IANA TLS Cipher Suites registry; RFC 5246 appendix C, RFC 5288, 6655, 7905, 8446 B.4. Suites of GOST, SM, SRP
-and Kerberos are not in the table: they are shown by number.
+Source: IANA TLS Cipher Suites registry; RFC 5246 appendix C, RFC 5288, 6655, 7905, 8446 B.4, 8998 (SM4). Suites of GOST
+are not in the table: they are shown by number.
 """
 
 from __future__ import annotations
@@ -180,6 +180,8 @@ _ROWS = {
 }
 
 _TLS13 = {
+    0x00C6: "SM4_GCM_SM3",
+    0x00C7: "SM4_CCM_SM3",
     0x1301: "AES_128_GCM_SHA256",
     0x1302: "AES_256_GCM_SHA384",
     0x1303: "CHACHA20_POLY1305_SHA256",
@@ -190,9 +192,28 @@ _TLS13 = {
 SCSV = {0x00FF: "TLS_EMPTY_RENEGOTIATION_INFO_SCSV", 0x5600: "TLS_FALLBACK_SCSV"}
 """Signals that stand among the suites of a ClientHello and are none (RFC 5746 3.3, RFC 7507)."""
 
-_HASHES = {"MD5": "md5", "SHA": "sha1", "SHA256": "sha256", "SHA384": "sha384"}
-_KEY_BYTES = {"3DES_EDE": 24, "DES": 8, "SEED": 16, "IDEA": 16, "CHACHA20_POLY1305": 32, "NULL": 0, "RC4_128": 16}
-_BLOCK = {"3DES_EDE": 8, "DES": 8, "IDEA": 8, "AES": 16, "CAMELLIA": 16, "ARIA": 16, "SEED": 16}
+_HASHES = {"MD5": "md5", "SHA": "sha1", "SHA256": "sha256", "SHA384": "sha384", "SM3": "sm3"}
+_EXPORT = {
+    "RC4_40": ("RC4_40", "STREAM", 5, 16),
+    "RC4_56": ("RC4_56", "STREAM", 7, 16),
+    "RC2_CBC_40": ("RC2", "CBC", 5, 16),
+    "RC2_CBC_56": ("RC2", "CBC", 7, 16),
+    "DES40_CBC": ("DES", "CBC", 5, 8),
+    "DES_CBC_40": ("DES", "CBC", 5, 8),
+    "DES_CBC": ("DES", "CBC", 8, 8),
+}
+"""Ciphers of export suites: algorithm, mode, bytes of key material, bytes of the key (RFC 2246 6.3.1, RFC 2712)."""
+_KEY_BYTES = {
+    "SM4": 16,
+    "3DES_EDE": 24,
+    "DES": 8,
+    "SEED": 16,
+    "IDEA": 16,
+    "CHACHA20_POLY1305": 32,
+    "NULL": 0,
+    "RC4_128": 16,
+}
+_BLOCK = {"3DES_EDE": 8, "DES": 8, "IDEA": 8, "AES": 16, "CAMELLIA": 16, "ARIA": 16, "SEED": 16, "RC2": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +227,7 @@ class Suite:
         algorithm: ``AES``, ``CAMELLIA``, ``CHACHA20_POLY1305``, ``3DES_EDE``, ``RC4``, ``NULL`` …
         mode: ``CBC``, ``GCM``, ``CCM``, ``STREAM`` or ``NULL``; ``AEAD`` for ChaCha20-Poly1305.
         key_bytes: of the cipher's key.
+        material: bytes of the key block that the key of an export suite is made of, else 0.
         block: bytes of a block of a CBC cipher, else 0.
         mac: hash of the record MAC, "" for AEAD.
         prf: hash of the pseudorandom function from TLS 1.2 on.
@@ -222,13 +244,14 @@ class Suite:
     mac: str
     prf: str
     tag: int
+    material: int = 0
 
     @property
     def weak(self) -> str | None:
         """What is weak about it, None where nothing is."""
         if self.algorithm == "NULL":
             return "encrypts nothing"
-        if "EXPORT" in self.exchange or "40" in self.algorithm or "56" in self.algorithm:
+        if "EXPORT" in self.exchange:
             return "has keys of export strength"
         if self.algorithm in ("RC4_128", "DES", "3DES_EDE", "IDEA"):
             return f"uses {self.algorithm.split('_')[0]}"
@@ -254,6 +277,9 @@ def _read(number: int, exchange: str, cipher: str, name: str) -> Suite:
     if not key and algorithm.endswith(("_128", "_256")):
         family, _, bits = algorithm.rpartition("_")
         key = int(bits) // 8
+    material = 0
+    if "EXPORT" in exchange and "_".join(words) in _EXPORT:
+        family, mode, material, key = _EXPORT["_".join(words)]
     aead = mode in ("GCM", "CCM", "AEAD")
     return Suite(
         number=number,
@@ -265,8 +291,9 @@ def _read(number: int, exchange: str, cipher: str, name: str) -> Suite:
         block=_BLOCK.get(family, 0) if mode == "CBC" else 0,
         mac="" if aead else digest,
         # RFC 5246 5: SHA-256 unless the suite says otherwise; no suite of before 1.2 does.
-        prf=digest if digest == "sha384" else "sha256",
+        prf=digest if digest in ("sha384", "sm3") else "sha256",
         tag=tag if aead else 0,
+        material=material,
     )
 
 
