@@ -16,6 +16,7 @@ the flow hash. Objects come back through a pipe (:class:`Stage`); a block's colu
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import pickle
@@ -31,16 +32,21 @@ import numpy as np
 from dissector.base.errors import UnreadableInput
 from dissector.capture.model import FilePlace
 from dissector.transport.model import PacketColumns
+from dissector.transport.words import look_up
 
 __all__ = ["ColumnRing", "Stage"]
 
 T = TypeVar("T")
 
+PIPE = 1 << 20
+"""Bytes on their way from one process to the next, where the system allows so many: the messages of some blocks, so
+that neither waits for the other at each block."""
+
 SLOTS = 3
 """Blocks between the stages: one being filled, one waiting, one being taken."""
 
-SLOT = 24 << 20
-"""Bytes of one: columns of 100 bytes a packet, and the block of 8 MiB itself where it is in no plain file. What is
+SLOT = 16 << 20
+"""Bytes of one: columns of 100 bytes a packet, and the block of 4 MiB itself where it is in no plain file. What is
 larger goes through the pipe. Only what was used of it takes memory."""
 
 _LENGTH = struct.Struct("<Q")
@@ -60,6 +66,8 @@ class Stage(Generic[T]):
 
     def __init__(self, make: Callable[[], Iterator[T]]) -> None:
         reading, writing = os.pipe()
+        with suppress(OSError, AttributeError):
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE)
         with warnings.catch_warnings():
             # Python warns of forks beside threads. There are none but those of numpy's BLAS, which is not used.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -155,6 +163,7 @@ class ColumnRing:
             columns: of the block.
             place: where its bytes are in a plain file.
         """
+        look_up(columns)
         arrays = [getattr(columns, name) for name in _COLUMNS]
         data = columns.buffers[0]
         at = 0 if place is not None else len(data)

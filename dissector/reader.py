@@ -40,6 +40,9 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | IO[bytes]
 KeyPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """A file with keys, or several."""
 
+DIVIDED = 32 << 20
+"""Bytes of a file from which ``jobs`` are worth their start: below, one process is as fast or faster."""
+
 Progress = Callable[[SourceInfo, TransportStats], None]
 
 
@@ -76,8 +79,9 @@ def open_capture(
         key_password: of the private keys.
         watch_tls: look at all TLS connections: ``capture.tls`` then says what was seen of each.
         tls_records: and of each of their records.
-        jobs: with 2 or more, reading and reassembly run in processes of their own, where that can be: one regular file,
-            no ``keep``, no keys, no ``watch_tls``. The result is the same.
+        jobs: with 2 or more, reading, reassembly and digests run in processes of their own, where that can be and is
+            worth it: one regular file of at least :data:`DIVIDED` bytes, no ``keep``, no ``watch_tls``. The result is
+            the same.
 
     Raises:
         UnreadableInput: the input does not exist or is no capture, or a key cannot be read.
@@ -294,12 +298,12 @@ class Capture:
     @property
     def _divisible(self) -> bool:
         """The stages of the pass can run in processes of their own: nothing that stays in those is asked for, and
-        reading never waits."""
+        reading never waits; and they are worth their start."""
         one_file = isinstance(self._paths, Sequence) and len(self._paths) == 1
         return (
             one_file
             and self._rereadable
-            and self._source.info.bytes_total is not None
+            and (self._source.info.bytes_total or 0) >= DIVIDED
             and not (self._policy.keep or self._watch_tls)
         )
 

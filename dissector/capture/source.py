@@ -38,7 +38,7 @@ _HEAD = 4096
 Paths = Iterable[str | os.PathLike[str]] | str | os.PathLike[str] | IO[bytes]
 
 
-def open_source(paths: Paths, *, block_bytes: int = 8 << 20, limits: Limits = DEFAULT_LIMITS) -> CaptureSource:
+def open_source(paths: Paths, *, block_bytes: int = 4 << 20, limits: Limits = DEFAULT_LIMITS) -> CaptureSource:
     """Open a capture.
 
     Args:

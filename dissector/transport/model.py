@@ -79,6 +79,8 @@ class PacketColumns:
         multicast: destination is a multicast or broadcast address, bool.
         fragments: for a row that was reassembled from IP fragments, where its payload came from: row → pieces
             (frame, start offset in the frame, length) in payload order; their lengths add up to ``length``.
+        words: the first four payload bytes of the TCP rows, uint32, where that was looked up already
+            (:func:`~dissector.transport.words.look_up`).
     """
 
     buffers: Sequence[bytes | memoryview]
@@ -101,6 +103,7 @@ class PacketColumns:
     at: npt.NDArray[np.int64]
     multicast: npt.NDArray[np.bool_]
     fragments: dict[int, tuple[tuple[int, int, int], ...]] = field(default_factory=dict)
+    words: npt.NDArray[np.uint32] | None = None
 
     def __len__(self) -> int:
         return len(self.frame)

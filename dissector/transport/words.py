@@ -8,15 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from dissector.transport.gather import one_of
-from dissector.transport.model import PacketColumns
+from dissector.transport.model import TCP, PacketColumns
 
-__all__ = ["Words", "first_words"]
+__all__ = ["Words", "first_words", "look_up"]
 
 U32 = npt.NDArray[np.uint32]
 
 
 def first_words(c: PacketColumns, rows: npt.NDArray[np.int64]) -> U32:
     """The first four payload bytes of each row, as a little-endian number; 0 where there are fewer."""
+    if c.words is not None:
+        return c.words[rows]
     word = np.zeros(len(rows), np.uint32)
     long = c.length[rows] >= 4
     which = c.buffer[rows]
@@ -26,6 +28,14 @@ def first_words(c: PacketColumns, rows: npt.NDArray[np.int64]) -> U32:
             words: npt.NDArray[np.uint32] = np.ndarray((len(buffer) - 3,), "<u4", buffer, strides=(1,))
             word[here] = words[c.payload[rows[here]]]
     return word
+
+
+def look_up(c: PacketColumns) -> None:
+    """Have the first words of all TCP rows at hand: for another process, which then need not look at most packets."""
+    rows = np.flatnonzero(c.protocol == TCP)
+    words = np.zeros(len(c), np.uint32)
+    words[rows] = first_words(c, rows)
+    c.words = words
 
 
 class Words:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
@@ -10,12 +12,16 @@ from random import Random
 import pytest
 
 import dissector
-from dissector import ahead
+from dissector import ahead, hashing, reader
 from dissector.assembly import MessagePass
 from dissector.base.errors import UnreadableInput
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.capture import open_source
+from dissector.capture.model import FilePlace
+from dissector.hashing import HashProcess
 from dissector.http.model import BodyPolicy
+from dissector.transport.flows import FlowTable
+from dissector.transport.packets import PacketDecoder
 from tests.fuzz.attacks import Line
 from tests.fuzz.attacks import capture as plain_capture
 from tests.fuzz.mutations import KINDS, SMALL, damaged, sample_names
@@ -29,6 +35,13 @@ def capture(frames: Iterable[bytes]) -> bytes:
 
 
 PCAPS = Path(__file__).parent.parent.parent / "pcaps"
+
+
+@pytest.fixture(autouse=True)
+def small_ones_too(monkeypatch):
+    monkeypatch.setattr(reader, "DIVIDED", 0)
+
+
 SAMPLES = ["dsm-two-jobs.pcapng", "dsm-aborted.pcapng", "others/scan-debian-adf.pcap"]
 
 
@@ -157,6 +170,85 @@ def test_a_stage_that_dies_is_told():
     with pytest.raises(UnreadableInput, match="--jobs 1"):
         list(made)
     made.close()
+
+
+def gone(pid: int) -> bool:
+    """The process ends within ten seconds."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    ended = bool(poll.poll(10_000))
+    os.close(descriptor)
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("owner", "method"), [(PacketDecoder, "decode"), (FlowTable, "feed"), (HashProcess, "tell"), (hashing, "_work")]
+)
+def test_a_killed_process_is_told_and_none_is_left(monkeypatch, tmp_path, owner, method):
+    before = getattr(owner, method)
+    pids = tmp_path / "pids"
+
+    def counted(*args):
+        with pids.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if len(pids.read_text().splitlines()) > 3 or method == "_work":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return before(*args)
+
+    monkeypatch.setattr(owner, method, counted)
+    source = open_source([PCAPS / SAMPLES[2]], block_bytes=20_000)
+    with pytest.raises(UnreadableInput, match="--jobs 1"):
+        list(MessagePass(source, policy=BodyPolicy(), jobs=2))
+    source.close()
+    found = set(map(int, pids.read_text().split()))
+    assert os.getpid() not in found
+    assert all(map(gone, found))
+
+
+def test_ctrl_c_ends_the_pass_as_if_the_capture_ended(monkeypatch):
+    with dissector.open(PCAPS / SAMPLES[2], jobs=2) as capture:
+        seen = []
+
+        def sink(message):
+            if not seen:
+                signal.raise_signal(signal.SIGINT)
+            seen.append(message.number)
+
+        capture.run(sink)
+        assert capture.interrupted
+        assert seen
+        assert capture.stats.frames
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_file_that_became_shorter_is_told(tmp_path):
+    path = tmp_path / "short"
+    path.write_bytes(b"x" * 100)
+    with path.open("rb") as file, pytest.raises(UnreadableInput, match="changed while it was read"):
+        ahead._mapped(FilePlace(file.fileno(), 50), 100_000)
+
+
+@pytest.mark.parametrize(
+    ("keep", "least"), [(False, 1 << 30), (True, 0)], ids=["a small file", "what is kept of bodies stays in a process"]
+)
+def test_where_processes_are_not_worth_it_or_cannot_be_there_are_none(monkeypatch, keep, least):
+    monkeypatch.setattr(reader, "DIVIDED", least)
+    monkeypatch.setattr("dissector.assembly.Stage", None)
+    with dissector.open(PCAPS / SAMPLES[0], jobs=2, keep=keep) as capture:
+        assert capture.jobs
+
+
+def test_encrypted_ones_too(cli):
+    path = PCAPS / "others/scan-tls-1.2.pcap"
+    command = ["read", "--json", "--keylog", str(path.with_suffix(".keys")), str(path), "--jobs"]
+    one = cli(*command, "1")
+    assert one == cli(*command, "2")
+    assert '"messages"' in one.out
 
 
 def test_a_pass_that_is_left_leaves_no_process(monkeypatch):
