@@ -67,7 +67,8 @@ def _opaque(stats: TransportStats) -> list[str]:
             but = f"; {failed:,} of them failed" if failed else ""
             # Inside of HTTP packets are not counted.
             size = count(packets, "packet") if packets else "inside HTTP"
-            said.append(f"{count(connections, f'{name} connection')} {whom} could not be read: no keys ({size}{but})")
+            why = f" could not be read: no keys ({size}{but})" if protocol == "tls" else f": {name} is not read here"
+            said.append(f"{count(connections, f'{name} connection')} {whom}{why}")
         others = len(merged) - len(shown)
         if others:
             rest = len(pairs) - sum(connections for _, (connections, _) in shown)

@@ -101,10 +101,12 @@ def _connection(facts: TlsFacts, digits: int, records: bool) -> dict[str, Any]:
         "versions_offered": [version_name(version) for version in facts.offered],
         "suites_offered": [suite_name(number) for number in facts.suites],
         "alpn_offered": list(facts.alpn_offered),
+        "encrypted_client_hello": facts.hidden,
         "version": None if facts.version is None else version_name(facts.version),
         "suite": None if facts.suite is None else suite_name(facts.suite),
         "alpn": facts.alpn or None,
         "resumed": facts.resumed or None,
+        "certificate_compression": facts.compression or None,
         "retried": facts.retried,
         "extended_master_secret": facts.extended_master,
         "encrypt_then_mac": facts.encrypt_then_mac,
@@ -162,6 +164,7 @@ def _certificate(one: Certificate) -> dict[str, Any]:
         "authority": one.authority,
         "sha256": one.sha256,
         "problem": one.problem or None,
+        "raw_public_key": one.raw,
     }
 
 

@@ -27,7 +27,11 @@ _STATES = {
     "unsupported": "warn",
 }
 
-_RESUMED = {"id": "resumed by session id", "ticket": "resumed by ticket", "psk": "resumed by pre-shared key"}
+_RESUMED = {
+    "id": "resumed by session id",
+    "ticket": "resumed by ticket",
+    "psk": "by a pre-shared key (of a session before, or agreed upon)",
+}
 
 
 def connection_lines(facts: TlsFacts, digits: int, paint: Palette = PLAIN) -> Iterator[str]:
@@ -47,12 +51,14 @@ def connection_lines(facts: TlsFacts, digits: int, paint: Palette = PLAIN) -> It
     if facts.offered:
         offered = ", ".join(version_name(v) for v in sorted(facts.offered))
         alpn = f", ALPN {printable(', '.join(facts.alpn_offered))}" if facts.alpn_offered else ""
-        yield _fact("offered", f"{offered}; {count(len(facts.suites), 'cipher suite')}{alpn}")
+        hidden = ", Encrypted Client Hello (the name may be that of another server)" if facts.hidden else ""
+        yield _fact("offered", f"{offered}; {count(len(facts.suites), 'cipher suite')}{alpn}{hidden}")
     if facts.suite is not None:
         extras = [
             f"ALPN {printable(facts.alpn)}" if facts.alpn else "",
             _RESUMED.get(facts.resumed, ""),
             "second ClientHello asked for" if facts.retried else "",
+            f"certificates compressed ({printable(facts.compression)})" if facts.compression else "",
             "extended master secret" if facts.extended_master else "",
             "encrypt-then-MAC" if facts.encrypt_then_mac else "",
             f"early data {facts.early}" if facts.early else "",
@@ -93,6 +99,10 @@ def _talk(talk: Talk) -> str:
 
 
 def _certificate(label: str, one: Certificate, time: int, paint: Palette) -> Iterator[str]:
+    if one.raw:
+        yield _fact(label, f"none, but a raw public key: {one.key or printable(one.problem)}")
+        yield _fact("", f"SHA-256 {one.sha256}")
+        return
     if one.problem and one.last is None:
         yield _fact(label, f"cannot be read: {printable(one.problem)}")
         yield _fact("", f"SHA-256 {one.sha256}")

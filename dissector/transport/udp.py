@@ -13,9 +13,15 @@ import numpy.typing as npt
 from dissector.base.origin import FrameMap, StreamRef
 from dissector.transport.gather import one_of
 from dissector.transport.model import Datagram, Interest, PacketColumns, TransportStats
+from dissector.transport.words import first_words
 
 __all__ = ["DatagramPicker"]
 
+DTLS = "dtls"
+_HELLOS = (0xFDFE16, 0xFFFE16)
+"""How a datagram of DTLS 1.2 or 1.0 that holds a handshake message begins, as a little-endian number of three bytes."""
+_SHAKE = 13
+"""Place of the message's type: behind the header of the record (RFC 6347 4.1)."""
 REMEMBERED = 200_000
 """Pairs of endpoints whose number is remembered."""
 
@@ -52,6 +58,19 @@ class DatagramPicker:
             wanted |= filled & (one_of(c.sport[rows], self._ports) | one_of(c.dport[rows], self._ports))
         for row in rows[wanted].tolist():
             self._give(c, row)
+        start = first_words(c, rows) & np.uint32(0xFFFFFF)
+        for row in rows[(start == _HELLOS[0]) | (start == _HELLOS[1])].tolist():
+            self._count_dtls(c, row)
+
+    def _count_dtls(self, c: PacketColumns, row: int) -> None:
+        """DTLS is named and not read: WSD has no use for it. Its ClientHellos are counted."""
+        place = int(c.payload[row]) + _SHAKE
+        if c.length[row] > _SHAKE and c.buffers[c.buffer[row]][place] == 1:
+            table = self._stats.opaque.setdefault(DTLS, {})
+            pair = c.endpoints(row)
+            if len(table) < REMEMBERED or pair in table:
+                packets, size = table.get(pair, (0, 0))
+                table[pair] = (packets + 1, size + int(c.wire[row]))
 
     def _give(self, c: PacketColumns, row: int) -> None:
         source, destination = c.endpoints(row)

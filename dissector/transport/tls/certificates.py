@@ -13,7 +13,7 @@ from typing import Any
 
 from dissector.base.dataclass import dataclass
 
-__all__ = ["Certificate", "name_text", "read_certificate"]
+__all__ = ["Certificate", "name_text", "read_certificate", "read_raw_key"]
 
 _NAMES = 100
 """Names of one certificate that are kept."""
@@ -40,6 +40,7 @@ class Certificate:
         signature: hash of its signature, such as ``sha256``; "" where there is none.
         modulus: of an RSA key.
         problem: why it could not be read, or not whole; "".
+        raw: it is no certificate but a public key alone (RFC 7250).
         der: its bytes.
     """
 
@@ -55,6 +56,7 @@ class Certificate:
     authority: bool | None = None
     modulus: int | None = field(default=None, repr=False)
     problem: str = ""
+    raw: bool = False
     der: bytes = field(default=b"", repr=False)
 
     @property
@@ -90,6 +92,19 @@ def read_certificate(der: bytes) -> Certificate:
             return _read(x509.load_der_x509_certificate(der), digest, der)
     except Exception as error:  # the library raises much, and by no single base
         return Certificate(digest, problem=f"{type(error).__name__}: {error}"[:200], der=der)
+
+
+@lru_cache(maxsize=1000)
+def read_raw_key(der: bytes) -> Certificate:
+    """A raw public key; never raises."""
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    digest = hashlib.sha256(der).hexdigest()
+    try:
+        key, modulus = _key(load_der_public_key(der))
+    except Exception as error:  # the library raises much, and by no single base
+        return Certificate(digest, raw=True, problem=f"{type(error).__name__}: {error}"[:200], der=der)
+    return Certificate(digest, key=key, modulus=modulus, raw=True, der=der)
 
 
 def _read(found: Any, digest: str, der: bytes) -> Certificate:

@@ -181,6 +181,10 @@ def _guess(facts: TlsFacts, from_client: bool) -> str:
     if not from_client and facts.asked and facts.given is False:
         return "; the server asked for a client certificate and got none"
     if from_client and facts.version is not None:
+        known = suite(facts.suite) if facts.suite is not None else None
+        if facts.resumed == "psk" or (known is not None and known.exchange.endswith(("PSK", "anon"))):
+            # There is no certificate.
+            return ""
         return "; most likely it did not accept the server's certificate"
     return ""
 
@@ -194,7 +198,7 @@ def _certificates(facts: TlsFacts) -> Iterator[Finding]:
         for place, one in enumerate(chain):
             whose = f"the {side}'s certificate" if not place else f"certificate {place + 1} of the {side}'s chain"
             name = f" ({one.subject})" if one.subject else ""
-            if one.problem and one.last is None:
+            if one.problem and one.last is None and not one.raw:
                 yield CERTIFICATE_UNREADABLE(f"{whose} cannot be read: {one.problem}", frames=frames)
                 continue
             if one.last is not None and one.last < facts.time:

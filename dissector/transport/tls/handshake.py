@@ -1,18 +1,20 @@
 """Handshake messages: out of records, and what they say.
 
 Parsers never raise: what is cut or wrong gives None, or what could be read before it. Source: RFC 8446 4, RFC 5246 7.4,
-RFC 6066 3 (server name), RFC 7301 3.1 (ALPN), RFC 5077 3.3 (ticket), RFC 5246 E.2 (SSL 2.0 hello).
+RFC 6066 3 (server name), RFC 7301 3.1 (ALPN), RFC 5077 3.3 (ticket), RFC 5246 E.2 (SSL 2.0 hello), RFC 7250 3 (raw
+public keys), RFC 8879 4 (compressed certificates).
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import field
 from typing import TYPE_CHECKING
 
 from dissector.base.dataclass import dataclass
-from dissector.transport.tls.names import RETRY_RANDOM, Extension
+from dissector.transport.tls.names import COMPRESSIONS, RETRY_RANDOM, Extension
 
 if TYPE_CHECKING:
     from dissector.transport.tls.ciphers import Buffer
@@ -22,10 +24,13 @@ __all__ = [
     "MessageReader",
     "ServerHello",
     "authorities",
+    "certificate_type",
     "certificates",
     "client_hello",
+    "decompressed",
     "extensions_of",
     "protocol_names",
+    "raw_key",
     "server_hello",
     "ssl2_hello",
     "ticket_of",
@@ -314,6 +319,48 @@ def certificates(body: bytes, *, contexts: bool) -> list[bytes]:
     except Short:
         pass
     return found
+
+
+def certificate_type(value: bytes) -> int:
+    """What a server's extension says of the type of certificates (RFC 7250 3); 0, X.509, where it is not there."""
+    return value[0] if len(value) == 1 else 0
+
+
+def raw_key(body: bytes, *, contexts: bool) -> list[bytes]:
+    """The raw public key (SubjectPublicKeyInfo) of a Certificate message that holds one, in a list."""
+    if contexts:
+        return certificates(body, contexts=True)[:1]
+    try:
+        return [Cursor(body).vector(3)]
+    except Short:
+        return []
+
+
+def decompressed(body: bytes) -> tuple[bytes | None, str]:
+    """The Certificate message inside a CompressedCertificate, None where it cannot be had; and the compression."""
+    cursor = Cursor(body)
+    try:
+        number, size, packed = cursor.number(2), cursor.number(3), cursor.vector(3)
+    except Short:
+        return None, "?"
+    name = COMPRESSIONS.get(number, f"compression {number}")
+    if size > LONGEST:
+        return None, name
+    try:
+        if name == "zlib":
+            plain = zlib.decompressobj().decompress(packed, LONGEST)
+        elif name == "zstd":
+            import zstandard
+
+            # What the frame says of its size binds the library: a frame that says more is not opened.
+            said = zstandard.get_frame_parameters(packed).content_size
+            reader = zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(packed)
+            plain = reader.read(LONGEST) if said <= LONGEST or said == zstandard.CONTENTSIZE_UNKNOWN else b""
+        else:
+            return None, name
+    except Exception:  # both libraries raise, by no single base
+        return None, name
+    return (plain if len(plain) == size else None), name
 
 
 def authorities(body: bytes, *, extensions: bool, algorithms: bool) -> list[bytes]:

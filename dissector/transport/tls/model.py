@@ -77,8 +77,10 @@ class TlsFacts:
         frame, time: of the first record.
         server_name: SNI.
         offered: versions that the client offers; ``suites`` its cipher suites; ``alpn_offered`` its protocols.
+        hidden: the client offers Encrypted Client Hello, or pretends to: ``server_name`` may be the name of another.
         version, suite, alpn: what the server chose; None, "" where its hello was not seen.
-        resumed: "", "id", "ticket" or "psk".
+        resumed: "", "id", "ticket" or "psk" (which may also have been agreed upon before).
+        compression: how certificates were compressed, "" for not at all; of those that cannot be read nothing is known.
         retried: the server asked for a second ClientHello.
         early: of early data: "", "offered", "accepted", "rejected".
         certificates: of the server, its own first; empty where they were encrypted or not sent.
@@ -105,10 +107,12 @@ class TlsFacts:
     offered: tuple[int, ...] = ()
     suites: tuple[int, ...] = ()
     alpn_offered: tuple[str, ...] = ()
+    hidden: bool = False
     version: int | None = None
     suite: int | None = None
     alpn: str = ""
     resumed: str = ""
+    compression: str = ""
     retried: bool = False
     extended_master: bool = False
     encrypt_then_mac: bool = False

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["RETRY_RANDOM", "SSL30", "TLS10", "TLS11", "TLS12", "TLS13", "Content", "Extension", "Shake", "version_name"]
+__all__ = [
+    "COMPRESSIONS", "RAW_PUBLIC_KEY", "RETRY_RANDOM", "SSL30", "TLS10", "TLS11", "TLS12", "TLS13", "Content",
+    "Extension", "Shake", "version_name",
+]  # fmt: skip
 
 SSL20, SSL30, TLS10, TLS11, TLS12, TLS13 = 0x0002, 0x0300, 0x0301, 0x0302, 0x0303, 0x0304
 
@@ -31,6 +34,7 @@ class Shake(IntEnum):
     HELLO_REQUEST = 0
     CLIENT_HELLO = 1
     SERVER_HELLO = 2
+    HELLO_VERIFY_REQUEST = 3
     NEW_SESSION_TICKET = 4
     END_OF_EARLY_DATA = 5
     ENCRYPTED_EXTENSIONS = 8
@@ -41,8 +45,11 @@ class Shake(IntEnum):
     CERTIFICATE_VERIFY = 15
     CLIENT_KEY_EXCHANGE = 16
     FINISHED = 20
+    CERTIFICATE_URL = 21
     CERTIFICATE_STATUS = 22
+    SUPPLEMENTAL_DATA = 23
     KEY_UPDATE = 24
+    COMPRESSED_CERTIFICATE = 25
 
 
 class Extension(IntEnum):
@@ -50,6 +57,8 @@ class Extension(IntEnum):
 
     SERVER_NAME = 0
     ALPN = 16
+    CLIENT_CERTIFICATE_TYPE = 19
+    SERVER_CERTIFICATE_TYPE = 20
     ENCRYPT_THEN_MAC = 22
     EXTENDED_MASTER_SECRET = 23
     SESSION_TICKET = 35
@@ -57,6 +66,14 @@ class Extension(IntEnum):
     EARLY_DATA = 42
     SUPPORTED_VERSIONS = 43
     CERTIFICATE_AUTHORITIES = 47
+    KEY_SHARE = 51
+    ENCRYPTED_CLIENT_HELLO = 0xFE0D
+
+
+RAW_PUBLIC_KEY = 2
+"""Certificate type of a raw public key (RFC 7250 3)."""
+COMPRESSIONS = {1: "zlib", 2: "brotli", 3: "zstd"}
+"""Of certificates (RFC 8879 3)."""
 
 
 _VERSIONS = {

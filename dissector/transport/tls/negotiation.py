@@ -8,24 +8,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dissector.transport.tls.certificates import name_text, read_certificate
+from dissector.transport.tls.certificates import name_text, read_certificate, read_raw_key
 from dissector.transport.tls.handshake import (
     ClientHello,
     ServerHello,
     authorities,
+    certificate_type,
     certificates,
     client_hello,
+    decompressed,
     extensions_of,
     protocol_names,
+    raw_key,
     server_hello,
     ssl2_hello,
     ticket_of,
 )
 from dissector.transport.tls.keyring import Early, Handshake, Keyring
 from dissector.transport.tls.model import Flight
-from dissector.transport.tls.names import SSL30, TLS12, TLS13, Extension, Shake
+from dissector.transport.tls.names import RAW_PUBLIC_KEY, SSL30, TLS12, TLS13, Extension, Shake
 from dissector.transport.tls.records import Record
-from dissector.transport.tls.rules import BAD_MESSAGE, EARLY_REJECTED
+from dissector.transport.tls.rules import BAD_MESSAGE, COMPRESSION, EARLY_REJECTED, PSK_ONLY
 from dissector.transport.tls.side import Side, State
 from dissector.transport.tls.suites import suite
 
@@ -64,6 +67,8 @@ class Negotiation:
         self._keyring = keyring
         self._shown: dict[bool, list[bytes]] = {}
         """Certificates not read yet, by whether they are the client's."""
+        self._raw: set[bool] = set()
+        """Whose certificates are raw public keys: the client's (True), the server's."""
 
     @property
     def version(self) -> int:
@@ -117,6 +122,17 @@ class Negotiation:
             self._note_said(side, handshake, message)
         if type == Shake.CERTIFICATE:
             self._certificate(side, handshake, body)
+        elif type == Shake.COMPRESSED_CERTIFICATE:
+            plain, facts.compression = decompressed(body)
+            if plain is not None:
+                self._certificate(side, handshake, plain)
+            else:
+                if side.client:
+                    facts.given = True
+                words = (
+                    f"certificates of {side.stream.source} cannot be read: they are compressed ({facts.compression})"
+                )
+                self._connection.say(COMPRESSION(words, frames=(frame,)))
         elif type == Shake.CERTIFICATE_REQUEST:
             facts.asked = True
             self._authorities(handshake, body)
@@ -166,6 +182,7 @@ class Negotiation:
             facts.early = facts.early or "offered"
         if facts.handshakes <= 1:
             facts.server_name = hello.server_name
+            facts.hidden = Extension.ENCRYPTED_CLIENT_HELLO in hello.extensions
             facts.offered, facts.suites, facts.alpn_offered = (
                 self._shared.one(hello.versions[:KEPT]),
                 self._shared.one(hello.suites[:KEPT]),
@@ -221,11 +238,23 @@ class Negotiation:
         facts.alpn = answer.alpn
         facts.extended_master = answer.extended_master
         facts.encrypt_then_mac = answer.encrypt_then_mac
+        self._types(answer.extensions)
         if answer.psk:
             facts.resumed = "psk"
             facts.asked = False
+            if Extension.KEY_SHARE not in answer.extensions and handshake.version == TLS13:
+                self._connection.say(PSK_ONLY("the keys come from the pre-shared key alone: who has it can read all"))
         if handshake.version == TLS13 and handshake.early is Early.ASKED and not answer.psk:
             self._reject_early(handshake)
+
+    def _types(self, found: dict[int, bytes]) -> None:
+        """What the server says of the types of certificates."""
+        for client, extension in (
+            (False, Extension.SERVER_CERTIFICATE_TYPE),
+            (True, Extension.CLIENT_CERTIFICATE_TYPE),
+        ):
+            if certificate_type(found.get(extension, b"")) == RAW_PUBLIC_KEY:
+                self._raw.add(client)
 
     def _reject_early(self, handshake: Handshake) -> None:
         handshake.early = Early.REJECTED
@@ -246,6 +275,7 @@ class Negotiation:
     def _encrypted_extensions(self, handshake: Handshake, body: bytes) -> None:
         handshake.extensions_seen = True
         found = extensions_of(body[2:])
+        self._types(found)
         names = protocol_names(found.get(Extension.ALPN, b""))
         if names:
             self._facts.alpn = names[0]
@@ -257,7 +287,8 @@ class Negotiation:
                 self._reject_early(handshake)
 
     def _certificate(self, side: Side, handshake: Handshake, body: bytes) -> None:
-        ders = certificates(body, contexts=handshake.version >= TLS13)
+        raw = bool(side.client) in self._raw
+        ders = (raw_key if raw else certificates)(body, contexts=handshake.version >= TLS13)
         facts = self._facts
         if side.client:
             facts.given = bool(ders)
@@ -273,7 +304,7 @@ class Negotiation:
         if not always and facts.finished and not facts.alerts:
             return
         for client, ders in self._shown.items():
-            chain = [read_certificate(der) for der in ders]
+            chain = [(read_raw_key if client in self._raw else read_certificate)(der) for der in ders]
             if client:
                 facts.client_certificates = chain
             else:

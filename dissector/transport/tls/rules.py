@@ -12,6 +12,7 @@ __all__ = [
     "CERTIFICATE_NAME",
     "CERTIFICATE_UNREADABLE",
     "CERTIFICATE_WEAK",
+    "COMPRESSION",
     "EARLY_REJECTED",
     "HANDSHAKE_FAILED",
     "HANDSHAKE_UNFINISHED",
@@ -19,6 +20,7 @@ __all__ = [
     "NOT_OPENED",
     "NOT_TLS",
     "OLD_VERSION",
+    "PSK_ONLY",
     "SELF_SIGNED",
     "UNSUPPORTED",
     "UNTRUSTED",
@@ -50,6 +52,12 @@ UNTRUSTED = rule(
 )
 OLD_VERSION = rule("tls.old-version", "note", "a version that clients refuse by now", "RFC 8996, RFC 7568")
 WEAK_SUITE = rule("tls.weak-suite", "note", "a weak cipher suite", "RFC 9325 4")
+PSK_ONLY = rule(
+    "tls.psk-only", "note", "the keys come from a pre-shared key alone: who has it can read all", "RFC 8446 4.2.9"
+)
+COMPRESSION = rule(
+    "tls.certificate-compression", "note", "certificates in a compression that is not read", "RFC 8879 3"
+)
 WRONG_KEYS = rule("tls.wrong-keys", "warn", "the keys given do not open this connection")
 UNSUPPORTED = rule("tls.unsupported", "warn", "a cipher suite whose records cannot be opened here")
 LOST = rule("tls.lost-records", "warn", "records are not in the capture, or not whole; decoding goes on behind them")

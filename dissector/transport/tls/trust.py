@@ -120,6 +120,8 @@ class TrustStore:
         if not shown:
             return None
         own = shown[0]
+        if own.raw:
+            return Trust(problems=("it is a raw public key, which no authority vouches for",))
         leaf = _read(own.der)
         if leaf is None:
             return Trust(problems=(f"it cannot be read: {own.problem or 'its encoding is wrong'}",))
