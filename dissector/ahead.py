@@ -82,13 +82,23 @@ class Stage(Generic[T]):
         while True:
             head = self._pipe.read(_LENGTH.size)
             if len(head) < _LENGTH.size:
-                raise UnreadableInput("a process that reads the capture ended before its time; try --jobs 1")
+                raise UnreadableInput(self._why())
             kind, item = pickle.loads(self._pipe.read(_LENGTH.unpack(head)[0]))
             if kind == "raised":
                 raise item
             if kind == "end":
                 return
             yield item
+
+    def _why(self) -> str:
+        """Why it ended before its time."""
+        _, status = os.waitpid(self._child, 0)
+        self._child = 0
+        self._pipe.close()
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGBUS:
+            # What is mapped of a file is no more where the file became shorter.
+            return "the capture file became shorter while it was read; try --jobs 1"
+        return "a process that reads the capture ended before its time; try --jobs 1"
 
     @property
     def running(self) -> bool:

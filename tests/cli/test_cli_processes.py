@@ -172,6 +172,18 @@ def test_a_stage_that_dies_is_told():
     made.close()
 
 
+def test_a_file_cut_behind_the_back_of_a_stage_is_told():
+    def stage():
+        yield 1
+        os.kill(os.getpid(), signal.SIGBUS)
+
+    made = ahead.Stage(stage)
+    with pytest.raises(UnreadableInput, match="became shorter"):
+        list(made)
+    assert not made.running
+    made.close()
+
+
 def gone(pid: int) -> bool:
     """The process ends within ten seconds."""
     try:

@@ -53,7 +53,8 @@ class _Buffer:
 def columns(packets: Sequence[Packet], first: int = 1) -> PacketColumns:
     """The rows of some packets, numbered from ``first``; rebuilt datagrams lie in a buffer of their own."""
     block, rebuilt = _Buffer(), _Buffer()
-    rows: dict[str, list[int]] = {f.name: [] for f in fields(PacketColumns) if f.name not in ("buffers", "fragments")}
+    plain = {f.name for f in fields(PacketColumns)} - {"buffers", "fragments", "words"}
+    rows: dict[str, list[int]] = {name: [] for name in plain}
     for n, p in enumerate(packets):
         ends = [ipaddress.ip_address(end[0]).packed for end in (p.source, p.destination)]
         buffer = rebuilt if p.pieces else block
