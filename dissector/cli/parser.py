@@ -63,7 +63,7 @@ EXAMPLES = {
     "tls": """
         dsmshark tls trace.pcap
         dsmshark tls --keylog keys.log --records --stream 4 trace.pcap
-        dsmshark tls --trust site-ca.pem trace.pcap
+        dsmshark tls --failed --trust site-ca.pem trace.pcap
         dsmshark tls --json trace.pcap | jq '.connections[] | select(.finished | not)'
     """,
     "crosscheck": """
@@ -454,6 +454,7 @@ def _tls(commands: Any) -> None:
     _files(parser)
     parser.add_argument("--json", action="store_true", help="JSON (dsmshark.tls/1)")
     _out(parser)
+    parser.add_argument("--failed", action="store_true", help="only connections that failed")
     parser.add_argument("--records", action="store_true", help="sizes and times of the records")
     parser.add_argument(
         "--trust", action="append", metavar="FILE", default=[],

@@ -9,7 +9,7 @@ from dissector.cli.common import Count, exit_code, opened, output, palette, repo
 from dissector.output.notes import notes
 from dissector.output.text import count
 from dissector.output.tls_json import tls_json_text
-from dissector.output.tls_text import connection_lines, record_lines
+from dissector.output.tls_text import connection_lines, failed, record_lines, summary
 
 __all__ = ["run"]
 
@@ -28,9 +28,14 @@ def run(args: argparse.Namespace) -> ExitCode:
         connections = capture.tls
         if args.stream is not None:
             connections = [facts for facts in connections if facts.number == args.stream]
+        if args.failed:
+            connections = [facts for facts in connections if failed(facts)]
         left_out = capture.tls_left_out
         # Those of connections are shown with them.
-        of_capture = [finding for finding in capture.findings if not finding.rule.startswith("tls.")]
+        of_keys = ("tls.keylog", "tls.secrets")
+        of_capture = [
+            one for one in capture.findings if not one.rule.startswith("tls.") or one.rule.startswith(of_keys)
+        ]
         said = [] if connections else notes(capture.stats, counted.messages, counted.https)
         digits, interrupted = capture.digits, capture.interrupted
     if store is not None:
@@ -47,16 +52,19 @@ def run(args: argparse.Namespace) -> ExitCode:
                 out.write(text)
         else:
             paint = palette(args, out)
+            shown: dict[str, int] = {}
             for place, facts in enumerate(connections):
                 if place:
                     print(file=out)
-                for line in connection_lines(facts, digits, paint):
+                for line in connection_lines(facts, digits, paint, shown):
                     print(line, file=out)
                 if args.records:
                     for line in record_lines(facts, digits):
                         print(line, file=out)
             if not connections:
-                print("No TLS connections.", file=out)
+                print("No TLS connection failed." if args.failed else "No TLS connections.", file=out)
+            elif len(connections) > 1:
+                print(f"\n{summary(connections)}", file=out)
             out.flush()
             report(said, of_capture)
     return exit_code([*(finding for facts in connections for finding in facts.findings), *of_capture])

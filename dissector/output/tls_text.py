@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
+from dissector.base.findings import Severity
 from dissector.output.findings import finding_lines
 from dissector.output.text import PLAIN, Palette, count, printable, size_text
 from dissector.output.times import duration_text, iso_time, seconds_text
@@ -13,12 +15,14 @@ from dissector.transport.tls.alerts import WORDS, alert_text
 from dissector.transport.tls.certificates import Certificate
 from dissector.transport.tls.diagnosis import day
 from dissector.transport.tls.model import RECORDS, Talk, TlsFacts
-from dissector.transport.tls.names import version_name
+from dissector.transport.tls.names import TLS13, version_name
+from dissector.transport.tls.rules import WHY
 from dissector.transport.tls.suites import suite_name
 
-__all__ = ["connection_lines", "record_lines"]
+__all__ = ["connection_lines", "failed", "record_lines", "summary"]
 
 _NAMES = 6
+_STREAMS = 20
 
 _STATES = {
     "opened": "good",
@@ -27,6 +31,8 @@ _STATES = {
     "unsupported": "warn",
 }
 
+_SUMMED = {"no keys": "without keys", "partly": "partly opened", "wrong keys": "with wrong keys"}
+
 _RESUMED = {
     "id": "resumed by session id",
     "ticket": "resumed by ticket",
@@ -34,13 +40,53 @@ _RESUMED = {
 }
 
 
-def connection_lines(facts: TlsFacts, digits: int, paint: Palette = PLAIN) -> Iterator[str]:
-    """One connection: a head line, then what is known, indented."""
-    name = f"  “{printable(facts.server_name)}”" if facts.server_name else ""
-    version = version_name(facts.version) if facts.version is not None else "no answer to the ClientHello"
+def failed(facts: TlsFacts) -> bool:
+    """It is known why the connection failed."""
+    return any(finding.rule in WHY for finding in facts.findings)
+
+
+def summary(connections: Sequence[TlsFacts]) -> str:
+    """How many there are, and which failed, on one line."""
+    lost = [facts.number for facts in connections if failed(facts)]
+    states = Counter(facts.state for facts in connections if not failed(facts))
+    parts = [f"{number:,} {_SUMMED.get(state, state)}" for state, number in states.most_common()]
+    if lost:
+        streams = ", ".join(map(str, lost[:_STREAMS])) + (", …" if len(lost) > _STREAMS else "")
+        parts.insert(0, f"{len(lost):,} failed (stream{'s' if len(lost) > 1 else ''} {streams})")
+    return f"{count(len(connections), 'TLS connection')}: {', '.join(parts)}"
+
+
+def _outcome(facts: TlsFacts, paint: Palette) -> str:
+    """Version and state."""
+    state = paint("error", "failed") if failed(facts) else ""
+    if facts.version is None:
+        refused = any(not alert.from_client for alert in facts.alerts)
+        version = "ClientHello refused" if refused else "no answer to the ClientHello"
+        return f"{version}, {state}" if state else version
     keys = f" ({facts.keys})" if facts.keys else ""
-    state = paint(_STATES.get(facts.state, "dim"), facts.state + keys)
-    yield paint("title", f"Stream {facts.number}  {facts.client} → {facts.server}{name}") + f"  {version}, {state}"
+    known = paint(_STATES.get(facts.state, "dim"), facts.state + keys)
+    shown = [state, known if not state or facts.state != "no keys" else ""]
+    return ", ".join([version_name(facts.version), *(part for part in shown if part)])
+
+
+def connection_lines(
+    facts: TlsFacts, digits: int, paint: Palette = PLAIN, shown: dict[str, int] | None = None
+) -> Iterator[str]:
+    """One connection: a head line, what went wrong, then what is known, indented.
+
+    Args:
+        facts: of the connection.
+        digits: decimals of the capture's times.
+        paint: colours.
+        shown: certificates shown before, by fingerprint, and of which stream: they are named only. Grows.
+    """
+    shown = {} if shown is None else shown
+    name = f"  “{printable(facts.server_name)}”" if facts.server_name else ""
+    head = f"Stream {facts.number}  {facts.client} → {facts.server}{name}"
+    yield f"{paint('title', head)}  {_outcome(facts, paint)}"
+    grave = [finding for finding in facts.findings if finding.severity is Severity.ERROR or finding.rule in WHY]
+    for line in finding_lines(grave, paint):
+        yield f"    {line}"
     yield _fact(
         "time",
         f"{iso_time(facts.time, digits)}, {duration_text(facts.last_time - facts.time)}, frames "
@@ -67,8 +113,11 @@ def connection_lines(facts: TlsFacts, digits: int, paint: Palette = PLAIN) -> It
         ]
         yield _fact("chosen", ", ".join([suite_name(facts.suite), *(extra for extra in extras if extra)]))
     for place, one in enumerate(facts.certificates):
-        yield from _certificate("certificate" if not place else f"chain {place + 1}", one, facts.time, paint)
-    yield from _client_certificate(facts, paint)
+        label = "certificate" if not place else f"chain {place + 1}"
+        yield from _certificate(label, one, facts, paint, shown)
+    if not facts.certificates and facts.version == TLS13 and facts.state == "no keys" and not facts.resumed:
+        yield _fact("certificate", "encrypted, as always in TLS 1.3: keys would show it")
+    yield from _client_certificate(facts, paint, shown)
     for place, said in enumerate(trust_lines(facts.trust, paint) if facts.trust is not None else ()):
         yield _fact("" if place else "trust", said)
     for who, talk in zip(("client", "server"), facts.talks, strict=True):
@@ -78,8 +127,10 @@ def connection_lines(facts: TlsFacts, digits: int, paint: Palette = PLAIN) -> It
         said = f": {words}" if words else ""
         who = "client" if alert.from_client else "server"
         level = {1: "warning ", 2: "fatal "}.get(alert.level or 0, "")
+        if alert.description is None and facts.finished and not failed(facts):
+            said = ": most likely close_notify"
         yield _fact("alert", f"{level}{alert_text(alert.description)} from the {who}{said} (frame {alert.frame})")
-    for line in finding_lines(facts.findings, paint):
+    for line in finding_lines([finding for finding in facts.findings if finding not in grave], paint):
         yield f"    {line}"
 
 
@@ -98,7 +149,17 @@ def _talk(talk: Talk) -> str:
     return f"{count(sum(talk.records.values()), 'record')} ({kinds}), {size_text(talk.bytes)}{plain}{lost}{how}"
 
 
-def _certificate(label: str, one: Certificate, time: int, paint: Palette) -> Iterator[str]:
+def _certificate(label: str, one: Certificate, facts: TlsFacts, paint: Palette, shown: dict[str, int]) -> Iterator[str]:
+    time = facts.time
+    span = f"valid {day(one.first)} to {day(one.last)}"
+    late = (one.last is not None and one.last < time) or (one.first is not None and one.first > time)
+    if late:
+        span = paint("error", f"{span}: not when it was shown")
+    before = shown.setdefault(one.sha256, facts.number)
+    if before != facts.number:
+        also = f", {span}" if late else ""
+        yield _fact(label, f"{printable(one.subject) or one.key or 'no subject'}, as in stream {before}{also}")
+        return
     if one.raw:
         yield _fact(label, f"none, but a raw public key: {one.key or printable(one.problem)}")
         yield _fact("", f"SHA-256 {one.sha256}")
@@ -109,9 +170,6 @@ def _certificate(label: str, one: Certificate, time: int, paint: Palette) -> Ite
         return
     own = " (signed by itself)" if one.self_signed else f", issued by {printable(one.issuer)}"
     yield _fact(label, f"{printable(one.subject) or 'no subject'}{own}")
-    span = f"valid {day(one.first)} to {day(one.last)}"
-    if (one.last is not None and one.last < time) or (one.first is not None and one.first > time):
-        span = paint("error", f"{span}: not when it was shown")
     signed = f", {one.signature}" if one.signature else ""
     yield _fact("", f"{span}; {one.key}{signed}; serial {one.serial}")
     if one.names:
@@ -120,16 +178,16 @@ def _certificate(label: str, one: Certificate, time: int, paint: Palette) -> Ite
     yield _fact("", f"SHA-256 {one.sha256}")
 
 
-def _client_certificate(facts: TlsFacts, paint: Palette) -> Iterator[str]:
+def _client_certificate(facts: TlsFacts, paint: Palette, shown: dict[str, int]) -> Iterator[str]:
     if facts.asked:
         more = f" and {len(facts.authorities) - 3} more" if len(facts.authorities) > 3 else ""
         accepted = f"; accepted are those of {printable('; '.join(facts.authorities[:3]))}{more}"
         given = {True: "given", False: "not given", None: "not known whether given"}[facts.given]
         yield _fact("client's", f"certificate asked for, {given}{accepted if facts.authorities else ''}")
-    elif facts.asked is None and facts.version is not None:
+    elif facts.asked is None and facts.version is not None and not facts.resumed:
         yield _fact("client's", "certificate: not known whether asked for (encrypted)")
     for place, one in enumerate(facts.client_certificates):
-        yield from _certificate("client" if not place else f"chain {place + 1}", one, facts.time, paint)
+        yield from _certificate("client" if not place else f"chain {place + 1}", one, facts, paint, shown)
 
 
 def record_lines(facts: TlsFacts, digits: int) -> Iterator[str]:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization as ser
 import dissector
 from dissector.base.errors import UnreadableInput, UsageError
 from tests.output.test_output_schemas_complete import closed, every_key_is_required
+from tests.support.stories import Channel, Story
 from tests.support.tls_talk import client_context, identity, server_context, talk
 from tests.support.wire import frames_of, write_pcap
 
@@ -234,6 +235,29 @@ def test_trust_says_whether_clients_would_trust(folder: Path, cli, tmp_path: Pat
     )
     # In TLS 1.3 the certificate is encrypted.
     assert "no certificate of the server was seen" in cli("tls", "--trust", str(own), str(folder / "1.3.pcap")).out
+
+
+def test_what_failed_is_told_first_and_what_was_shown_before_is_named(folder: Path, cli, tmp_path: Path) -> None:
+    client = client_context("1.2")
+    client.verify_mode = ssl.CERT_REQUIRED
+    story = Story()
+    for number, context in enumerate((client_context("1.2"), client, client_context("1.1"))):
+        story.channels[f"{number}"] = Channel("192.0.2.10", "192.0.2.20", 5362)
+        for back, data in talk(context, server_context(identity(), "1.2"), []).pieces:
+            story.say(f"{number}", data, back=back)
+    file = tmp_path / "three.pcap"
+    file.write_bytes(write_pcap(frames_of(story)))
+    lines = cli("tls", str(file)).out.splitlines()
+    heads = [place for place, line in enumerate(lines) if line.startswith("Stream ")]
+    assert [lines[place].split("  ")[-1] for place in heads] == [
+        "TLS 1.2, no keys", "TLS 1.2, failed", "ClientHello refused, failed"
+    ]  # fmt: skip
+    assert lines[heads[1] + 1].startswith("    error  the client broke the handshake off with unknown_ca")
+    assert "    certificate CN=scanner.example, O=Example, as in stream 0" in lines[heads[1] :]
+    assert lines[-1] == "3 TLS connections: 2 failed (streams 1, 2), 1 without keys"
+    only = cli("tls", "--failed", str(file)).out
+    assert [line.split("  ")[0] for line in only.splitlines() if line.startswith("Stream")] == ["Stream 1", "Stream 2"]
+    assert cli("tls", "--failed", str(folder / "1.2.pcap")).out == "No TLS connection failed.\n"
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty", "folder"])
