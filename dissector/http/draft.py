@@ -17,7 +17,7 @@ from dissector.http.report import Report
 from dissector.http.room import Room
 from dissector.http.start import StartLine
 
-__all__ = ["Draft"]
+__all__ = ["SMALL", "Draft"]
 
 SMALL = 64 << 10
 """Body bytes up to this size are copied out of the run, larger ones are passed as a view."""

@@ -29,13 +29,15 @@ from enum import IntEnum
 
 from dissector.base.findings import Finding, Rule, rule
 from dissector.base.limits import Limits
-from dissector.base.origin import NO_FRAMES, Gap, StreamRef
+from dissector.base.origin import NO_FRAMES, Gap, Origin, StreamRef
 from dissector.http.chunked import TRAILER_END
 from dissector.http.chunked import State as ChunkState
-from dissector.http.draft import Draft
+from dissector.http.content import HEAD_SIZE, Content
+from dissector.http.draft import SMALL, Draft
 from dissector.http.head import HEAD_END, plan_body
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.pairing import Pairing, Request
+from dissector.http.plain import PlainHead, plain_head
 from dissector.http.start import RESYNC_LINE, RESYNC_TAIL, StartLine, begins_message, find_start, parse_start_line
 from dissector.http.tunnel import TLS_RECORD, Tunnel
 from dissector.transport.model import Conversation, Run, StreamConsumer, StreamEnd
@@ -278,6 +280,11 @@ class MessageReader:
             if found:
                 end = found.end()
                 head = bytes(data[pos:end])
+                plain = plain_head(head)
+                if plain is not None and end + plain.length <= size:
+                    stop = end + plain.length
+                    if self._take_plain(plain, head, base + pos, data[end:stop]):
+                        return stop
                 line = parse_start_line(head[: head.find(b"\n") + 1])
                 if line is None:
                     return self._no_start_line(b"", base + pos, pos)
@@ -329,10 +336,8 @@ class MessageReader:
         if not line.status:
             self._requests_seen = True
             self._may_tunnel = line.method == "CONNECT" or bool(draft.fields.upgrade)
-            if self._way is not None:
-                self._way.ask(_wish(draft) if self._may_tunnel else "")
             known = max(self._frames.frames_of(at, at + len(head)), default=0) if frame else 0
-            self._asking.request(Request(at, frame, line.method, max(known, self._high)))
+            self._ask(at, frame, line.method, known, _wish(draft) if self._may_tunnel else "")
             return draft
         self._responses_seen = True
         if line.status < 200 and line.status != 101:
@@ -380,6 +385,76 @@ class MessageReader:
             self._state = _State.LENGTH
         else:
             self._start_peek(offset)
+
+    def _take_plain(self, plain: PlainHead, head: bytes, at: int, data: bytes | memoryview) -> bool:
+        """Make the message of a head without doubts whose body is there; False: the long way has to be taken."""
+        line, policy, length = plain.line, self._policy, plain.length
+        if length > SMALL or policy.digest_bodies or len(plain.headers) > self._limits.headers:
+            return False
+        start, end = at + len(head), at + len(head) + length
+        frames = self._frames.cut(at, end)
+        numbers, times = frames.frames, frames.times
+        if not numbers or not numbers[0] or not numbers[-1] or at < frames.starts[0]:
+            return False
+        frame = numbers[0]
+        if line.status:
+            request = self._answering.peek(frame, lost=self._lost)
+            if request is None or request.method in ("HEAD", "CONNECT"):
+                return False
+        if length > self._limits.xml or not policy.room.take(length):
+            return False
+        policy.room.finish(length)
+        answer = None
+        if line.status:
+            self._responses_seen = True
+            answer = self._answering.response(at, frame, lost=self._lost)
+            self._lost = False
+        else:
+            self._requests_seen = True
+            self._may_tunnel = False
+            self._ask(at, frame, line.method, frame if len(numbers) == 1 else max(frames.column(at, start)), "")
+        self._high = max(self._high, max(numbers))
+        stream, media = self._stream, plain.media
+        if length:
+            kept = bytes(data)
+            origin = Origin.whole(stream, start, end, frames)
+            body = Content(size=length, head=kept[:HEAD_SIZE], origin=origin, data=kept)
+        else:
+            body = Content(data=b"")
+        message = HttpMessage(
+            is_request=not line.status,
+            stream=stream,
+            version=line.version,
+            headers=plain.headers.copy(),
+            head=head,
+            origin=Origin.whole(stream, at, end, frames),
+            body=body,
+            method=line.method,
+            target=line.target,
+            status=line.status,
+            reason=line.reason,
+            transferred=length,
+            media_type=media.value if media is not None else "",
+            parameters=media.parameters.copy() if media is not None else {},
+            first_frame=frame,
+            last_frame=numbers[-1],
+            first_time=times[0],
+            last_time=times[-1],
+            trigger=self._high,
+        )
+        if answer is not None:
+            answer.message = message
+            message.answers = answer.request.offset if answer.request is not None else None
+        if self._skipped:
+            message.findings = self._skip_findings()
+        self._emit(message)
+        return True
+
+    def _ask(self, at: int, frame: int, method: str, known: int, wish: str) -> None:
+        """A request began whose head was whole at frame ``known``."""
+        if self._way is not None:
+            self._way.ask(wish)
+        self._asking.request(Request(at, frame, method, max(known, self._high)))
 
     # -- bodies --------------------------------------------------------------------------------------------------
 

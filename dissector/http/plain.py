@@ -1,0 +1,81 @@
+"""Heads that are as they should be, remembered: what most messages begin with.
+
+A device sends the same few heads again and again. One that leaves no doubt (every line well-formed, a plain
+Content-Length, XML or no body at all, no coding, nothing that changes the connection) is read once; a message with such
+a head that is there whole is made in one step by the reader, at half the cost (45 µs). Everything else takes the long
+way, which gives the same: the tests feed all messages also byte by byte.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from dissector.http.head import MAX_LENGTH_DIGITS, fields_of, parse_headers
+from dissector.http.headers import MediaType, could_be_xml, parse_media_type
+from dissector.http.model import Header
+from dissector.http.report import Report
+from dissector.http.start import StartLine, parse_start_line
+
+__all__ = ["PlainHead", "plain_head"]
+
+KNOWN = 1024
+"""Heads remembered; with more all are forgotten."""
+
+LONGEST = 2048
+"""Bytes of a head that is remembered."""
+
+_LENGTH = re.compile(rf"[0-9]{{1,{MAX_LENGTH_DIGITS}}}\Z", re.ASCII)
+_ODD = frozenset(["HEAD", "CONNECT"])
+
+
+class PlainHead(NamedTuple):
+    """A head without doubts: start line, header lines, Content-Type, and the length of the body."""
+
+    line: StartLine
+    headers: list[Header]
+    media: MediaType | None
+    length: int
+
+
+_known: dict[bytes, PlainHead] = {}
+
+
+def plain_head(head: bytes) -> PlainHead | None:
+    """What a head says; None where the long way has to be taken."""
+    found = _known.get(head)
+    if found is None and len(head) <= LONGEST and b"multipart" not in head:
+        found = _read(head)
+        if found is not None:
+            if len(_known) >= KNOWN:
+                _known.clear()
+            _known[head] = found
+    return found
+
+
+def _read(head: bytes) -> PlainHead | None:
+    first = head.find(b"\n") + 1
+    line = parse_start_line(head[:first])
+    if line is None or line.problem is not None or line.method in _ODD or not _has_body(line.status):
+        return None
+    if head[first - 2 : first] != b"\r\n" or not head.endswith(b"\r\n\r\n"):
+        return None
+    report = Report()
+    headers = parse_headers(head[:-2].decode("latin-1"), first, report, None)
+    fields = fields_of(headers)
+    if report.any or fields.transfer_encoding or fields.content_encoding or fields.upgrade or fields.expect:
+        return None
+    if len(fields.content_length) != 1 or len(fields.content_type) > 1 or not _LENGTH.match(fields.content_length[0]):
+        return None
+    length = int(fields.content_length[0])
+    media = parse_media_type(fields.content_type[0]) if fields.content_type else None
+    if media is not None and media.problems:
+        return None
+    if length and (media is None or not could_be_xml(media.value)):
+        return None
+    return PlainHead(line, headers, media, length)
+
+
+def _has_body(status: int) -> bool:
+    """Of a request, or of a response that says its length (RFC 9112 6.3)."""
+    return status == 0 or (status >= 200 and status not in (204, 304))
