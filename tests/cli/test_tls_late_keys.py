@@ -118,6 +118,9 @@ def test_where_secrets_are_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     for piece in range(place - 1, place + 6):
         monkeypatch.setattr(secrets, "PIECE", piece)
         assert secrets_ahead([str(file)]) == ([KEYS], True)
+    monkeypatch.setattr(secrets, "LOOKS", 1)
+    assert secrets_ahead([str(file)]) == ([], False)
+    monkeypatch.setattr(secrets, "LOOKS", 10)
     monkeypatch.setattr(secrets, "AHEAD", 100)
     assert secrets_ahead([str(file)]) == ([], False)
 

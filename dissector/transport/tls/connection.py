@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
-from dissector.base.origin import StreamRef
+from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.model import Conversation, StreamConsumer
 from dissector.transport.tls import diagnosis
 from dissector.transport.tls.keyring import Early, Keyring, change
@@ -159,16 +159,19 @@ class TlsConnection:
             for finding in diagnosis.findings_of(facts):
                 facts.findings.append(finding)
                 if finding.rule in WHY:
-                    pair = (facts.client, facts.server)
-                    self.shared.failed[pair] = self.shared.failed.get(pair, 0) + 1
+                    self._add(self.shared.failed, 1)
                 if finding.severity in (Severity.ERROR, Severity.WARN):
                     self.shared.tell(facts, finding)
             if self.tunnelled and not any(side.talk.opened for side in self.sides):
-                pair = (facts.client, facts.server)
-                size = sum(side.talk.bytes for side in self.sides)
-                self.shared.sealed[pair] = self.shared.sealed.get(pair, 0) + size
+                self._add(self.shared.sealed, sum(side.talk.bytes for side in self.sides))
         elif self._kept:
             self.shared.facts.remove(facts)
+
+    def _add(self, table: dict[tuple[Endpoint, Endpoint], int], number: int) -> None:
+        """Count the connection by its ends."""
+        pair = (self.facts.client, self.facts.server)
+        if pair in table or len(table) < self.limits.tls_connections:
+            table[pair] = table.get(pair, 0) + number
 
     def _judge_state(self) -> None:
         facts = self.facts

@@ -29,7 +29,7 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.flow import Flow
 from dissector.transport.grouping import members
-from dissector.transport.model import FIN, RST, Conversation, PacketColumns, StreamEnd, TransportStats
+from dissector.transport.model import FIN, RST, SYN, Conversation, PacketColumns, StreamEnd, TransportStats
 from dissector.transport.pair import Pair
 from dissector.transport.segment import Segment, segments
 from dissector.transport.tcp import Direction, Nobody
@@ -47,6 +47,8 @@ PORTS = {5362: "DSM scan server", 5358: "WSD over TLS", 5357: "WSD"}
 
 HELD = 64 << 10
 """Bytes kept of one connection; a handshake with a chain of twenty certificates is about 40 KiB."""
+SEGMENT = 400
+"""Bytes that a segment takes besides what it carries: of a flood of hellos that is nearly all."""
 ALL_HELD = 16 << 20
 LOOKS = 1000
 """Connections that are read; each takes about 0.5 ms."""
@@ -101,8 +103,10 @@ class _Watched:
     def take(self, made: Sequence[Segment]) -> bool | None:
         """The next segments: True: all is well, False: it is over, None: not known yet."""
         for s in made:
+            if not s.wire and not s.flags & (SYN | FIN | RST):
+                continue
             self.held.append(s)
-            self.size += len(s.data)
+            self.size += SEGMENT + len(s.data)
             if s.flags & FIN:
                 self.fins |= 1 << s.side
             self.reset = self.reset or bool(s.flags & RST)
