@@ -24,6 +24,7 @@ from tests.support.streams import INTEREST, Taken
 from tests.support.tls_talk import NOW, Talk, client_context, identity, server_context, talk
 from tests.support.wire import START, Wire
 
+MASKED = ((0xFFFF0080, 0x03010080, "tls"),)
 GET = [(False, b"GET / HTTP/1.1\r\n\r\n"), (True, b"HTTP/1.1 204 No Content\r\n\r\n")]
 AUTHORITY = identity("ec", "authority.example")
 EXPIRED = identity("ec", "old.example", NOW.replace(year=2024), 365, 8)
@@ -80,7 +81,7 @@ def frames(*names: str, mss: int = 1460, port: int = 5362) -> list[bytes]:
 def watched(packets: list[bytes], cuts: Iterable[int] = ()) -> tuple[list[Finding], TransportStats, Failing]:
     """What is told of packets, in blocks that are cut so."""
     stats = TransportStats()
-    watch = Failing(stats)
+    watch = Failing(stats, DEFAULT_LIMITS, MASKED)
     flows = FlowTable(INTEREST, lambda _, stream: Taken(stream), lambda _: None, stats, DEFAULT_LIMITS, observer=watch)
     decoder = PacketDecoder([Interface(0, 1)], stats, DEFAULT_LIMITS)
     edges = sorted({0, len(packets), *(cut for cut in cuts if 0 < cut < len(packets))})
@@ -124,6 +125,21 @@ def test_one_that_is_closed_without_an_answer() -> None:
     (finding,), _, _ = watched([frame.data for frame in Wire().carry(story)])
     assert finding.rule == "tls.handshake-unfinished"
     assert "closed before the server answered the ClientHello" in finding.text
+
+
+@pytest.mark.parametrize(("size", "told"), [(0, True), (1, False)])
+def test_a_hello_of_ssl_2_is_one_and_what_begins_so_by_chance_is_not(size: int, told: bool, monkeypatch) -> None:
+    body = b"\1\3\1" + b"\0\3\0\0\0\x10" + b"\0\0\x35" + b"c" * 16
+    story = Story(channels={"one": Channel("192.0.2.10", "192.0.2.20", 5362)})
+    story.say("one", bytes([0x80, len(body) - size]) + body)
+    story.say("one", b"\x15\3\1\0\2\2\x46", back=True)
+    packets = [frame.data for frame in Wire().carry(story)]
+    for cuts in ([], range(len(packets))):
+        found = watched(packets, cuts)[0]
+        assert ["protocol_version" in finding.text for finding in found] == [True] * told
+    if not told:
+        monkeypatch.setattr(Failing, "_group", None)
+        watched(packets)
 
 
 @given(st.sampled_from(sorted(TALKS)), st.sets(st.integers(1, 60)), st.sampled_from([90, 536, 1460]))
