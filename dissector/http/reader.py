@@ -61,6 +61,9 @@ NOT_SENT = rule(
     "http.body-not-sent", "note", "the client announced a body, waited for leave and did not send it", "RFC 9110 10.1.1"
 )
 HEAD_ANSWER = rule("http.head-answer", "note", "taken for the answer to HEAD: it says a length and has no body")
+TLS_ANSWER = rule(
+    "http.tls-answer", "warn", "the server answers HTTP in the clear with TLS: it expects https on this port"
+)
 TUNNEL = rule("http.tunnel", "note", "from here on the connection carries another protocol", "RFC 9110 7.8, 9.3.6")
 
 _EMPTY_LINES = re.compile(rb"[\r\n]*")
@@ -224,7 +227,8 @@ class MessageReader:
             if self._line_seen:
                 self._head_cut(_END_WORDS[how])
             else:
-                self._skip(NO_START_LINE, self._at, len(self._buffer))
+                if not self._may_be_tls(self._at, self._buffer[:3]):
+                    self._skip(NO_START_LINE, self._at, len(self._buffer))
         elif self._state is _State.RESYNC:
             self._skip(self._region_rule, self._region, self._at + len(self._buffer) - self._region)
         self._buffer = bytearray()
@@ -287,7 +291,7 @@ class MessageReader:
                         return stop
                 line = parse_start_line(head[: head.find(b"\n") + 1])
                 if line is None:
-                    return self._no_start_line(b"", base + pos, pos)
+                    return self._no_start_line(b"", base + pos, pos, data[pos : pos + 3])
                 self._take_head(head, base + pos, line)
                 return end
             self._at = base + pos
@@ -302,7 +306,7 @@ class MessageReader:
             if feed >= 0 and parse_start_line(bytes(buffer[: feed + 1])) is not None:
                 self._line_seen = True
             elif feed >= 0 or stop >= limit:
-                return self._no_start_line(bytes(buffer[:before]), self._at, pos)
+                return self._no_start_line(bytes(buffer[:before]), self._at, pos, buffer[:3])
         if found:
             head = bytes(buffer[:stop])
             line = parse_start_line(head[: head.find(b"\n") + 1])
@@ -318,8 +322,9 @@ class MessageReader:
             self._resync(draft.start + limit, SKIPPED)
         return end
 
-    def _no_start_line(self, before: bytes, at: int, pos: int) -> int:
-        """No message begins here. ``before``: the bytes from ``at`` on that earlier runs held."""
+    def _no_start_line(self, before: bytes, at: int, pos: int, start: bytes | bytearray | memoryview) -> int:
+        """No message begins here. ``before``: the bytes from ``at`` on that earlier runs held; ``start``: the first."""
+        self._may_be_tls(at, start)
         if self._may_tunnel or self.tunnel:
             self._conversation.findings.append(TUNNEL(frames=self._frames_at(at), offset=at))
             self._state = _State.OPAQUE
@@ -328,6 +333,15 @@ class MessageReader:
         self._resync(at, NO_START_LINE)
         self._buffer = bytearray(before)
         return pos
+
+    def _may_be_tls(self, at: int, start: bytes | bytearray | memoryview) -> bool:
+        """What stands in place of an answer may be an alert, or all of a handshake."""
+        asked = self.other is not None and self.other._requests_seen and not self._responses_seen
+        if not asked or bytes(start[:2]) not in (b"\x15\3", b"\x16\3") or len(start) < 3:
+            return False
+        words = f"{self._stream.source} answers HTTP in the clear with TLS: it expects https on this port"
+        self._conversation.findings.append(TLS_ANSWER(words, frames=self._frames_at(at), offset=at))
+        return True
 
     def _begin(self, head: bytes, at: int, line: StartLine, stop: int) -> Draft:
         draft = self._draft = Draft(head, at, line, head.find(b"\n") + 1, stop, self._limits)

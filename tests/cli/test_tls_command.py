@@ -237,6 +237,22 @@ def test_trust_says_whether_clients_would_trust(folder: Path, cli, tmp_path: Pat
     assert "no certificate of the server was seen" in cli("tls", "--trust", str(own), str(folder / "1.3.pcap")).out
 
 
+def test_http_for_https_and_the_other_way_round(folder: Path, cli, tmp_path: Path) -> None:
+    story = Story(channels={name: Channel("192.0.2.10", "192.0.2.20", 5358) for name in ("tls", "plain", "more")})
+    story.say("tls", talk(client_context("1.2"), server_context(identity(), "1.2"), []).pieces[0][1])
+    story.say("tls", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", back=True)
+    for name, answer in (("plain", b"\x15\3\1\0\2\2\x46"), ("more", b"\x16\3\3\0\x40" + b"\n" * 64)):
+        story.say(name, b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+        story.say(name, answer, back=True)
+    file = tmp_path / "mixed.pcap"
+    file.write_bytes(write_pcap(frames_of(story)))
+    for keys in ([], ["--keylog", str(folder / "1.2.keys")], ["--jobs", "2"]):
+        out = cli("jobs", *keys, str(file)).out
+        assert out.count("5358: the server answered the ClientHello in the clear, with “HTTP/1.1 400 Bad Request”") == 1
+        assert out.count("192.0.2.20:5358 answers HTTP in the clear with TLS: it expects https on this port") == 2
+    assert "error  the server answered the ClientHello in the clear" in cli("tls", str(file)).out
+
+
 def test_what_failed_is_told_first_and_what_was_shown_before_is_named(folder: Path, cli, tmp_path: Path) -> None:
     client = client_context("1.2")
     client.verify_mode = ssl.CERT_REQUIRED

@@ -54,6 +54,13 @@ def findings_of(facts: TlsFacts) -> list[Finding]:
 
 
 def _end(facts: TlsFacts) -> Iterator[Finding]:
+    if facts.answered and facts.version is None:
+        yield HANDSHAKE_FAILED(
+            f"the server answered the ClientHello in the clear, with “{facts.answered}”: it expects http on this port, "
+            "not https",
+            frames=(facts.answer_frame,) if facts.answer_frame else (),
+        )
+        return
     fatal = [a for a in facts.alerts if a.description not in HARMLESS and not _warning(a)]
     told = [a for a in fatal if a.description is not None]
     who = {True: "client", False: "server"}

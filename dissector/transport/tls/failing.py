@@ -107,6 +107,9 @@ class _Watched:
                 continue
             self.held.append(s)
             self.size += SEGMENT + len(s.data)
+            if s.side != self.client and s.data[:5] == b"HTTP/" and not self.served:
+                # It expects no TLS.
+                return False
             if s.flags & FIN:
                 self.fins |= 1 << s.side
             self.reset = self.reset or bool(s.flags & RST)
@@ -291,10 +294,12 @@ class Failing:
         if not len(mine):
             return
         watched = self._forget(h)
-        if flow.pair is not None:
+        if flow.pair is not None and (flow.pair.conversation.protocol or not (watched or c.flags[mine[0]] & SYN)):
             # It is read: what is to be said of it is said there.
             return
         made = segments(c, mine)
+        if flow.pair is not None and watched is None and not _is_hello(next((s for s in made if s.wire), made[0])):
+            return
         if watched is None:
             hello = next((s for s in made if _is_hello(s)), None)
             if hello is None:

@@ -79,6 +79,7 @@ class TlsFacts:
         offered: versions that the client offers; ``suites`` its cipher suites; ``alpn_offered`` its protocols.
         hidden: the client offers Encrypted Client Hello, or pretends to: ``server_name`` may be the name of another.
         version, suite, alpn: what the server chose; None, "" where its hello was not seen.
+        answered: what the server answered in the clear in place of a ServerHello, "" for nothing.
         resumed: "", "id", "ticket" or "psk" (which may also have been agreed upon before).
         compression: how certificates were compressed, "" for not at all; of those that cannot be read nothing is known.
         retried: the server asked for a second ClientHello.
@@ -111,6 +112,8 @@ class TlsFacts:
     version: int | None = None
     suite: int | None = None
     alpn: str = ""
+    answered: str = ""
+    answer_frame: int = 0
     resumed: str = ""
     compression: str = ""
     retried: bool = False

@@ -35,6 +35,8 @@ __all__ = ["Side", "State"]
 
 SHARED = 64 << 20
 """Bytes that wait for keys in all connections together."""
+LINE = 100
+"""Bytes shown of a line that is no TLS."""
 FAILURES = 3
 """Records that do not open, before any did: then the keys are wrong."""
 INFLATED = (1 << 14) + 1024
@@ -93,6 +95,7 @@ class Side:
         self._held_bytes = 0
         self._inflate: zlib._Decompress | None = None
         self._closed = False
+        self._begun_at_all = False
         self._last_frame = 0
         self._last_time = 0
         self._end: tuple[StreamEnd, int, int] | None = None
@@ -102,6 +105,10 @@ class Side:
     def data(self, run: Run) -> None:
         """The next bytes."""
         self.frames = run.frames
+        if not self._begun_at_all:
+            self._begun_at_all = True
+            if run.data[:5] == b"HTTP/":
+                self._connection.answered(self, bytes(run.data[:LINE]), run.frames.carrier(run.offset)[0])
         if self.state is State.DEAD:
             self.consumed = run.offset + len(run.data)
             return

@@ -127,6 +127,21 @@ def test_one_that_is_closed_without_an_answer() -> None:
     assert "closed before the server answered the ClientHello" in finding.text
 
 
+@pytest.mark.parametrize("mss", [1460, 250])
+def test_a_server_that_speaks_in_the_clear_is_told(mss: int) -> None:
+    """An address with https where http is meant."""
+    story = Story(channels={"one": Channel("192.0.2.10", "192.0.2.20", 5358)})
+    story.say("one", TALKS["well 1.3"].pieces[0][1])
+    story.say("one", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", back=True)
+    packets = [frame.data for frame in Wire(mss=mss).carry(story)]
+    for cuts in ([], range(len(packets)), [5]):
+        (finding,) = watched(packets, cuts)[0]
+        assert finding.text.endswith(
+            "5358: the server answered the ClientHello in the clear, with “HTTP/1.1 400 Bad Request”: it expects http "
+            "on this port, not https"
+        )
+
+
 @pytest.mark.parametrize(("size", "told"), [(0, True), (1, False)])
 def test_a_hello_of_ssl_2_is_one_and_what_begins_so_by_chance_is_not(size: int, told: bool, monkeypatch) -> None:
     body = b"\1\3\1" + b"\0\3\0\0\0\x10" + b"\0\0\x35" + b"c" * 16
