@@ -34,8 +34,11 @@ __all__ = [
 ]
 
 
+FEW = 64
+"""Frames of one message up to which they are told by a set; then numpy is faster."""
+
 MANY = 1000
-"""Frames of one message from which they are held and told by arrays."""
+"""Frames of one message from which they are held by arrays."""
 
 KEPT = 64 << 10
 """Bytes before the end of a message whose frames the direction's map keeps: retransmissions are compared with them."""
@@ -162,7 +165,8 @@ class FrameNumbers(Sequence[int]):
 def _numbers(columns: Iterable[array[int]]) -> Sequence[int]:
     """The frame numbers in some columns, ascending, without repeats, without 0."""
     parts = list(columns)
-    if sum(map(len, parts)) < MANY:
+    size = sum(map(len, parts))
+    if size < FEW and size < MANY:
         found = set().union(*parts)
         found.discard(0)
         return tuple(sorted(found))
@@ -171,6 +175,8 @@ def _numbers(columns: Iterable[array[int]]) -> Sequence[int]:
         # As np.unique, which imports numpy.ma. 0 is no frame.
         joined.sort()
         joined = joined[(joined != 0) & np.concatenate(([True], joined[1:] != joined[:-1]))]
+    if size < MANY:
+        return tuple(joined.tolist())
     if len(joined) and joined[-1] >> 32:
         return FrameNumbers(joined.tolist())
     return FrameNumbers(array("I", joined.astype("u4").tobytes()))

@@ -48,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             gc.enable()
         code = int(command.run(args))
         sys.stdout.flush()
+        if argv is None:
+            # The process ends: what it made needs no search for circles any more.
+            gc.disable()
+            gc.freeze()
         return code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(ExitCode.OK)

@@ -33,6 +33,9 @@ STEP = 128 << 10
 PART_COST = 1000
 """Bytes that a part takes as an object."""
 
+LARGE = 4096
+"""Bytes of content from which a view is cheaper than a copy."""
+
 MAX_LINE = 200
 """Longest line ``--…`` that is taken as a boundary nobody declared (RFC 2046 allows 70 characters)."""
 
@@ -203,7 +206,8 @@ class MultipartReader:
         """Preamble or content of a part, up to a delimiter; gives where it stopped."""
         if not self._held:
             found, data_end = search.find(data, pos, line_start=self._line_start, final=False)
-            self._data(data[pos:data_end])
+            # What is large is mostly counted, or hashed: it is not copied for that.
+            self._data(memoryview(data)[pos:data_end] if data_end - pos > LARGE else data[pos:data_end])
             if found is not None:
                 self._delimiter(found)
                 return found.end
@@ -233,7 +237,7 @@ class MultipartReader:
         self._held = window[data_end:]
         return pos + len(piece)
 
-    def _data(self, data: bytes) -> None:
+    def _data(self, data: bytes | memoryview) -> None:
         if not data:
             return
         self._offset += len(data)
@@ -241,7 +245,7 @@ class MultipartReader:
         if self._state == _DATA:
             part = self._open_part()
             if part.decoder is not None:
-                data = part.decoder.feed(data)
+                data = part.decoder.feed(bytes(data))
             if data:
                 part.writer.write(data)
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dissector.transport.grouping import by_flow, members
+from dissector.transport.pair import _joined
 from dissector.transport.words import Words
 
 HASHES = st.one_of(
@@ -38,3 +39,13 @@ def test_words_are_told_by_a_table(seen, words):
     seen += sorted(words)[:5]
     numbers = np.array([int.from_bytes(word, "little") for word in seen], np.uint32)
     assert Words(words).among(numbers).tolist() == [word in words for word in seen]
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 5, 5, 5, 7]), st.integers(1, 60)), min_size=1, max_size=4), st.booleans())
+def test_payloads_are_joined_in_the_order_of_the_rows(runs, mapped):
+    lengths = [size for size, count in runs for _ in range(count)]
+    data = bytes(range(251)) * 20
+    begins = [(n * 37) % (len(data) - 7) for n in range(len(lengths))]
+    begins[-1] = len(data) - lengths[-1]
+    whole = _joined(memoryview(data) if mapped else data, np.array(begins), np.array(lengths))
+    assert whole == b"".join(data[a : a + size] for a, size in zip(begins, lengths, strict=True))

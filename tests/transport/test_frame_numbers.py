@@ -25,12 +25,17 @@ def test_large_and_small_messages_tell_the_same_frames(entries, data):
     low = data.draw(st.integers(0, frames.end - 1))
     high = data.draw(st.integers(low + 1, frames.end))
     small = Origin.whole(STREAM, low, high, frames).frame_numbers()
-    before, origin.MANY = origin.MANY, 0
+    before = origin.FEW, origin.MANY
     try:
+        origin.FEW = 0
+        middle = Origin.whole(STREAM, low, high, frames).frame_numbers()
+        origin.MANY = 0
         large = Origin.whole(STREAM, low, high, frames).frame_numbers()
     finally:
-        origin.MANY = before
+        origin.FEW, origin.MANY = before
     assert isinstance(small, tuple)
+    assert isinstance(middle, tuple)
+    assert small == middle
     assert isinstance(large, FrameNumbers)
     assert small == large
     assert (list(small), small[:1], len(small)) == (list(large), large[:1], len(large))
