@@ -1,13 +1,19 @@
-"""What is remembered of one TCP flow."""
+"""What is remembered of one TCP flow, and who looks at those that are not taken."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
 from dissector.base.origin import Endpoint
-from dissector.transport.model import ACK, SYN
+from dissector.transport.model import ACK, SYN, PacketColumns
 from dissector.transport.pair import Pair
 from dissector.transport.segment import Segment
 
-__all__ = ["LET_GO", "NOISE", "TAKEN", "UNDECIDED", "Flow"]
+__all__ = ["LET_GO", "NOISE", "TAKEN", "UNDECIDED", "Flow", "Observer"]
 
 NOISE, UNDECIDED, TAKEN = 0, 1, 2
 LET_GO = 3
@@ -121,3 +127,32 @@ class Flow:
         self.held = self.remains = None
         self.syn_true = self.syn_false = None
         self.early = -1
+
+
+class Observer(Protocol):
+    """Looks at the packets of connections that are not taken."""
+
+    def feed(
+        self,
+        c: PacketColumns,
+        rows: npt.NDArray[np.int64],
+        word: npt.NDArray[np.uint32],
+        order: npt.NDArray[np.int64],
+        starts: npt.NDArray[np.int64],
+        flow_of: Sequence[Flow],
+        reopened: Mapping[int, Sequence[tuple[int, Flow]]],
+    ) -> None:
+        """The TCP packets of the next block, behind those that were taken of it.
+
+        Args:
+            c: columns of the block.
+            rows: the TCP packets, ``word`` the first four payload bytes of each.
+            order: of these, grouped by flow; each group begins at ``starts``.
+            flow_of: the flow of each group.
+            reopened: flow hash → rows from which on it is another flow.
+        """
+        ...
+
+    def finish(self) -> None:
+        """The capture is over."""
+        ...

@@ -8,13 +8,14 @@ expected byte in one step (joined), everything else segment by segment in frame 
 
 Order: inside one block a stretch of one direction may be handed over before the other direction's segments that lie
 between; the direction that spoke first goes first. Consumers that need the exact order use frame numbers.
+
+This file is long since all its steps work on the same flows and the same rows of a block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.burden import Burden
-from dissector.transport.flow import LET_GO, NOISE, TAKEN, UNDECIDED, Flow
+from dissector.transport.flow import LET_GO, NOISE, TAKEN, UNDECIDED, Flow, Observer
 from dissector.transport.grouping import by_flow, members
 from dissector.transport.model import (
     ACK,
@@ -47,7 +48,7 @@ from dissector.transport.tcp import PIECE, Direction
 from dissector.transport.udp import DatagramPicker
 from dissector.transport.words import Words, first_words
 
-__all__ = ["FlowTable", "Observer"]
+__all__ = ["FlowTable"]
 
 I64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
@@ -89,35 +90,6 @@ def _together(sizes: I64) -> Iterator[tuple[int, int]]:
             count += size
     if len(sizes) > low:
         yield low, len(sizes)
-
-
-class Observer(Protocol):
-    """Looks at the packets of connections that are not taken."""
-
-    def feed(
-        self,
-        c: PacketColumns,
-        rows: Rows,
-        word: npt.NDArray[np.uint32],
-        order: Rows,
-        starts: Rows,
-        flow_of: Sequence[Flow],
-        reopened: Mapping[int, Sequence[tuple[int, Flow]]],
-    ) -> None:
-        """The TCP packets of the next block, behind those that were taken of it.
-
-        Args:
-            c: columns of the block.
-            rows: the TCP packets, ``word`` the first four payload bytes of each.
-            order: of these, grouped by flow; each group begins at ``starts``.
-            flow_of: the flow of each group.
-            reopened: flow hash → rows from which on it is another flow.
-        """
-        ...
-
-    def finish(self) -> None:
-        """The capture is over."""
-        ...
 
 
 class FlowTable:
