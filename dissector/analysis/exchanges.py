@@ -10,10 +10,9 @@ What waits for an answer is bounded twice: by ``Limits.unpaired`` for each conne
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from itertools import islice
-from typing import TypeVar
 
 from dissector.analysis.model import Exchange, Notification
 from dissector.analysis.reading import frame_of, is_event, normal_id, operation_of
@@ -53,9 +52,6 @@ REPLY_TO = rule(
 )
 
 
-_Key = TypeVar("_Key", str, tuple[str, int])
-
-
 class Role(Enum):
     """What a message is to its exchange."""
 
@@ -87,6 +83,64 @@ class Turn:
     notification: Notification | None = None
 
 
+class _Marks:
+    """Which numbers were seen, a bit for each: the streams of a capture are numbered from 0 without gaps."""
+
+    __slots__ = ("_bits",)
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+
+    def add(self, number: int) -> None:
+        """It was seen."""
+        at = number >> 3
+        if at >= len(self._bits):
+            self._bits.extend(bytes(at + 1 - len(self._bits)))
+        self._bits[at] |= 1 << (number & 7)
+
+    def __contains__(self, number: int) -> bool:
+        at = number >> 3
+        return at < len(self._bits) and bool(self._bits[at] >> (number & 7) & 1)
+
+
+class _Ids:
+    """Normal MessageID → numbers of the requests that wait under it, in order. Nearly always there is one."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int | OrderedDict[int, None]] = {}
+
+    def add(self, ident: str, number: int) -> None:
+        """One more waits."""
+        some = self._numbers.get(ident)
+        if some is None:
+            self._numbers[ident] = number
+        elif isinstance(some, int):
+            self._numbers[ident] = OrderedDict([(some, None), (number, None)])
+        else:
+            some[number] = None
+
+    def drop(self, ident: str, number: int) -> None:
+        """It waits no more."""
+        some = self._numbers.get(ident)
+        if some == number:
+            del self._numbers[ident]
+        elif isinstance(some, OrderedDict):
+            some.pop(number, None)
+            if not some:
+                del self._numbers[ident]
+
+    def of(self, ident: str) -> Iterable[int]:
+        """Those of an id."""
+        some = self._numbers.get(ident)
+        return () if some is None else (some,) if isinstance(some, int) else some
+
+    def clear(self) -> None:
+        """Nobody waits."""
+        self._numbers.clear()
+
+
 @dataclass(slots=True)
 class _Waiting:
     """A request that waits for its answer; ``place``: of its exchange."""
@@ -94,7 +148,7 @@ class _Waiting:
     number: int
     place: int
     operation: str
-    message_id: str | None
+    ident: str
     stream: tuple[str, int]
     source: Endpoint
     destination: Endpoint
@@ -120,10 +174,10 @@ class Exchanges:
         self._archive: Archive[Exchange] = Archive()
         self._limits = limits
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
-        self._streams: dict[tuple[str, int], OrderedDict[int, None]] = {}
-        self._ids: dict[str, OrderedDict[int, None]] = {}
+        self._streams: dict[tuple[str, int], dict[int, None]] = {}
+        self._ids = _Ids()
         self._answered: OrderedDict[int, int] = OrderedDict()
-        self._two_way: set[tuple[str, int]] = set()
+        self._two_way = {"tcp": _Marks(), "udp": _Marks()}
         self._taken: OrderedDict[str, int] = OrderedDict()
         self._carried: OrderedDict[int, None] = OrderedDict()
 
@@ -150,7 +204,6 @@ class Exchanges:
         self._streams.clear()
         self._ids.clear()
         self._answered.clear()
-        self._two_way.clear()
         self._taken.clear()
         self._carried.clear()
 
@@ -174,7 +227,7 @@ class Exchanges:
             message.number,
             place,
             exchange.operation,
-            exchange.message_id,
+            normal_id(message.message_id),
             (message.stream.protocol, message.stream.number),
             message.source,
             message.destination,
@@ -184,10 +237,10 @@ class Exchanges:
             reply.address if reply is not None else None,
         )
         self._waiting[message.number] = waiting
-        stream = self._streams.setdefault(waiting.stream, OrderedDict())
+        stream = self._streams.setdefault(waiting.stream, {})
         stream[message.number] = None
         if message.message_id:
-            self._ids.setdefault(normal_id(message.message_id), OrderedDict())[message.number] = None
+            self._ids.add(waiting.ident, message.number)
         if len(stream) > self._limits.unpaired:
             self._give_up(next(iter(stream)))
         elif len(self._waiting) > WAITING:
@@ -201,14 +254,19 @@ class Exchanges:
 
     def _forget(self, waiting: _Waiting) -> None:
         self._waiting.pop(waiting.number, None)
-        _drop(self._streams, waiting.stream, waiting.number)
-        _drop(self._ids, normal_id(waiting.message_id), waiting.number)
+        stream = self._streams.get(waiting.stream)
+        if stream is not None:
+            stream.pop(waiting.number, None)
+            if not stream:
+                del self._streams[waiting.stream]
+        self._ids.drop(waiting.ident, waiting.number)
 
     def _unanswered(self, waiting: _Waiting) -> None:
         exchange = self._archive.edit(waiting.place)
         if exchange.response is not None or waiting.stream[0] == "udp":
             return
-        one_way = waiting.stream not in self._two_way
+        protocol, number = waiting.stream
+        one_way = number not in self._two_way[protocol]
         text = f"{waiting.operation or 'the request'} (frame {waiting.frame}) has no answer in the capture"
         if one_way:
             text += "; nothing of this connection's other direction is there"
@@ -221,9 +279,7 @@ class Exchanges:
     # -- answers ------------------------------------------------------------------------------------------------
 
     def _answer(self, message: Message) -> Turn:
-        self._two_way.add((message.stream.protocol, message.stream.number))
-        if len(self._two_way) > WAITING:
-            self._two_way.clear()
+        self._two_way[message.stream.protocol].add(message.stream.number)
         if message.request in self._carried:
             return Turn(Role.ALONE)
         if message.http is not None and message.http.is_request:
@@ -247,7 +303,7 @@ class Exchanges:
     def _by_id(self, message: Message) -> _Waiting | None:
         """The waiting request that RelatesTo names. A MessageID that several carry is settled by the connection,
         else by the addresses, else it names the oldest."""
-        numbers = self._ids.get(normal_id(message.relates_to))
+        numbers = self._ids.of(normal_id(message.relates_to))
         if not numbers:
             return None
         stream = (message.stream.protocol, message.stream.number)
@@ -279,7 +335,7 @@ class Exchanges:
                 exchange.time, message_id=exchange.message_id,
             )  # fmt: skip
             place = self._archive.append(exchange)
-        related, asked = normal_id(message.relates_to), normal_id(exchange.message_id)
+        related, asked = normal_id(message.relates_to), waiting.ident
         if by == "connection" and related and asked:
             if related == asked:
                 by = "both"
@@ -298,14 +354,14 @@ class Exchanges:
             if len(self._answered) > ANSWERED:
                 self._answered.popitem(last=False)
             if message.envelope is None and message.status == 202 and not waiting.event and exchange.message_id:
-                self._taken[normal_id(exchange.message_id)] = place
+                self._taken[waiting.ident] = place
                 if len(self._taken) > ANSWERED:
                     self._taken.popitem(last=False)
         self._judge(message, waiting, exchange)
         return Turn(Role.ANSWER, exchange, waiting.number, exchange.operation)
 
     def _disagrees(self, message: Message, waiting: _Waiting, exchange: Exchange) -> None:
-        others = self._ids.get(normal_id(message.relates_to))
+        others = self._ids.of(normal_id(message.relates_to))
         known = f"that of message {next(iter(others))}" if others else "that of no request that waits here"
         exchange.findings.append(
             DISAGREEMENT(
@@ -376,14 +432,6 @@ class Exchanges:
         )
         self._archive.append(exchange)
         return Turn(Role.ANSWER, exchange, message.request, exchange.operation)
-
-
-def _drop(index: dict[_Key, OrderedDict[int, None]], key: _Key, number: int) -> None:
-    numbers = index.get(key)
-    if numbers is not None:
-        numbers.pop(number, None)
-        if not numbers:
-            del index[key]
 
 
 def _frames(*numbers: int) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ AWAKE = 2000
 BLOCK = 256
 """Items of an archive that are packed together."""
 
-OPEN = 40
+OPEN = 16
 """Blocks of an archive that are objects."""
 
 WINDOW = 32 << 10

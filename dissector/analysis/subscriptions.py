@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import lru_cache
 from sys import intern
 from typing import TypeVar
 
@@ -101,6 +102,7 @@ class Watch:
         return self.expires is not None and self.expires < time
 
 
+@lru_cache(maxsize=1024)
 def _plain(action: str) -> str:
     return action.strip().rstrip("/").replace("https://", "http://", 1).replace("/2006/01/wdp/", "/2006/08/wdp/")
 

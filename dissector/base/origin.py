@@ -296,7 +296,11 @@ class FrameMap:
 
     def frames_of(self, start: int, end: int) -> Sequence[int]:
         """The frame numbers, ascending, without repeats, that hold the stream bytes start..end."""
-        return _numbers([self.column(start, end)])
+        column = self.column(start, end)
+        if len(column) == 1:
+            # Most small messages.
+            return (column[0],) if column[0] else ()
+        return _numbers([column])
 
     def column(self, start: int, end: int) -> array[int]:
         """The part of ``frames`` that holds the stream bytes start..end."""
@@ -382,7 +386,10 @@ class Origin:
 
     def frame_numbers(self, start: int = 0, end: int | None = None) -> Sequence[int]:
         """Frames, ascending, that hold the bytes start..end (default: all)."""
-        return _numbers(self.frames.column(low, high) for low, high in self._located(start, end))
+        places = self._located(start, end)
+        if len(places) == 1:
+            return self.frames.frames_of(*places[0])
+        return _numbers(self.frames.column(low, high) for low, high in places)
 
     def byte_ranges(self, start: int = 0, end: int | None = None) -> list[ByteRange]:
         """Byte ranges inside frames that hold the bytes start..end (default: all)."""
