@@ -297,7 +297,7 @@ class FrameMap:
     def frames_of(self, start: int, end: int) -> Sequence[int]:
         """The frame numbers, ascending, without repeats, that hold the stream bytes start..end."""
         column = self.column(start, end)
-        if len(column) == 1:
+        if len(column) == 1 < MANY:
             # Most small messages.
             return (column[0],) if column[0] else ()
         return _numbers([column])
