@@ -436,7 +436,9 @@ class MessagePass:
             if isinstance(item, HttpMessage):
                 if item.answers is None and not item.is_request:
                     self._unpaired.append((count, item))
-                batch.append((trigger, first, count, pack(item)))
+                packed = pack(item)
+                # Written at once where nothing is waited for: thousands of tuples would be looked at by the collector.
+                batch.append((trigger, first, count, packed if packed.waits else packed.written()))
             else:
                 batch.append((trigger, first, count, item))
         self._batch.clear()

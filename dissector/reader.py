@@ -40,7 +40,7 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | IO[bytes]
 KeyPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """A file with keys, or several."""
 
-DIVIDED = 32 << 20
+DIVIDED = 16 << 20
 """Bytes of a file from which ``jobs`` are worth their start: below, one process is as fast or faster."""
 
 Progress = Callable[[SourceInfo, TransportStats], None]

@@ -31,6 +31,11 @@ class Packed(NamedTuple):
     plain: Plain
     digests: list[str]
 
+    @property
+    def waits(self) -> bool:
+        """Some digest may not be there yet."""
+        return any(not isinstance(digest, str) for digest in self.digests)
+
     def written(self) -> bytes:
         """For :func:`unpack`."""
         return marshal.dumps((self.plain, [str(digest) for digest in self.digests]), _VERSION)
