@@ -1,10 +1,12 @@
 """The first stages of a pass in processes of their own (``--jobs``): a pipeline over the blocks of a capture.
 
-    decode (read, records, headers) → follow (streams, HTTP, digests) → this process (SOAP, analysis, output)
+    decode (read, records, headers) → follow (streams, HTTP) → this process (SOAP, analysis, output)
+                                        ↓ digests (:mod:`dissector.hashing`) ↑
 
 Each stage does to each block what it does in one process, in the same order, so the result is the same to the byte. A
-partition by connections would balance better, but the stages at both ends see all connections: reading and decoding is
-half of the work on noise, pairing and analysis a third of that on small messages.
+partition by connections would balance better, but what sees all connections would be done twice: reading, decoding and
+the flow table are all of the work on noise and a quarter of it on images; pairing and analysis are two thirds of it on
+small messages.
 
 Threads cannot do this: the stages are thousands of short numpy and Python calls, and the lock of the interpreter goes
 back and forth between them.

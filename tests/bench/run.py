@@ -3,7 +3,8 @@
 Prints time on the wall and of the processors as whole processes, the ratio to dsmshark, and peak memory (of the largest
 process). Times of one run on a busy machine mean little; the ratios, taken in turn, hold; where the machine has fewer
 idle processors than a command uses, only those of processor time do. "cat" is the floor: the file read once. "table" is
-``dsmshark jobs`` without ``--json``, which does not hash the images; "--jobs 2" is a pipeline of processes.
+``dsmshark jobs`` without ``--json``, which does not hash the images; "--jobs 2" is a pipeline of processes, meant for
+captures of gigabytes.
 
 pyshark (about 2 ms a packet) and Scapy's TCPSession are timed on the first part of each capture, and dsmshark again on
 the same part.
