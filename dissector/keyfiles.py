@@ -123,6 +123,9 @@ class KeyFiles:
         if not live:
             for log in self._logs:
                 log.wait()
+                if not log.open:
+                    # Its last line may lack an end.
+                    log.end()
         self.keys.growing = bool(self._logs) and (live or any(log.open for log in self._logs))
 
     def ahead(self, logs: Sequence[bytes]) -> None:

@@ -114,6 +114,48 @@ def test_another_password_is_said(folder: Path, cli, monkeypatch) -> None:
         assert "another password" in result.err
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_key_log_as_shells_of_windows_write_it(encoding: str, folder: Path, cli, tmp_path: Path) -> None:
+    log = tmp_path / "odd.keys"
+    secrets = [line for line in (folder / "1.3.keys").read_text().splitlines() if not line.startswith("#")]
+    log.write_bytes("\r\n".join(secrets).encode(encoding))
+    data = json.loads(cli("jobs", "--json", "--keylog", str(log), str(folder / "1.3.pcap")).out)
+    assert [job["completed_state"] for job in data["jobs"]] == ["Completed"]
+    assert data["findings"] == []
+
+
+def test_a_key_log_that_holds_nothing_is_told(folder: Path, cli, tmp_path: Path) -> None:
+    log = tmp_path / "odd.keys"
+    for text, words in (
+        (b"", None),
+        (b"# only\n", None),
+        (b"<html>\n</html>\n", "lines 1, 2 of the key log are not understood"),
+    ):
+        log.write_bytes(text)
+        out = cli("jobs", "--keylog", str(log), str(folder / "1.3.pcap")).out
+        assert ("holds no secret" in out) is bool(words)
+        assert not words or words in out
+
+
+def test_a_private_key_that_cannot_help_is_told(folder: Path, cli, tmp_path: Path) -> None:
+    """The classic question: why does the server's key not open it?"""
+    story = Story()
+    talks = [talk(client_context("1.2", cipher), server_context(identity(), "1.2", cipher), [])
+             for cipher in ("ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA", "AES128-SHA")]  # fmt: skip
+    for number, done in enumerate(talks):
+        story.channels[f"{number}"] = Channel("192.0.2.10", "192.0.2.20", 5362)
+        for back, data in done.pieces:
+            story.say(f"{number}", data, back=back)
+    (tmp_path / "mixed.pcap").write_bytes(write_pcap(frames_of(story)))
+    key = str(folder / "key.pem")
+    words = "a private RSA key opens only connections whose secret was encrypted with it; "
+    for options in ([], ["--jobs", "2"]):
+        out = cli("jobs", *options, "--rsa-key", key, str(tmp_path / "mixed.pcap")).out
+        assert f"{words}2 of its server agree on the secret by Diffie-Hellman: those need a key log" in out
+    assert f"{words}2 are of TLS 1.3, which" in cli("jobs", "--rsa-key", key, str(folder / "1.3.pcap")).out
+    assert words not in cli("jobs", "--rsa-key", key, str(folder / "1.2.pcap")).out
+
+
 def test_what_is_no_key_log_line_is_counted(folder: Path, cli, tmp_path: Path) -> None:
     odd = tmp_path / "odd.keys"
     odd.write_bytes(b"# fine\n\nCLIENT_RANDOM 00 11\nhello\n" + (folder / "1.3.keys").read_bytes() + b"CLIENT_RANDOM")

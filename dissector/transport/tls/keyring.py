@@ -152,6 +152,9 @@ class Keyring:
         if not found and keys.growing and may_come:
             return None
         handshake.masters = found
+        other = handshake.suite is not None and handshake.suite.exchange != "RSA"
+        if not found and keys.has_rsa and not resumed and other and handshake.modulus is not None:
+            keys.not_by_rsa(handshake.modulus)
         # They are not needed any more.
         handshake.client_said, handshake.server_said = bytearray(), bytearray()
         return found
@@ -187,6 +190,7 @@ class Keyring:
             if any(opener is one for one in handshake.made.get(master, ())):
                 handshake.masters = [(master, source)]
                 self._facts.keys = self._facts.keys or source
+                self._keys.rsa_opened = self._keys.rsa_opened or source == "RSA key"
                 if handshake.client is not None:
                     self._note_secret("CLIENT_RANDOM", handshake.client.random, master)
                 if handshake.server is not None:
@@ -243,6 +247,8 @@ class Keyring:
             if secret is not None:
                 self._note_secret(label.decode(), hello.random, secret)
         if not any(epoch.secret for epoch in found):
+            if keys.has_rsa and client:
+                keys.not_by_rsa(None)
             return []
         self._facts.keys = "traffic secrets"
         return found

@@ -32,6 +32,13 @@ LINE = 4096
 """Bytes of one key log line; the longest secrets make lines of about 250."""
 
 LINES = rule("tls.keylog-line", "note", "lines of a key log are not understood and were skipped", "NSS Key Log Format")
+NONE = rule("tls.keylog-empty", "warn", "a file given as a key log holds no secret", "NSS Key Log Format")
+RSA_ONLY = rule(
+    "tls.rsa-key-useless",
+    "warn",
+    "a private RSA key opens only connections that encrypt the secret with it",
+    "RFC 5246 F.1.1",
+)
 FULL = rule("tls.keylog-full", "warn", "more secrets than are kept: the oldest were forgotten")
 
 _TRAFFIC = frozenset(
@@ -68,6 +75,10 @@ class KeyMaterial:
         self.findings: list[Finding] = []
         self.late: set[bytes] = set()
         self._is_late = False
+        self.rsa_opened = False
+        """A private key opened something."""
+        self.useless = {False: 0, True: 0}
+        """Connections that a private key does not open: of TLS 1.3 (of any server), of its own server before."""
         self._secrets: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
         """(label, what it is for) → secret."""
         self._full = False
@@ -122,6 +133,32 @@ class KeyMaterial:
         else:
             self._premasters.append(value)
             self.version += 1
+
+    @property
+    def has_rsa(self) -> bool:
+        """There are private keys."""
+        return bool(self._rsa)
+
+    def not_by_rsa(self, modulus: int | None) -> None:
+        """A connection agrees on its secret in another way; ``modulus``: of the server's certificate, where seen."""
+        if modulus is None:
+            self.useless[False] += 1
+        elif any(key.public_key().public_numbers().n == modulus for key in self._rsa):
+            self.useless[True] += 1
+
+    def said(self) -> list[Finding]:
+        """Findings on key logs and keys."""
+        found = list(self.findings)
+        own, others = self.useless[True], self.useless[False]
+        if own or (others and not self.rsa_opened):
+            which = f"{own} of its server agree on" if own else f"{others} are of TLS 1.3, which agrees on"
+            found.append(
+                RSA_ONLY(
+                    f"a private RSA key opens only connections whose secret was encrypted with it; {which} the secret "
+                    "by Diffie-Hellman: those need a key log"
+                )
+            )
+        return found
 
     def _keep(self, label: bytes, what: bytes, secret: bytes) -> None:
         key = (label, what)
@@ -243,6 +280,7 @@ class KeyLog:
         self._number = 0
         self._bad: list[int] = []
         self._count = 0
+        self._good = 0
 
     def feed(self, data: bytes) -> None:
         """The next bytes."""
@@ -259,20 +297,24 @@ class KeyLog:
         if self._count:
             where = ", ".join(map(str, self._bad)) + (", …" if self._count > len(self._bad) else "")
             one = self._count == 1
-            self._keys.findings.append(
-                LINES(
-                    f"{self._name}: line{'' if one else 's'} {where} of the key log "
-                    f"{'is' if one else 'are'} not understood"
-                )
-            )
+            words = f"line{'' if one else 's'} {where} of the key log {'is' if one else 'are'} not understood"
+            if self._good:
+                self._keys.findings.append(LINES(f"{self._name}: {words}"))
+            else:
+                self._keys.findings.append(NONE(f"{self._name}: holds no secret: {words}"))
             self._count = 0
 
     def _line(self, line: bytes) -> None:
         self._number += 1
+        if b"\0" in line or self._number == 1:
+            # As shells of Windows write: UTF-16, marks of order.
+            line = line.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")
         if len(line) > LINE or not self._keys.take_line(line):
             self._count += 1
             if len(self._bad) < 5:
                 self._bad.append(self._number)
+        elif line.strip() and not line.lstrip().startswith(b"#"):
+            self._good += 1
 
 
 def _hex(word: bytes) -> bytes:

@@ -94,7 +94,7 @@ class TlsTable:
         that have nothing to do with what is looked for."""
         if self._said is not None:
             return self._said
-        found = list(self._shared.keys.findings)
+        found = self._shared.keys.said()
         for number, ends, finding in sorted(self._shared.said, key=lambda one: one[0]):
             severity = Severity.WARN if finding.severity is Severity.ERROR else finding.severity
             found.append(replace(finding, text=f"TCP stream {number}, {ends}: {finding.text}", severity=severity))

@@ -80,7 +80,7 @@ def test_a_line_that_is_none_is_told_and_skipped(text: bytes) -> None:
 
 def test_many_bad_lines_are_one_finding() -> None:
     (finding,) = read(BAD["no digits"] * 9).findings
-    assert finding.text == "keys.log: lines 1, 2, 3, 4, 5, … of the key log are not understood"
+    assert finding.text == "keys.log: holds no secret: lines 1, 2, 3, 4, 5, … of the key log are not understood"
 
 
 @given(st.lists(st.integers(1, 60), max_size=20), st.sampled_from(sorted(GOOD.values())))
