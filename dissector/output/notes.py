@@ -9,6 +9,7 @@ from heapq import nsmallest
 from dissector.base.origin import Endpoint
 from dissector.output.text import count
 from dissector.transport.model import TransportStats
+from dissector.transport.opaque import OTHERS
 from dissector.transport.tls.failing import PORTS
 
 __all__ = ["notes"]
@@ -58,6 +59,9 @@ def _opaque(stats: TransportStats) -> list[str]:
         # By the names too: the transport meets them in the order of a salted hash.
         shown = nsmallest(_SHOWN, merged.items(), key=lambda one: (one[0][1].port not in PORTS, -one[1][1], one[0]))
         for (client_address, server), (connections, packets) in shown:
+            if server == OTHERS[1]:
+                said.append(f"{count(packets, 'packet')} of still more {name} connections could not be read")
+                continue
             where = f" ({PORTS[server.port]})" if server.port in PORTS else ""
             whom = f"from {client_address} to {server}{where}"
             failed = min(failures[client_address, server], connections)

@@ -327,14 +327,16 @@ def test_what_holds_no_certificate(name: str, folder: Path, cli, tmp_path: Path)
     assert ("No such file" if name == "nowhere" else "holds no certificate") in result.err
 
 
-@pytest.mark.parametrize("by", ["option", "environment"])
+@pytest.mark.parametrize("by", ["option", "environment", "pipe"])
 def test_a_live_capture_is_read_as_its_key_log_grows(by: str, folder: Path, tmp_path: Path) -> None:
     """The packets of a connection come before its secrets: it waits, and is read when they are there."""
     raw = (folder / "1.3.pcap").read_bytes()
     log = tmp_path / "growing.keys"
+    if by == "pipe":
+        os.mkfifo(log)
     command = [sys.executable, "-m", "dissector", "read", "--ndjson", "-"]
     named = {**os.environ, "SSLKEYLOGFILE": str(log)} if by == "environment" else {**os.environ}
-    command[5:5] = ["--keylog", str(log)] if by == "option" else []
+    command[5:5] = ["--keylog", str(log)] if by != "environment" else []
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=named
     ) as process:

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from dissector.base.findings import Finding
 from dissector.base.limits import DEFAULT_LIMITS
+from dissector.base.origin import Endpoint
 from dissector.capture.model import Interface
+from dissector.output.notes import notes
 from dissector.transport.flows import FlowTable
 from dissector.transport.model import TransportStats
+from dissector.transport.opaque import OTHERS
 from dissector.transport.packets import PacketDecoder
 from dissector.transport.tls import failing
 from dissector.transport.tls.failing import Failing
@@ -192,6 +195,23 @@ def test_what_is_read_and_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     found, _, watch = watched(packets, range(len(packets)))
     assert not found
     assert watch._size <= 100
+
+
+def test_notes_name_hosts_and_ports_and_count_the_rest() -> None:
+    stats = TransportStats()
+    client, ends = Endpoint("192.0.2.1", 50000), [Endpoint(f"192.0.2.{n}", port) for n, port in enumerate(
+        [443, 443, 443, 443, 443, 8443, 5362], 10)]  # fmt: skip
+    stats.opaque["tls"] = {(client, end): (100 - n, 1) for n, end in enumerate(ends)}
+    stats.opaque["tls"][OTHERS] = (7000, 1)
+    stats.failed = {(client, ends[6]): 1}
+    said = notes(stats, 1)
+    assert said[0] == "1 TLS connection from 192.0.2.1 to 192.0.2.16:5362 (DSM scan server) failed: see the findings"
+    assert said[1] == "7,000 packets of still more TLS connections could not be read"
+    assert said[2].startswith(
+        "1 TLS connection from 192.0.2.1 to 192.0.2.10:443 could not be read: no keys (100 packets)"
+    )
+    assert said[5] == "3 more TLS connections between 3 other pairs of hosts could not be read either"
+    assert said[6].startswith("“dsmshark tls” says what can be seen of them")
 
 
 def test_ports_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
