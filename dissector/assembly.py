@@ -529,7 +529,7 @@ class MessagePass:
         return HttpConnection(conversation, self._http, self._policy, self._limits).direction
 
     def _http(self, http: HttpMessage) -> None:
-        if len(self._batch) >= self._limits.messages:
+        if len(self._batch) >= self._limits.messages or self._room.full:
             self._left_out.add(http.first_frame)
             return
         self._count += 1

@@ -14,7 +14,7 @@ from dissector.base.limits import Limits
 from dissector.base.origin import Origin
 from dissector.http.content import Content, ContentWriter
 from dissector.http.headers import MediaType, could_be_xml
-from dissector.http.inflate import CODING_UNKNOWN, CODINGS, Inflater
+from dissector.http.inflate import CODING_UNKNOWN, CODINGS, STATE, Inflater
 from dissector.http.model import BodyPolicy, Part
 from dissector.http.multipart import MultipartReader
 from dissector.http.report import Report
@@ -61,9 +61,11 @@ class BodyReader:
 
     Attributes:
         transferred: bytes taken.
+        decoded: bytes that they became, content codings undone.
     """
 
     __slots__ = (
+        "_coders",
         "_decoded",
         "_digest",
         "_first",
@@ -76,6 +78,7 @@ class BodyReader:
         "_policy",
         "_report",
         "_writer",
+        "decoded",
         "transferred",
     )
 
@@ -83,6 +86,7 @@ class BodyReader:
         self, media: MediaType, codings: list[str], policy: BodyPolicy, limits: Limits, report: Report
     ) -> None:
         self.transferred = 0
+        self.decoded = 0
         self._policy = policy
         self._limits = limits
         self._report = report
@@ -105,6 +109,7 @@ class BodyReader:
                 self._decoded = False
                 break
             self._inflaters.append(Inflater(CODINGS[coding], limits, report))
+        self._coders = STATE * len(self._inflaters)
         self._first = b""
         self._writer: ContentWriter | None = None
         self._lead: ContentWriter | None = None
@@ -151,6 +156,7 @@ class BodyReader:
 
     def _content(self, data: bytes | memoryview) -> None:
         """Decoded bytes."""
+        self.decoded += len(data)
         if self._multipart is not None:
             self._multipart.write(data)
             if self._lead is not None:
@@ -188,10 +194,15 @@ class BodyReader:
 
     @property
     def held(self) -> int:
-        """Bytes of it in memory, roughly."""
+        """Bytes of its content in memory."""
         writers = [self._writer, self._lead]
-        held = sum(w.held for w in writers if w is not None) + sum(one.held for one in self._inflaters)
+        held = sum(w.held for w in writers if w is not None)
         return held + (self._multipart.held if self._multipart else 0)
+
+    @property
+    def weight(self) -> int:
+        """Bytes that everything but content takes, roughly."""
+        return self._coders + (self._multipart.weight if self._multipart is not None else 0)
 
     def finish(self, origin: Origin, *, complete: bool) -> tuple[Content, list[Part], str | None]:
         """The end: body, parts, and the digest of the body as transferred.

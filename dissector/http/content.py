@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD_SIZE", "Content", "ContentWriter", "Digest"]
 
+EARLY = 16 << 10
+"""Bytes behind which a body goes to a file where many are under way: what waits in memory is bounded for all of them."""
+
 HEAD_SIZE = 64
 """First bytes that are always kept, enough to tell the type of an image."""
 
@@ -128,7 +131,7 @@ class ContentWriter:
 
     Args:
         digest: compute SHA-256.
-        keep: keep the bytes, the first ``limits.keep`` in memory, more in a temporary file.
+        keep: keep the bytes, up to ``limits.keep`` in memory, more in a temporary file.
         cap: keep at most so many bytes at all, in memory (None: no bound); :attr:`overflow` says that there were more.
         room: counts what all writers have in memory; where it is full, the bytes are not kept.
 
@@ -182,8 +185,11 @@ class ContentWriter:
             self.overflow = True
             data = data[: self.cap - len(self._kept)]
         if not self._room.take(len(data)):
-            self.overflow = True
-            self.forget()
+            if self.cap is None:
+                self._to_file(data)
+            else:
+                self.overflow = True
+                self.forget()
             return
         # The first piece is taken as it is: most bodies come in one, and bytes are not copied again.
         if not self._kept:
@@ -192,11 +198,17 @@ class ContentWriter:
             if isinstance(self._kept, bytes):
                 self._kept = bytearray(self._kept)
             self._kept += data
-        if self.cap is None and len(self._kept) > self.limits.keep:
-            self._file = Spooled()
-            self._spool(self._kept)
-            self._room.free(len(self._kept))
-            self._kept = b""
+        if self.cap is None and len(self._kept) > (EARLY if self._room.crowded else self.limits.keep):
+            self._to_file()
+
+    def _to_file(self, data: bytes | memoryview = b"") -> None:
+        """From now on it goes to a file."""
+        kept, self._kept = self._kept, b""
+        self._room.free(len(kept))
+        self._file = Spooled()
+        for piece in (kept, data):
+            if piece and self._file is not None:
+                self._spool(piece)
 
     def _spool(self, data: bytes | bytearray | memoryview) -> None:
         try:

@@ -32,7 +32,7 @@ PLACES = 4
 """All of them may take so small a part of the room for bodies; beyond it only the whole of a body has a place."""
 
 NO_ROOM = Room()
-"""Of a message without a body."""
+"""Until it is told one."""
 
 HEADERS_LIMIT = rule("http.headers-limit", "warn", "the head has more header lines than are kept")
 
@@ -57,8 +57,9 @@ class Draft:
     """
 
     __slots__ = (
-        "_exact", "_media", "_places", "_ranges", "_room", "answer", "body", "chunked", "complete", "fields", "gaps",
-        "head", "headers", "interim", "lengths", "limits", "line", "passed", "report", "start",
+        "_exact", "_media", "_places", "_ranges", "_room", "_weighed", "_weight", "answer", "body", "chunked",
+        "complete", "fields", "gaps", "head", "headers", "interim", "lengths", "limits", "line", "passed", "report",
+        "start",
     )  # fmt: skip
 
     def __init__(self, head: bytes, start: int, line: StartLine, first: int, stop: int, limits: Limits) -> None:
@@ -91,6 +92,8 @@ class Draft:
         self._ranges: RangeMap | None = None
         self._room = NO_ROOM
         self._places = 0
+        self._weight = 0
+        self._weighed = 0
 
     @property
     def request(self) -> Request | None:
@@ -105,8 +108,22 @@ class Draft:
     @property
     def held(self) -> int:
         """Bytes in memory, roughly."""
-        body = self.body.held if self.body is not None else 0
-        return len(self.head) + HEADER_COST * len(self.headers) + self._places + body
+        return self._weight + self._places + (self.body.held if self.body is not None else 0)
+
+    def enter(self, room: Room) -> None:
+        """Take its place among all that is in memory."""
+        self._room = room
+        self._weigh(len(self.head) + HEADER_COST * len(self.headers))
+
+    def _weigh(self, more: int) -> None:
+        self._weight += more
+        self._room.load(more)
+
+    def _weigh_body(self) -> None:
+        assert self.body is not None
+        if self.body.weight != self._weighed:
+            self._weigh(self.body.weight - self._weighed)
+            self._weighed = self.body.weight
 
     # -- body ----------------------------------------------------------------------------------------------------
 
@@ -116,7 +133,6 @@ class Draft:
         codings = [c for c in list_items(fields.content_encoding) if c != "identity"] if fields.content_encoding else []
         codings.extend(plan.codings)
         self._ranges = RangeMap()
-        self._room = policy.room
         self.body = BodyReader(self._media or parse_media_type(""), codings, policy, self.limits, self.report)
         if plan.chunked:
             self.chunked = ChunkedReader(self._chunks, self.limits, self.report, record=policy.keep)
@@ -128,6 +144,7 @@ class Draft:
         self._ranges.add(self.body.transferred, base + pos, end - pos)
         self.passed += end - pos
         self.body.write(bytes(data[pos:end]) if end - pos <= SMALL else memoryview(data)[pos:end])
+        self._weigh_body()
 
     def _chunks(self, data: bytes | memoryview, ranges: list[tuple[int, int]]) -> None:
         """Data of chunks, and the stream ranges (start, length) it came from."""
@@ -152,6 +169,7 @@ class Draft:
                 pieces.append((at, start, length))
                 at += length
         self.body.write(data)
+        self._weigh_body()
 
     def hole(self, gap: Gap) -> None:
         """Bytes of the body are missing here."""
@@ -177,7 +195,7 @@ class Draft:
             # A gap is an entry with frame 0.
             seen = [i for i, number in enumerate(numbers) if number]
             first, last = (seen[0], seen[-1]) if seen else (-1, -1)
-        self._room.finish(self._places)
+        self._room.finish(self._places + self._weight)
         parts: list[Part] = []
         digest = None
         if self.body is not None:

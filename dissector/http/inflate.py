@@ -18,7 +18,7 @@ from dissector.http.report import Report
 if TYPE_CHECKING:
     from zlib import _Decompress
 
-__all__ = ["CODINGS", "CODING_UNKNOWN", "Inflater"]
+__all__ = ["CODINGS", "CODING_UNKNOWN", "STATE", "Inflater"]
 
 CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 """Names of the codings that are undone."""
@@ -91,11 +91,6 @@ class Inflater:
         self._in = 0
         self._out = 0
         self._whole = True
-
-    @property
-    def held(self) -> int:
-        """Bytes in memory, roughly."""
-        return (STATE if self._zip is not None else 0) + len(self._held or b"")
 
     def feed(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
         """The decoded bytes of the next input."""

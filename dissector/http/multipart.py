@@ -30,11 +30,14 @@ __all__ = ["MultipartReader"]
 STEP = 128 << 10
 """Bytes looked at at once: they stay in the cache between the search for a delimiter and the digest."""
 
-PART_COST = 1000
+PART_COST = 2000
 """Bytes that a part takes as an object."""
 
 LARGE = 4096
 """Bytes of content from which a view is cheaper than a copy."""
+
+ALL_HEADERS = 10
+"""So many times the header lines of one part are kept of all."""
 
 MAX_LINE = 200
 """Longest line ``--…`` that is taken as a boundary nobody declared (RFC 2046 allows 70 characters)."""
@@ -123,6 +126,9 @@ class MultipartReader:
         self._root: _Draft | None = None
         self._ended = False
         self._complete = False
+        self._lines = 0
+        self.weight = 0
+        """Bytes that the parts take as objects, roughly."""
 
     @property
     def begun(self) -> bool:
@@ -370,6 +376,11 @@ class MultipartReader:
         if len(part.headers) > self._limits.headers:
             part.report(HEADERS_LIMIT, f"the part has {len(part.headers)} header lines")
             del part.headers[self._limits.headers :]
+        if self._lines + len(part.headers) > ALL_HEADERS * self._limits.headers:
+            part.report(HEADERS_LIMIT, f"the parts have more than {ALL_HEADERS * self._limits.headers} header lines")
+            del part.headers[max(ALL_HEADERS * self._limits.headers - self._lines, 0) :]
+        self._lines += len(part.headers)
+        self.weight += PART_COST + len(part.head) + HEADER_COST * len(part.headers)
         encoding = ""
         for header in reversed(part.headers):
             name = header.name.lower()
@@ -420,8 +431,8 @@ class MultipartReader:
 
     @property
     def held(self) -> int:
-        """Bytes of the parts in memory, roughly."""
-        parts = sum(PART_COST + len(p.head) + HEADER_COST * len(p.headers) + p.writer.held for p in self._drafts)
+        """Bytes of the parts' content in memory, and of what is not read yet."""
+        parts = sum(part.writer.held for part in self._drafts)
         return parts + len(self._head) + len(self._line) + len(self._held)
 
     def parts(self, origin: Origin) -> list[Part]:

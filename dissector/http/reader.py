@@ -345,6 +345,7 @@ class MessageReader:
 
     def _begin(self, head: bytes, at: int, line: StartLine, stop: int) -> Draft:
         draft = self._draft = Draft(head, at, line, head.find(b"\n") + 1, stop, self._limits)
+        draft.enter(self._policy.room)
         numbers = self._frames_at(at)
         frame = numbers[0] if numbers else 0
         if not line.status:

@@ -1,7 +1,8 @@
-"""How many bytes of bodies are in memory at once, over all connections.
+"""How many bytes messages take in memory at once, over all connections.
 
-Each body has its own bounds, but there may be thousands of them, and a few coded bytes can become many: so what all of
-them hold together is counted too. A body for which there is no more room is not kept; reading goes on without it.
+Each message has its own bounds, but there may be thousands of them, and a few bytes can become many (coded content, a
+MIME part, a header line): so what all of them take together is counted too. A body for which there is no more room is
+not kept; reading goes on without it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ BOUNDLESS = 1 << 62
 
 
 class Room:
-    """The bytes of bodies in memory.
+    """The bytes of messages in memory.
 
     Args:
         most: ``Limits.held``; by default no bound, for those who do not say that they took the messages.
 
     Attributes:
-        under_way: of bodies whose end was not seen yet.
+        under_way: of messages whose end was not seen yet.
         done: of those that are whole and wait for the end of the block, where :meth:`give_out` is called.
     """
 
@@ -36,12 +37,26 @@ class Room:
         self.under_way += size
         return True
 
+    @property
+    def crowded(self) -> bool:
+        """Much of it is taken: what can wait in a file should."""
+        return self.under_way > self.most // 8
+
+    @property
+    def full(self) -> bool:
+        """The messages that wait take more than they may."""
+        return self.done > self.most
+
+    def load(self, size: int) -> None:
+        """A message under way takes so many more bytes, whether there is room or not."""
+        self.under_way += size
+
     def free(self, size: int) -> None:
-        """So many bytes of a body under way are kept no longer."""
+        """So many bytes of a message under way are kept no longer."""
         self.under_way -= size
 
     def finish(self, size: int) -> None:
-        """A body of so many bytes is whole."""
+        """A message, or its body, of so many bytes is whole."""
         self.under_way -= size
         self.done += size
 

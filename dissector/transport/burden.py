@@ -65,8 +65,8 @@ class Burden:
 
     @property
     def crowded(self) -> bool:
-        """So many connections that it cannot wait for the end of the block."""
-        return len(self._read) > self._limits.connections * 5 // 4
+        """So many connections, or so much kept, that it cannot wait for the end of the block."""
+        return len(self._read) > self._limits.connections * 5 // 4 or self._kept() > self._limits.held // 2
 
     def relieve(self, size: int = 0) -> None:
         """Between two flows: give others up where it is too much. ``size``: bytes that what was read may take."""
@@ -95,7 +95,7 @@ class Burden:
         count = len(self._read)
         for flow in self._idlest():
             many = many and count > self._limits.connections * 3 // 4
-            much = much and (total > self._limits.held // 2 or self._kept() > self._limits.held // 4)
+            much = much and (total > self._limits.held * 3 // 4 or self._kept() > self._limits.held // 4)
             if not many and not much:
                 break
             total -= sizes[flow.number]

@@ -198,8 +198,8 @@ class FlowTable:
                 ready = made[start : start + len(mine)] if made is not None else None
                 self._visit(c, rows[mine], match[mine], key, ready)
                 start += len(mine)
-            if self._burden.crowded:
-                self._burden.relieve()
+                if self._burden.crowded:
+                    self._burden.relieve()
         if self._observer is not None:
             self._observer.feed(c, rows, word, order, starts, flow_of, self._reopened)
         # Only now: until here the flows of this block are in use.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -34,6 +35,10 @@ __all__ = [
     "until_signal",
     "while_read",
 ]
+
+
+FILES = 16_384
+"""Descriptors that are asked for."""
 
 
 def while_read(sink: Sink, stop: asyncio.Event) -> Sink:
@@ -66,6 +71,8 @@ def tell(stop: asyncio.Event, headline: str, facts: Mapping[str, str]) -> None:
 async def until_signal(stop: asyncio.Event) -> AsyncIterator[None]:
     """Ctrl-C and SIGTERM end the emulator in order: Bye and SubscriptionEnd are said. A second one ends it at once."""
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_said)
+    _many_files()
 
     def asked() -> None:
         stop.set()
@@ -79,6 +86,23 @@ async def until_signal(stop: asyncio.Event) -> AsyncIterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+def _said(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """What asyncio meets by itself, such as a machine that has no descriptor left for one more client, in one line."""
+    error = context.get("exception")
+    words = f"{context.get('message')}" + (f": {error}" if error is not None else "")
+    print(f"dsmreplay: {printable(words)}", file=sys.stderr, flush=True)
+
+
+def _many_files() -> None:
+    """Each client takes a descriptor, and 1,024 is a usual limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard > FILES:
+        hard = FILES
+    if soft != resource.RLIM_INFINITY and soft < hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 # -- options -----------------------------------------------------------------------------------------------------

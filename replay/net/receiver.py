@@ -98,6 +98,12 @@ class HttpReceiver:
         return self._offset - self._reader.consumed
 
     @property
+    def decoded(self) -> int:
+        """Bytes that its body has become so far, content codings undone."""
+        draft = self._reader.under_way
+        return draft.body.decoded if draft is not None and draft.body is not None else 0
+
+    @property
     def declared(self) -> int:
         """Content-Length of the message under way, 0 where there is none."""
         draft = self._reader.under_way

@@ -41,9 +41,10 @@ class ServerLimits:
     """Bounds of a server; sizes in bytes, times in seconds.
 
     Attributes:
-        request: one request with its body.
+        request: one request with its body, as it comes and as it is when content codings are undone.
         arriving: all requests together that are not whole yet; they are in memory and in temporary files.
-        connections: at once; further ones are closed at once.
+        connections: at once; for a further one that is cut whose client said nothing whole for longest. So a thousand
+            that never end their requests do not lock the others out.
         idle: between requests; then the connection is closed in order.
         slow: between two reads inside a request, for a TLS handshake, and for a client to take :data:`BLOCK` bytes of
             an answer; then it is cut.
@@ -153,6 +154,8 @@ class HttpServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._arriving: dict[Line, int] = {}
+        self._silent: dict[Line, None] = {}
+        """Connections on which nothing is answered just now; that whose turn was longest ago first."""
         self.addresses: list[Endpoint] = []
         """Where it listens, ports filled in."""
 
@@ -194,9 +197,10 @@ class HttpServer:
         if self._tap is not None:
             line.watch(self._tap.connection(line.peer, line.local, encrypted=channel is not None))
         try:
-            if len(self._tasks) > self._limits.connections:
+            if len(self._tasks) > self._limits.connections and not self._made_room():
                 self._log.say("warning", f"{line.peer}: more than {self._limits.connections} connections, closed")
                 return
+            self._silent[line] = None
             words = f"no TLS handshake within {self._limits.slow:g} s, connection cut"
             await self._guarded(self._limits.slow, line, words, line.handshake())
             await self._serve(line)
@@ -208,8 +212,20 @@ class HttpServer:
                 self._log.say("warning", f"{line.peer}: {words_of(error)}", peer=str(line.peer))
         finally:
             self._arriving.pop(line, None)
+            self._silent.pop(line, None)
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await line.close(patience)
+
+    def _made_room(self) -> bool:
+        """Cut the connection that is silent for longest; False where all are being answered."""
+        line = next(iter(self._silent), None)
+        if line is None:
+            return False
+        del self._silent[line]
+        words = f"more than {self._limits.connections} connections: this one, silent for longest, is cut"
+        self._log.say("warning", f"{line.peer}: {words}", peer=str(line.peer))
+        line.reset()
+        return True
 
     async def _guarded(self, seconds: float, line: Line, words: str, work: Awaitable[None]) -> None:
         """Do something; a peer that takes longer is cut off (by the clock, so that tests can wait in no time)."""
@@ -270,11 +286,11 @@ class HttpServer:
                     return
             if not going:
                 return
-            if max(receiver.pending, receiver.declared) > self._limits.request:
+            if max(receiver.pending, receiver.declared, receiver.decoded) > self._limits.request:
                 words = f"a request of more than {self._limits.request} bytes, refused"
                 await self._refuse(line, 413, "Content Too Large", words)
                 return
-            self._arriving[line] = receiver.pending
+            self._arriving[line] = max(receiver.pending, receiver.decoded)
             if receiver.pending and sum(self._arriving.values()) > self._limits.arriving:
                 words = f"more than {self._limits.arriving} bytes of requests are arriving, this one is refused"
                 await self._refuse(line, 503, "Service Unavailable", words)
@@ -301,6 +317,7 @@ class HttpServer:
         if not http.is_request:
             return False
         request = HttpRequest(http, line.local, line.peer, line.encrypted, line.peer_certificate)
+        self._silent.pop(line, None)
         try:
             answer = await self._handler(request)
         except Exception as error:
@@ -316,6 +333,7 @@ class HttpServer:
         finally:
             if answer.after is not None:
                 answer.after(written)
+            self._silent[line] = None
         return written and answer.close == "keep" and http.complete and lasting(http)
 
     async def _write(self, line: Line, answer: Answer) -> bool:

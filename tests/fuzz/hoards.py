@@ -25,7 +25,7 @@ __all__ = ["HOARDS", "Hoard", "peak", "write"]
 MEASURE = """
 import sys
 from dissector.cli import main
-code = main(sys.argv[1:])
+code = main()
 sys.stdout.flush()
 print(*(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")), file=sys.stderr)
 """

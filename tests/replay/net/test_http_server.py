@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -302,22 +303,102 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off() -> None:
     run(story())
 
 
-def test_no_more_connections_than_allowed() -> None:
+def test_the_connection_that_is_silent_for_longest_makes_room() -> None:
     async def story() -> None:
         async with Serving(limits=ServerLimits(connections=2)) as serving:
             async with Raw(serving.port) as one, Raw(serving.port) as two:
-                for raw in (one, two):
+                for raw in (one, two, one):
                     await raw.send(post(b"x"))
                     await raw.answer()
                 async with Raw(serving.port) as three:
-                    assert await three.rest() == b""
-                assert "more than 2 connections" in serving.warnings[0]
-                await one.send(post(b"y"))
-                assert (await one.answer()).status == 200
-            await until(lambda: not serving.server._tasks)
-            async with Raw(serving.port) as four:
-                await four.send(post(b"z"))
-                assert (await four.answer()).status == 200
+                    await three.send(post(b"z"))
+                    assert (await three.answer()).status == 200
+                    assert "more than 2 connections: this one, silent for longest, is cut" in serving.warnings[0]
+                    with pytest.raises(ConnectionResetError):
+                        await two.rest()
+                    await one.send(post(b"y"))
+                    assert (await one.answer()).status == 200
+            await until(lambda: not serving.server._tasks and not serving.server._silent)
+
+    run(story())
+
+
+def test_where_all_are_being_answered_a_further_connection_is_closed() -> None:
+    answering = asyncio.Event()
+
+    async def slow(request: HttpRequest) -> Answer:
+        await answering.wait()
+        return Answer([build_response(200, "OK", [], b"late")])
+
+    async def story() -> None:
+        async with Serving(slow, limits=ServerLimits(connections=1)) as serving, Raw(serving.port) as one:
+            await one.send(post(b"x"))
+            await until(lambda: serving.requests)
+            async with Raw(serving.port) as two:
+                assert await two.rest() == b""
+            assert "more than 1 connections, closed" in serving.warnings[0]
+            answering.set()
+            assert (await one.answer()).body.data() == b"late"
+
+    run(story())
+
+
+def test_hundreds_that_never_end_their_heads_lock_nobody_out() -> None:
+    async def story() -> None:
+        async with Serving(limits=ServerLimits(connections=20)) as serving:
+            slow = [await asyncio.open_connection("127.0.0.1", serving.port) for _ in range(200)]
+            for _, writer in slow:
+                writer.write(b"POST / HTTP/1.1\r\nX: ")
+            for _ in range(5):
+                async with Raw(serving.port) as good:
+                    await good.send(post(b"served"))
+                    assert (await good.answer()).body.data() == b"served"
+            assert len(serving.server._tasks) < 250
+            for _, writer in slow:
+                writer.close()
+
+    run(story())
+
+
+def test_bodies_that_swell_count_as_what_they_become() -> None:
+    packed = gzip.compress(bytes(3 << 20))
+
+    async def story() -> None:
+        async with Serving(limits=ServerLimits(request=1 << 20)) as serving:
+            async with Raw(serving.port) as raw:
+                await raw.send(post(packed, ("Content-Encoding", "gzip"))[:-8])
+                assert (await raw.answer()).status == 413
+                raw.writer.write_eof()
+                assert await ended(raw)
+            async with Raw(serving.port) as raw:
+                await raw.send(post(b"small"))
+                assert (await raw.answer()).status == 200
+            assert "more than 1048576 bytes, refused" in serving.warnings[0]
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"POST / HTTP/1.1\r\n" + b"X: y\r\n" * 60_000,
+        b"POST / HTTP/1.1\r\nX: " + b"y" * 300_000,
+        b"POST / HTTP/1.1\r\nContent-Length: 99999999999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n8000000000000000\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 10_000,
+    ],
+    ids=["header lines", "a long line", "a huge length", "a huge chunk", "a long chunk line"],
+)
+def test_what_has_no_end_is_refused_and_others_are_served(said: bytes) -> None:
+    async def story() -> None:
+        async with Serving() as serving, Raw(serving.port) as raw, Raw(serving.port) as good:
+            await raw.send(said)
+            assert (await raw.answer()).status in (400, 413)
+            raw.writer.write_eof()
+            assert await ended(raw)
+            assert serving.warnings
+            await good.send(post(b"served"))
+            assert (await good.answer()).body.data() == b"served"
 
     run(story())
 
