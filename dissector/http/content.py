@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["HEAD_SIZE", "Content", "ContentWriter", "Digest"]
 
 EARLY = 16 << 10
-"""Bytes behind which a body goes to a file where many are under way: what waits in memory is bounded for all of them."""
+"""Bytes behind which a body goes to a file where many are under way, so that they all find room."""
 
 HEAD_SIZE = 64
 """First bytes that are always kept, enough to tell the type of an image."""
@@ -133,7 +133,7 @@ class ContentWriter:
         digest: compute SHA-256.
         keep: keep the bytes, up to ``limits.keep`` in memory, more in a temporary file.
         cap: keep at most so many bytes at all, in memory (None: no bound); :attr:`overflow` says that there were more.
-        room: counts what all writers have in memory; where it is full, the bytes are not kept.
+        room: counts what all writers have in memory; where it is full, the bytes go to a file too, or are not kept.
 
     Attributes:
         size: bytes written.

@@ -10,14 +10,14 @@ from dissector.http.chunked import ChunkedReader
 from dissector.http.content import Content
 from dissector.http.head import BARE_LF, BodyPlan, fields_of, parse_headers
 from dissector.http.headers import list_items, parse_media_type
-from dissector.http.model import HEADER_COST, BodyPolicy, HttpMessage, Part
+from dissector.http.model import HEADER_COST, BodyPolicy, Header, HttpMessage, Part
 from dissector.http.multipart import PARAMETER
 from dissector.http.pairing import Answer, Request
 from dissector.http.report import Report
 from dissector.http.room import Room
 from dissector.http.start import StartLine
 
-__all__ = ["SMALL", "Draft"]
+__all__ = ["SMALL", "Draft", "weight_of"]
 
 SMALL = 64 << 10
 """Body bytes up to this size are copied out of the run, larger ones are passed as a view."""
@@ -35,6 +35,11 @@ NO_ROOM = Room()
 """Until it is told one."""
 
 HEADERS_LIMIT = rule("http.headers-limit", "warn", "the head has more header lines than are kept")
+
+
+def weight_of(head: bytes, headers: list[Header]) -> int:
+    """Bytes that a head takes, roughly."""
+    return len(head) + HEADER_COST * len(headers)
 
 
 class Draft:
@@ -113,7 +118,7 @@ class Draft:
     def enter(self, room: Room) -> None:
         """Take its place among all that is in memory."""
         self._room = room
-        self._weigh(len(self.head) + HEADER_COST * len(self.headers))
+        self._weigh(weight_of(self.head, self.headers))
 
     def _weigh(self, more: int) -> None:
         self._weight += more

@@ -33,7 +33,7 @@ from dissector.base.origin import NO_FRAMES, Gap, Origin, StreamRef
 from dissector.http.chunked import TRAILER_END
 from dissector.http.chunked import State as ChunkState
 from dissector.http.content import HEAD_SIZE, Content
-from dissector.http.draft import SMALL, Draft
+from dissector.http.draft import SMALL, Draft, weight_of
 from dissector.http.head import HEAD_END, plan_body
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.pairing import Pairing, Request
@@ -418,7 +418,9 @@ class MessageReader:
                 return False
         if length > self._limits.xml or not policy.room.take(length):
             return False
-        policy.room.finish(length)
+        weight = weight_of(head, plain.headers)
+        policy.room.load(weight)
+        policy.room.finish(length + weight)
         answer = None
         if line.status:
             self._responses_seen = True

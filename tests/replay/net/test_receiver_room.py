@@ -34,6 +34,9 @@ def test_what_one_connection_holds_is_bounded() -> None:
     receiver = HttpReceiver(HERE, THERE, limits=LIMITS)
     long = build_request("POST", "/", [("Host", "h")], b"x" * 1001)
     (http,) = receiver.feed(long, 1)
+    # In a file: only what could be XML has to be in memory.
+    assert http.body.data() == b"x" * 1001
+    (http,) = receiver.feed(build_request("POST", "/", [("Host", "h")], b"<" * 1001), 1)
     assert not http.body.kept
     (http,) = receiver.feed(POST, 1)
     assert http.body.kept
