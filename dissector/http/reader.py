@@ -159,6 +159,7 @@ class MessageReader:
     def data(self, run: Run) -> None:
         """The next bytes."""
         self._frames = run.frames
+        self._high = max(self._high, run.released)
         self._end = run.offset + len(run.data)
         self._feed(run.data, run.offset)
         if self._draft is not None:
@@ -250,7 +251,7 @@ class MessageReader:
 
     def _read_opaque(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
         if self._inner is not None:
-            self._inner.data(Run(base + pos, data[pos:size], self._frames))
+            self._inner.data(Run(base + pos, data[pos:size], self._frames, self._high))
         return size
 
     def _enter(self, at: int) -> None:

@@ -182,11 +182,14 @@ class Run:
         data: the bytes (bytes or memoryview; slices of it stay valid).
         frames: the direction's frame map, which already covers these bytes. Shared and growing: take
             :meth:`~dissector.base.origin.FrameMap.cut` of what is to be kept.
+        released: the frame that ended the wait for missing bytes of the other direction, 0 where nothing was waited
+            for. The bytes are known from there on, whatever frames carried them.
     """
 
     offset: int
     data: bytes | memoryview
     frames: FrameMap
+    released: int = 0
 
 
 class StreamEnd(Enum):

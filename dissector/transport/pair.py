@@ -98,14 +98,18 @@ class Pair:
             other.acknowledge(s.ack)
         # The payload of an RST says why, and is no part of the stream (RFC 9293 3.5.2).
         if s.wire and not s.flags & RST:
-            # What one side says while the other's bytes wait behind a gap is most likely the answer to them: it is
-            # handed over after them.
-            if not own.held or other.waiting > BEHIND:
-                other.flush()
+            if not own.held:
+                other.flush(s.frame)
             seq = s.seq + 1 if s.flags & SYN else s.seq
             # A keep-alive has one byte of junk just before the expected one (RFC 9293 3.8.4).
             if not (s.wire == 1 and own.started and own.unwrap(seq) == own.next - 1 and not s.flags & (FIN | SYN)):
                 own.segment(seq, s.data, s.wire, s.frame, s.at, s.time)
+            # What one side says while the other's bytes wait behind a gap is most likely the answer to them: it is
+            # handed over after them, and is known from that frame on.
+            if other.held and own.waiting:
+                own.waits = True
+                if own.waiting > BEHIND:
+                    own.flush(s.frame)
         if s.flags & FIN:
             other.release(s.frame, s.time)
             own.fin((s.seq + s.wire + (1 if s.flags & SYN else 0)) & 0xFFFFFFFF, s.frame, s.time)
@@ -117,6 +121,10 @@ class Pair:
             own.passed(s.frame, s.time)
         if other.held or other.fin_at is not None:
             other.passed(s.frame, s.time)
+        if own.waits and not other.held:
+            own.flush(s.frame)
+        if other.waits and not own.held:
+            other.flush(s.frame)
 
     def stop(self, how: StreamEnd, frame: int, time: int) -> None:
         """No more segments."""
@@ -127,7 +135,7 @@ class Pair:
         """Hand over what was delivered, but for what waits for a gap of the other side."""
         one, two = self.ordered
         for own, other in ((one, two), (two, one)):
-            if not other.held or own.waiting > BEHIND:
+            if not other.held:
                 own.flush()
             else:
                 own.unpin()

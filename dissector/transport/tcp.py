@@ -101,6 +101,8 @@ class Direction:
         held: pieces behind a gap, ascending, without overlaps.
         ended: how the direction ended, None while open.
         fin_at: unwrapped sequence number of the end that a FIN told, None while none did.
+        waits: what was delivered is not handed over before the missing bytes of the other direction are there or given
+            up (see :meth:`Pair.segment`).
     """
 
     __slots__ = (
@@ -129,6 +131,7 @@ class Direction:
         "next",
         "started",
         "syn_seen",
+        "waits",
     )
 
     def __init__(
@@ -144,6 +147,7 @@ class Direction:
         self.held: list[Piece] = []
         self.ended: StreamEnd | None = None
         self.acked = 0
+        self.waits = False
         self.last_frame = 0
         self._limits = limits
         self._report = report
@@ -284,13 +288,18 @@ class Direction:
         self.consumer.data(Run(offset, data, self.frames))
         self._trim()
 
-    def flush(self) -> None:
-        """Hand over what was delivered since the last call, as one run."""
+    def flush(self, frame: int = 0) -> None:
+        """Hand over what was delivered since the last call, as one run.
+
+        Args:
+            frame: at which, where that ends a wait for the other direction.
+        """
+        released, self.waits = frame if self.waits else 0, False
         if not self._pending:
             return
         pending, self._pending, self._pending_bytes = self._pending, [], 0
         data = pending[0] if len(pending) == 1 else b"".join(pending)
-        self.consumer.data(Run(self._pending_start, data, self.frames))
+        self.consumer.data(Run(self._pending_start, data, self.frames, released))
         self._trim()
 
     def unpin(self) -> None:
@@ -395,7 +404,7 @@ class Direction:
             self._acked_frames = 0
             if not self.held:
                 # What the peer said meanwhile waits for these bytes (see Pair.segment).
-                self.flush()
+                self.flush(frame)
             self._finish_if_due(frame, time)
 
     def _give_up(self, frame: int) -> None:
@@ -407,7 +416,7 @@ class Direction:
         self._acked_frames = 0
 
     def _gap(self, end: int, after: int, released: int, reason: str = "lost") -> None:
-        self.flush()
+        self.flush(released)
         offset, length = self.next - self.base, end - self.next
         gap = Gap(offset, length, reason, self.last_frame, after, released)
         self._given_up.append((self.next, end))
@@ -431,7 +440,7 @@ class Direction:
             self._end(StreamEnd.FIN, frame, time)
 
     def _end(self, how: StreamEnd, frame: int, time: int) -> None:
-        self.flush()
+        self.flush(frame)
         self.ended = how
         self.consumer.end(how, frame, time or self._last_time)
         # A capture can hold a million ended connections: keep no more of them than tells late segments.

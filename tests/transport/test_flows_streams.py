@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import struct
 from dataclasses import replace
@@ -10,11 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dissector.assembly import MessagePass
 from dissector.base.limits import Limits
+from dissector.capture import open_source
+from dissector.http.model import BodyPolicy
 from dissector.transport.model import StreamEnd
 from tests.support.stories import Channel, Story, dsm_completed, dsm_two_jobs
 from tests.support.streams import Passed, pass_over
-from tests.support.wire import Frame, Wire, frames_of
+from tests.support.wire import Frame, Wire, frames_of, write_pcap
 
 REQUEST = b"POST /a HTTP/1.1\r\nContent-Length: 9000\r\n\r\n" + bytes(range(250)) * 36
 ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
@@ -88,6 +92,25 @@ def test_a_gap_is_given_up_when_the_peer_acknowledged_it_and_the_talk_goes_on() 
     frames = frames[:lost] + frames[lost + 1 :]
     gap = pass_over(frames).taken[0].gaps[0]
     assert lost < gap.released < lost + 80
+
+
+@pytest.mark.parametrize("block", [400, 700, 8 << 20])
+def test_an_answer_behind_a_gap_is_known_when_the_gap_is_given_up(block: int) -> None:
+    """And messages of other connections that became whole meanwhile come before it, in blocks of any size."""
+    request = b"POST /a HTTP/1.1\r\nContent-Length: 2000\r\n\r\n" + bytes(2000)
+    story = Story(channels={name: Channel("192.0.2.1", f"192.0.2.{at}", 80) for at, name in ((2, "a"), (3, "b"))})
+    for channel in "abba":
+        story.ask(channel, request, ANSWER)
+    frames = frames_of(story, mss=1000)
+    first = frames[[n for n, f in enumerate(frames) if f.payload == 1000][1]]
+    frames.remove(first)
+    told = []
+    with open_source(io.BytesIO(write_pcap(frames)), block_bytes=block) as source:
+        reading = MessagePass(
+            source, policy=BodyPolicy(), on_http=lambda http: told.append((http.stream.number, http.is_request))
+        )
+        assert not list(reading)
+    assert told == [(1, True), (1, False)] * 2 + [(0, True), (0, False)] * 2
 
 
 def test_retransmissions_are_used_once_and_fill_gaps() -> None:

@@ -22,12 +22,14 @@ class PlainStream:
         consumer: takes them; set before the first byte.
         missing: bytes that are missing before the next ones; 0: not known how many, None: none.
         before: frame before what is missing.
+        released: see :class:`~dissector.transport.model.Run`; of everything so far.
     """
 
     def __init__(self) -> None:
         self.consumer: StreamConsumer | None = None
         self.missing: int | None = None
         self.before = 0
+        self.released = 0
         self._frames = FrameMap()
         self._at = 0
         self._out: list[bytes] = []
@@ -67,7 +69,7 @@ class PlainStream:
             return
         out, self._out = self._out, []
         data = out[0] if len(out) == 1 else b"".join(out)
-        self.consumer.data(Run(self._out_at, data, self._frames))
+        self.consumer.data(Run(self._out_at, data, self._frames, self.released))
         if len(self._frames) > self._trim_at:
             self._frames.drop_before(getattr(self.consumer, "consumed", self._at))
             self._trim_at = max(TRIM, 2 * len(self._frames))
@@ -88,5 +90,5 @@ class PlainStream:
             return
         if length:
             self._frames.add(self._at, length, 0, -1, time)
-        self.consumer.gap(Gap(self._at, length, "lost", before, after, released))
+        self.consumer.gap(Gap(self._at, length, "lost", before, after, max(released, self.released)))
         self._at += length

@@ -105,6 +105,7 @@ class Side:
     def data(self, run: Run) -> None:
         """The next bytes."""
         self.frames = run.frames
+        self.plain.released = max(self.plain.released, run.released)
         if not self._begun_at_all:
             self._begun_at_all = True
             if run.data[:5] == b"HTTP/":
@@ -116,6 +117,7 @@ class Side:
 
     def gap(self, gap: Gap) -> None:
         """Bytes that the capture does not hold."""
+        self.plain.released = max(self.plain.released, gap.released)
         if self.state is not State.DEAD:
             self._take(self._records.gap(gap))
 
