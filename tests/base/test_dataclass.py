@@ -41,8 +41,14 @@ def made(decorate, options):
 
 
 @pytest.fixture(params=SHAPES.values(), ids=SHAPES.keys())
-def pair(request):
-    return made(dataclass, request.param), made(ours, request.param), request.param
+def shape(request):
+    return request.param
+
+
+@pytest.fixture(params=[0, 2, 100], ids=["compiled", "compiled later", "not compiled"])
+def pair(request, shape, monkeypatch):
+    monkeypatch.setattr("dissector.base.dataclass.FIRST", request.param)
+    return made(dataclass, shape), made(ours, shape), shape
 
 
 ARGUMENTS = [
