@@ -38,33 +38,36 @@ else:
                     raise ValueError(f"{cls.__name__}.{name}: all objects would share one {value!r}")
             inherited, inherited_values = getattr(cls, "__dataclass_plan__", ({}, {}))
             annotations, values = {**inherited, **own}, {**inherited_values, **values}
-            made = cls
-            if slots:
-                # Slots and values of the class cannot have the same names: it is made once more, without these.
-                body = {name: value for name, value in cls.__dict__.items() if name not in own}
-                body.pop("__dict__", None)
-                body.pop("__weakref__", None)
-                body["__slots__"] = tuple(name for name in own if name not in inherited)
-                made = type(cls)(cls.__name__, cls.__bases__, body)
-                made.__qualname__ = cls.__qualname__
-            else:
-                _plain_defaults(cls, own, values)
-            made.__dataclass_plan__ = annotations, values
-            made.__dataclass_fields__ = _Fields()
-            made.__match_args__ = tuple(name for name in annotations if _flag(values, name, "init"))
-            methods = {"__init__": _first_init(made, frozen), "__repr__": _repr(annotations, values)}
+            added = {
+                "__dataclass_plan__": (annotations, values),
+                "__dataclass_fields__": _Fields(),
+                "__match_args__": tuple(name for name in annotations if _flag(values, name, "init")),
+                "__init__": _first_init(annotations, values, frozen),
+                "__repr__": _repr(annotations, values),
+            }
             if frozen:
-                methods |= {"__setattr__": _frozen, "__delattr__": _frozen}
+                added |= {"__setattr__": _frozen, "__delattr__": _frozen}
                 if slots:
-                    methods |= _pickling(tuple(annotations))
+                    added |= _pickling(tuple(annotations))
             if eq:
                 key = _key(tuple(name for name in annotations if _flag(values, name, "compare")))
-                methods["__eq__"] = _equal(key)
-                methods["__hash__"] = _hash(key) if frozen else None
-            for name, method in methods.items():
-                # What the class defines itself stays (but for __hash__: Python puts None there with an __eq__).
-                if name not in cls.__dict__ or (name == "__hash__" and cls.__dict__[name] is None):
-                    setattr(made, name, method)
+                added["__eq__"] = _equal(key)
+                added["__hash__"] = _hash(key) if frozen else None
+            # What the class defines itself stays (but for __hash__: Python puts None there with an __eq__).
+            kept = {n for n in added if n in cls.__dict__ and (n != "__hash__" or cls.__dict__[n] is not None)}
+            if not slots:
+                _plain_defaults(cls, own, values)
+                for name in added.keys() - kept:
+                    setattr(cls, name, added[name])
+                return cls
+            # Slots and values of the class cannot have the same names: it is made once more, without these.
+            body = {name: value for name, value in cls.__dict__.items() if name not in own}
+            body.pop("__dict__", None)
+            body.pop("__weakref__", None)
+            body |= {name: added[name] for name in added.keys() - kept}
+            body["__slots__"] = tuple(name for name in own if name not in inherited)
+            made = type(cls)(cls.__name__, cls.__bases__, body)
+            made.__qualname__ = cls.__qualname__
             return made
 
         return make
@@ -93,9 +96,8 @@ else:
         value = values.get(name)
         return getattr(value, flag) if isinstance(value, Field) else True
 
-    def _first_init(made, frozen):
+    def _first_init(annotations, values, frozen):
         """The constructor of the first objects, which takes ten times as long as the compiled one."""
-        annotations, values = made.__dataclass_plan__
         parameters = [name for name in annotations if _flag(values, name, "init")]
         left = FIRST
 
@@ -103,19 +105,22 @@ else:
             nonlocal left
             left -= 1
             given = {**dict(zip(parameters, arguments, strict=False)), **named}
-            if left < 0 or len(given) != len(arguments) + len(named) or not given.keys() <= set(parameters):
-                # What is wrong with the arguments, Python says best.
-                made.__init__ = _init(made, frozen)
-                made.__init__(self, *arguments, **named)
-                return
-            for name in annotations:
-                value = given[name] if name in given else _default(values.get(name, MISSING))
-                if value is not MISSING:
-                    object.__setattr__(self, name, value)
-                elif name in parameters:
-                    _init(made, frozen)(self, *arguments, **named)
-            if hasattr(self, "__post_init__"):
-                self.__post_init__()
+            whole = len(given) == len(arguments) + len(named) and given.keys() <= set(parameters)
+            if left >= 0 and whole:
+                for name in annotations:
+                    value = given[name] if name in given else _default(values.get(name, MISSING))
+                    if value is not MISSING:
+                        object.__setattr__(self, name, value)
+                    elif name in parameters:
+                        whole = False
+                if whole:
+                    if hasattr(self, "__post_init__"):
+                        self.__post_init__()
+                    return
+            # What is wrong with the arguments, Python says best.
+            made = next(kind for kind in type(self).__mro__ if kind.__dict__.get("__init__") is first)
+            made.__init__ = _init(made, frozen)
+            made.__init__(self, *arguments, **named)
 
         return first
 
