@@ -38,7 +38,8 @@ INCLUDE = rule("soap.include-href", "warn", "an xop:Include does not name a part
 _VERSIONS = {SOAP12: "1.2", SOAP11: "1.1"}
 _ROOT = re.compile(rb"<(?:[^\s<>/:!?]+:)?(?:Envelope|Fault)(?:[\s>/]|\Z)")
 _ANY_ROOT = re.compile(rb"<[^\s<>/!?]")
-_XMLNS = re.compile(rb"""xmlns(?::[^\s=<>"']+)?\s*=\s*(?:"([^"<]*)"|'([^'<]*)')""")
+# A prefix has no colon: with one, each of many "xmlns:" in a row would look at all that follows it.
+_XMLNS = re.compile(rb"""xmlns(?::[^\s=<>"':]++)?+\s*+=\s*+(?:"([^"<]*+)"|'([^'<]*+)')""")
 MAX_NAMESPACES = 200
 
 

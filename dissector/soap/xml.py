@@ -219,7 +219,9 @@ def _parse_plain(text: bytes, encoding: str, findings: list[Finding]) -> ParsedX
     try:
         return ParsedXml(etree.fromstring(text, parser), encoding, False, findings)
     except (etree.XMLSyntaxError, ValueError) as error:
-        problem = error
+        # Without its traceback, which would make a circle with this frame: document and message would stay in memory
+        # until the garbage collector runs (680 MB for 800 documents that are cut).
+        problem = error.with_traceback(None)
     end = _root_end(text)
     if end is not None and end < len(text):
         try:
@@ -266,6 +268,8 @@ def _root_end(text: bytes) -> int | None:
     parser.EndElementHandler = close
     with contextlib.suppress(expat.ExpatError, ValueError):
         parser.Parse(text, True)
+    # They hold each other, by the closures.
+    parser.StartElementHandler = parser.EndElementHandler = None
     if ends < 0:
         return None
     # For <a/> expat tells the place behind the tag, for </a> that of the end tag.

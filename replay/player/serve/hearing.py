@@ -35,7 +35,7 @@ LONGEST = 16 << 10
 
 MAX_COOKIES = 64
 
-_ID = re.compile(rb"<(?:[\w.-]+:)?MessageID[^<>]*>\s*([^<>&]*?)\s*</")
+_ID = re.compile(rb"<(?:[\w.-]+:)?MessageID[^<>]*>([^<>&]*)</")
 _VARIES = re.compile(
     rb"(<(?:[\w.-]+:)?([\w.-]*(?:Token|JobId|Identifier))(?: [^<>]*)?>)([^<>&]{1,200})(?=</)"
     rb"|MessageID[^<>]*>[^<>&]*(?=</)|(cid:)[^\"'<>&]*"
@@ -160,7 +160,7 @@ class Hearing:
             ids = _ID.findall(xml)
             if len(ids) != 1:
                 return None
-            message_id = ids[0].decode("ascii")
+            message_id = ids[0].strip().decode("ascii")
         except (ContentNotKept, UnicodeDecodeError):
             return None
         runs: dict[Run, None] = {}
