@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # A pass makes millions of small objects and hardly a cycle, but keeps many: with the default threshold the
             # collector takes a fifth of the time on captures of many messages, with this one a fiftieth.
             gc.freeze()
-            gc.set_threshold(100_000, 50, 100)
+            gc.set_threshold(250_000, 50, 100)
             gc.enable()
         code = int(command.run(args))
         sys.stdout.flush()

@@ -1,26 +1,29 @@
 """Event notifications: ``dsmshark.events/1`` (see ``schemas/events.json``), and text.
 
 The analysis keeps no bodies, so the decoded fields are collected while the pass runs: :class:`EventBodies` is a sink
-for :meth:`dissector.reader.Capture.run`. An event's body is a few hundred bytes; images are never kept.
+for :meth:`dissector.reader.Capture.run`. An event's body is a few hundred bytes as sent and some kilobytes decoded:
+where there are thousands they are packed. Images are never kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dissector.analysis.model import Notification
+from dissector.analysis.resting import Archive
 from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.messages import Message
 from dissector.output.findings import finding_line, findings_json
+from dissector.output.jsontext import pieces
 from dissector.output.plain import fields_json
 from dissector.output.summary import summary
 from dissector.output.text import PLAIN, Palette, printable, short_id
 from dissector.output.times import iso_time
 from dissector.output.tree import field_lines
 
-__all__ = ["SCHEMA", "EventBodies", "Kept", "all_findings", "event_json", "event_lines", "events_json"]
+__all__ = ["SCHEMA", "EventBodies", "Kept", "all_findings", "event_json", "event_lines", "events_json", "events_text"]
 
 SCHEMA = "dsmshark.events/1"
 
@@ -41,6 +44,27 @@ class Kept:
     findings: list[Finding]
 
 
+class _Bodies(Mapping[int, Kept]):
+    """By message number, in order; old ones are packed."""
+
+    def __init__(self) -> None:
+        self._archive: Archive[Kept] = Archive()
+        self._places: dict[int, int] = {}
+
+    def add(self, number: int, kept: Kept) -> None:
+        """One more."""
+        self._places[number] = self._archive.append(kept)
+
+    def __getitem__(self, number: int) -> Kept:
+        return self._archive[self._places[number]]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
 class EventBodies:
     """A sink that keeps what an event says, by message number.
 
@@ -53,7 +77,7 @@ class EventBodies:
     def __init__(
         self, wanted: Callable[[Message], bool] | None = None, *, text: bool = False, paint: Palette = PLAIN
     ) -> None:
-        self.kept: dict[int, Kept] = {}
+        self.kept = _Bodies()
         self.seen = 0
         self._wanted = wanted
         self._text = text
@@ -65,7 +89,7 @@ class EventBodies:
         if message.kind != "event" or (self._wanted is not None and not self._wanted(message)):
             return
         body = message.body
-        self.kept[message.number] = Kept(
+        kept = Kept(
             message.digits,
             message.action,
             str(message.source),
@@ -77,6 +101,7 @@ class EventBodies:
             list(field_lines(body, 1, self._paint)) if self._text and body is not None else [],
             message.all_findings(),
         )
+        self.kept.add(message.number, kept)
 
 
 def all_findings(event: Notification, kept: Kept | None) -> list[Finding]:
@@ -120,6 +145,19 @@ def events_json(
         "findings": findings_json(findings),
         "interrupted": interrupted,
     }
+
+
+def events_text(
+    events: Iterable[tuple[Notification, Kept | None]],
+    notes: Iterable[str],
+    findings: Iterable[Finding],
+    *,
+    interrupted: bool,
+) -> Iterator[str]:
+    """:func:`events_json` as indented JSON, in pieces and event by event."""
+    answer = events_json((), notes, findings, interrupted=interrupted)
+    answer["events"] = (event_json(event, kept) for event, kept in events)
+    return pieces(answer, indent=2)
 
 
 def event_lines(event: Notification, kept: Kept | None, clock: str, paint: Palette = PLAIN) -> Iterator[str]:
