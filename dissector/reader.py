@@ -43,6 +43,13 @@ KeyPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 DIVIDED = 16 << 20
 """Bytes of a file from which ``jobs`` are worth their start: below, one process is as fast or faster."""
 
+
+def processors() -> int:
+    """Those that this process may run on: on a single one, several processes take longer."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
 Progress = Callable[[SourceInfo, TransportStats], None]
 
 
@@ -80,8 +87,8 @@ def open_capture(
         watch_tls: look at all TLS connections: ``capture.tls`` then says what was seen of each.
         tls_records: and of each of their records.
         jobs: with 2 or more, reading, reassembly and digests run in processes of their own, where that can be and is
-            worth it: one regular file of at least :data:`DIVIDED` bytes, no ``keep``, no ``watch_tls``. The result is
-            the same.
+            worth it: one regular file of at least :data:`DIVIDED` bytes, more than one processor, no ``keep``, no
+            ``watch_tls``. The result is the same.
 
     Raises:
         UnreadableInput: the input does not exist or is no capture, or a key cannot be read.
@@ -301,8 +308,10 @@ class Capture:
         reading never waits; and they are worth their start."""
         one_file = isinstance(self._paths, Sequence) and len(self._paths) == 1
         return (
-            one_file
+            self._jobs > 1
+            and one_file
             and self._rereadable
+            and processors() > 1
             and (self._source.info.bytes_total or 0) >= DIVIDED
             and not (self._policy.keep or self._watch_tls)
         )

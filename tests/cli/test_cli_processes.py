@@ -40,6 +40,7 @@ PCAPS = Path(__file__).parent.parent.parent / "pcaps"
 @pytest.fixture(autouse=True)
 def small_ones_too(monkeypatch):
     monkeypatch.setattr(reader, "DIVIDED", 0)
+    monkeypatch.setattr(reader, "processors", lambda: 2)
 
 
 SAMPLES = ["dsm-two-jobs.pcapng", "dsm-aborted.pcapng", "others/scan-debian-adf.pcap"]
@@ -246,10 +247,13 @@ def test_a_file_that_became_shorter_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("keep", "least"), [(False, 1 << 30), (True, 0)], ids=["a small file", "what is kept of bodies stays in a process"]
+    ("keep", "least", "processors"),
+    [(False, 1 << 30, 2), (False, 0, 1), (True, 0, 2)],
+    ids=["a small file", "one processor", "what is kept of bodies stays in a process"],
 )
-def test_where_processes_are_not_worth_it_or_cannot_be_there_are_none(monkeypatch, keep, least):
+def test_where_processes_are_not_worth_it_or_cannot_be_there_are_none(monkeypatch, keep, least, processors):
     monkeypatch.setattr(reader, "DIVIDED", least)
+    monkeypatch.setattr(reader, "processors", lambda: processors)
     monkeypatch.setattr("dissector.assembly.Stage", None)
     with dissector.open(PCAPS / SAMPLES[0], jobs=2, keep=keep) as capture:
         assert capture.jobs
