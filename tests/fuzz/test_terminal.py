@@ -132,3 +132,7 @@ def _harmless_report(path: Path) -> None:
 
 def test_datagrams_of_it(hostile: Path) -> None:
     safe(dsmreplay("packets", "--interface", "lo", "--dry-run", str(hostile / "in.pcapng")), 0, 1, 2, 3)
+
+
+def test_the_comparison_with_tshark(hostile: Path) -> None:
+    safe(command(("crosscheck",), str(hostile / "in.pcapng")), 0, 1)

@@ -25,7 +25,9 @@ MAX_EXTENSION = 8
 
 _COUNTER = len("_1000000")
 
-_UNSAFE = frozenset('<>:"/\\|?*')
+_UNSAFE = frozenset('<>:"/\\|?*') | frozenset("\u2044\u2215\u29f5\u29f8\u29f9\ufe68\uff0f\uff3c\uff1a\u2236")
+"""What no name of Windows has, and what looks like a separator of folders or drives."""
+_HIDING = frozenset(["Zl", "Zp"])
 _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$", "clock$"}
     | {f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"}
@@ -47,16 +49,21 @@ def safe_name(text: str, limit: int = MAX_NAME) -> str:
     Returns:
         The text with what is unsafe replaced by ``_``; ``_`` where nothing is left.
     """
-    # Control and format characters (line ends, bidirectional overrides), surrogates and unassigned ones all hide what
-    # a name is.
     text = unicodedata.normalize("NFC", text)
-    kept = "".join("_" if c in _UNSAFE or unicodedata.category(c)[0] == "C" else c for c in text)
+    kept = "".join("_" if c in _UNSAFE or _hides(c) else c for c in text)
     kept = _cut(kept.strip(), limit - 1).rstrip(". ")
     if kept.startswith("."):
         kept = "_" + kept[1:]
     if kept.partition(".")[0].rstrip().casefold() in _RESERVED:
         kept = f"_{kept}"
     return kept or "_"
+
+
+def _hides(character: str) -> bool:
+    """Control and format characters (line ends, bidirectional overrides), surrogates, unassigned ones and separators of
+    lines all hide what a name is."""
+    category = unicodedata.category(character)
+    return category[0] == "C" or category in _HIDING
 
 
 def document_name(root: str, created: int, user: str, format: str, number: int = 1) -> str:
