@@ -272,8 +272,6 @@ class MessageReader:
         return self._state is _State.OPAQUE
 
     def _read_head(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
-        if (self.tunnel or self._may_tunnel) and not self._buffer and self._tunnels(data, base, pos):
-            return pos
         buffer = self._buffer
         limit = self._limits.head
         if not buffer:
@@ -281,6 +279,8 @@ class MessageReader:
             pos = blank.end() if blank else pos
             if pos == size:
                 return size
+            if (self.tunnel or self._may_tunnel) and self._tunnels(data, base, pos):
+                return pos
             found = HEAD_END.search(data, pos, min(size, pos + limit))
             if found:
                 end = found.end()
