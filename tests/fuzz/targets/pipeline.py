@@ -39,8 +39,8 @@ def _pipeline(data: bytes) -> None:
     drive(data)
     if data[:4] in (b"\n\r\r\n", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4"):
         whole, pieces = told(data, 8 << 20), told(data, 700)
-        # Of secrets that stand behind their packets it is told that they came too late for some: for which of them, that
-        # does depend on what is read at once.
+        # Of secrets that stand behind their packets it is told that they came too late for some connections: for which,
+        # that does depend on what is read at once.
         if "[tls.secrets-late]" not in str(pieces):
             same(whole, pieces, "blocks of 8 MiB and of 700 bytes")
 
