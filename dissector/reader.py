@@ -146,7 +146,7 @@ class Capture:
     def _begin(self) -> None:
         self._source = open_source(self._paths, limits=self._limits)
         self._keyfiles.begin(live=self._source.info.bytes_total is None)
-        self._pass = MessagePass(
+        self._pass = self._kind()(
             self._source,
             policy=self._policy,
             limits=self._limits,
@@ -155,11 +155,18 @@ class Capture:
             keyfiles=self._keyfiles,
             watch_tls=self._watch_tls,
             tls_records=self._tls_records,
-            jobs=self._jobs if self._divisible else 1,
         )
         self._analysis = Analysis(limits=self._limits)
         self._stream = self._messages()
         self._ended = False
+
+    def _kind(self) -> type[MessagePass]:
+        if self._jobs < 2 or not self._divisible:
+            return MessagePass
+        # Not of use to most runs.
+        from dissector.stages import DividedPass
+
+        return DividedPass
 
     def _http(self, http: HttpMessage) -> None:
         if self.on_http is not None:

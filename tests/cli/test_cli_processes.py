@@ -20,6 +20,7 @@ from dissector.capture import open_source
 from dissector.capture.model import FilePlace
 from dissector.hashing import HashProcess
 from dissector.http.model import BodyPolicy
+from dissector.stages import DividedPass
 from dissector.transport.flows import FlowTable
 from dissector.transport.packets import PacketDecoder
 from tests.fuzz.attacks import Line
@@ -58,7 +59,7 @@ def passed(
 ) -> tuple[list[object], object]:
     """All that is told of the messages, read in many small blocks."""
     source = open_source([path], block_bytes=block_bytes, limits=limits)
-    made = MessagePass(source, policy=BodyPolicy(), jobs=jobs, limits=limits)
+    made = (DividedPass if jobs > 1 else MessagePass)(source, policy=BodyPolicy(), limits=limits)
     seen: list[object] = [
         (
             m.number,
@@ -215,7 +216,7 @@ def test_a_killed_process_is_told_and_none_is_left(monkeypatch, tmp_path, owner,
     monkeypatch.setattr(owner, method, counted)
     source = open_source([PCAPS / SAMPLES[2]], block_bytes=20_000)
     with pytest.raises(UnreadableInput, match="--jobs 1"):
-        list(MessagePass(source, policy=BodyPolicy(), jobs=2))
+        list(DividedPass(source, policy=BodyPolicy()))
     source.close()
     found = set(map(int, pids.read_text().split()))
     assert os.getpid() not in found
@@ -254,7 +255,7 @@ def test_a_file_that_became_shorter_is_told(tmp_path):
 def test_where_processes_are_not_worth_it_or_cannot_be_there_are_none(monkeypatch, keep, least, processors):
     monkeypatch.setattr(reader, "DIVIDED", least)
     monkeypatch.setattr(reader, "processors", lambda: processors)
-    monkeypatch.setattr("dissector.assembly.Stage", None)
+    monkeypatch.setattr("dissector.stages.Stage", None)
     with dissector.open(PCAPS / SAMPLES[0], jobs=2, keep=keep) as capture:
         assert capture.jobs
 
@@ -274,7 +275,7 @@ def test_a_pass_that_is_left_leaves_no_process(monkeypatch):
         made.append(ahead.Stage(make))
         return made[-1]
 
-    monkeypatch.setattr("dissector.assembly.Stage", kept)
+    monkeypatch.setattr("dissector.stages.Stage", kept)
     with dissector.open(PCAPS / SAMPLES[0], jobs=2) as capture:
         next(iter(capture.messages))
         capture._stream.close()
