@@ -50,6 +50,11 @@ def processors() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
+BLOCK = 8 << 20
+"""Bytes of a capture taken at a time: each block costs the same 0.3 ms, for few packets as for many."""
+BLOCK_BETWEEN = 4 << 20
+"""The same between processes, which take turns more evenly with smaller ones."""
+
 Progress = Callable[[SourceInfo, TransportStats], None]
 
 
@@ -144,7 +149,8 @@ class Capture:
         self._begin()
 
     def _begin(self) -> None:
-        self._source = open_source(self._paths, limits=self._limits)
+        block_bytes = BLOCK if self._jobs < 2 else BLOCK_BETWEEN
+        self._source = open_source(self._paths, block_bytes=block_bytes, limits=self._limits)
         self._keyfiles.begin(live=self._source.info.bytes_total is None)
         self._pass = self._kind()(
             self._source,
