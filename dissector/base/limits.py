@@ -33,7 +33,7 @@ class Limits:
     """TCP conversations remembered; the longest idle are closed."""
     connections: int = 10_000
     """TCP conversations being read at once (those of interest); the longest idle are closed."""
-    held: int = 48 << 20
+    held: int = 40 << 20
     """Memory held at once for all conversations (behind gaps, undecided, of unfinished messages), and as much for the
     bodies that wait to be given out; what the longest idle hold is given up."""
     findings: int = 10_000

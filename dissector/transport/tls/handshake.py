@@ -144,6 +144,11 @@ class MessageReader:
         self.broken = False
 
     @property
+    def held(self) -> int:
+        """Bytes of the message that is not whole."""
+        return len(self._buffer)
+
+    @property
     def under_way(self) -> bool:
         """A message has begun and is not whole."""
         return bool(self._buffer)

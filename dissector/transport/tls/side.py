@@ -37,6 +37,8 @@ SHARED = 64 << 20
 """Bytes that wait for keys in all connections together."""
 LINE = 100
 """Bytes shown of a line that is no TLS."""
+SIDE = 4000
+"""Bytes that one takes as objects."""
 FAILURES = 3
 """Records that do not open, before any did: then the keys are wrong."""
 INFLATED = (1 << 14) + 1024
@@ -167,8 +169,10 @@ class Side:
 
     @property
     def held(self) -> int:
-        """Bytes kept: of records that wait or are not whole, and by the inner consumer."""
-        return self._held_bytes + self._records.held + int(getattr(self.plain.consumer, "held", 0))
+        """Bytes kept: of records and messages that wait or are not whole, by the inner consumer, and by what a side is
+        made of."""
+        inner = int(getattr(self.plain.consumer, "held", 0))
+        return SIDE + self._held_bytes + self._records.held + self.messages.held + inner
 
     @property
     def waits(self) -> bool:
