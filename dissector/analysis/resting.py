@@ -88,9 +88,14 @@ class Resting:
 
 
 class Archive(Sequence[_Item], Generic[_Item]):
-    """A list that grows, of which old items are packed. What is read of a packed one is a copy."""
+    """A list that grows, of which old items are packed. What is read of a packed one is a copy.
 
-    def __init__(self) -> None:
+    Args:
+        opened: blocks that are objects, at least 2; default: :data:`OPEN`.
+    """
+
+    def __init__(self, opened: int | None = None) -> None:
+        self._most = OPEN if opened is None else opened
         self._blocks: list[list[_Item] | bytes] = []
         self._open: deque[int] = deque()
         self._packed = False
@@ -118,7 +123,7 @@ class Archive(Sequence[_Item], Generic[_Item]):
 
     def _opened(self, at: int) -> None:
         self._open.append(at)
-        if len(self._open) > OPEN:
+        if len(self._open) > self._most:
             oldest = self._open.popleft()
             if oldest == len(self._blocks) - 1:
                 # It is still being filled.

@@ -7,6 +7,8 @@ where there are thousands they are packed. Images are never kept.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -48,21 +50,26 @@ class _Bodies(Mapping[int, Kept]):
     """By message number, in order; old ones are packed."""
 
     def __init__(self) -> None:
-        self._archive: Archive[Kept] = Archive()
-        self._places: dict[int, int] = {}
+        # Nothing in it is changed again, and each item is some kilobytes.
+        self._archive: Archive[Kept] = Archive(opened=2)
+        self._numbers = array("q")
 
     def add(self, number: int, kept: Kept) -> None:
-        """One more."""
-        self._places[number] = self._archive.append(kept)
+        """One more, of a higher number."""
+        self._numbers.append(number)
+        self._archive.append(kept)
 
     def __getitem__(self, number: int) -> Kept:
-        return self._archive[self._places[number]]
+        place = bisect_left(self._numbers, number)
+        if place == len(self._numbers) or self._numbers[place] != number:
+            raise KeyError(number)
+        return self._archive[place]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._places)
+        return iter(self._numbers)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._numbers)
 
 
 class EventBodies:

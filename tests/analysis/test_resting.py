@@ -35,11 +35,10 @@ def event(number: int) -> Notification:
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 500)), max_size=60))
 def test_an_archive_is_a_list(steps: list[tuple[bool, int]]) -> None:
-    archive: Archive[Notification] = Archive()
+    archive: Archive[Notification] = Archive(opened=2)
     plain: list[Notification] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resting, "BLOCK", 3)
-        patch.setattr(resting, "OPEN", 2)
         for add, value in steps:
             if add or not plain:
                 assert archive.append(event(value)) == len(plain)
