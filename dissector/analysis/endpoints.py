@@ -7,12 +7,11 @@ about itself, addresses from what it announces; a proxy may announce others, whi
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from dissector.analysis.exchanges import Role, Turn
 from dissector.analysis.reading import is_event, number_of, operation_of, text_of, texts_of
-from dissector.base.dataclass import dataclass
 from dissector.catalog.model import Field
 from dissector.messages import Message
 

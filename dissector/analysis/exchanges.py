@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 
 from dissector.analysis.model import Exchange, Notification
 from dissector.analysis.reading import frame_of, is_event, normal_id, operation_of
 from dissector.analysis.resting import Archive
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Severity, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint

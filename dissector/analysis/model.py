@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.base.origin import Endpoint
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ from dissector.analysis.model import FilterResult, Image, Job, JobFault, Step
 from dissector.analysis.reading import LONGEST, end_text, frame_of
 from dissector.analysis.resting import Resting
 from dissector.analysis.words import FAULTS, is_end_state, size_text
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding, Rule, Severity, rule
 from dissector.messages import Attachment, Message
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
 from typing import TypeVar
@@ -18,7 +19,6 @@ from dissector.analysis.expiry import nanoseconds
 from dissector.analysis.model import Subscription
 from dissector.analysis.reading import frame_of, operation_of, parameters_of, text_of, texts_of
 from dissector.analysis.resting import Resting
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint

@@ -8,10 +8,9 @@ catalogue can be printed from the code (``rules()``).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-
-from dissector.base.dataclass import dataclass
 
 __all__ = ["Finding", "Rule", "Severity", "rule", "rules", "worst"]
 

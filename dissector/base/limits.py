@@ -6,7 +6,7 @@ the capture. The defaults are far above what real devices send.
 
 from __future__ import annotations
 
-from dissector.base.dataclass import dataclass
+from dataclasses import dataclass
 
 __all__ = ["DEFAULT_LIMITS", "Limits"]
 

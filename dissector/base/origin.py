@@ -13,12 +13,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple, overload
 
 import numpy as np
-
-from dissector.base.dataclass import dataclass
 
 __all__ = [
     "NO_FRAMES",

@@ -8,9 +8,8 @@ from __future__ import annotations
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
-
-from dissector.base.dataclass import dataclass
 
 __all__ = ["CODECS", "Codec", "Damaged", "Member", "codec_of", "is_skippable"]
 

@@ -7,13 +7,12 @@ is a piece of the file with one numpy array for each header field, pointing into
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 
 __all__ = ["Block", "FilePlace", "FrameSource", "Interface", "SourceInfo"]

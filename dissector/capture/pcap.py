@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Generator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Severity, rule
 from dissector.base.limits import Limits
 from dissector.capture.linktypes import link_name

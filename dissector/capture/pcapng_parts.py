@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Severity, rule
 from dissector.base.limits import Limits
 from dissector.capture.model import SourceInfo

@@ -21,12 +21,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from dissector.base.dataclass import dataclass
 
 __all__ = ["Chain", "gather"]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.soap.model import QName
 

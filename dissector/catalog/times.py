@@ -7,9 +7,8 @@ fractions of any length. So the text and its parts are kept, and ``datetime`` is
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-
-from dissector.base.dataclass import dataclass
 
 __all__ = ["DateTime", "Duration", "parse_date_time", "parse_duration"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from dissector.base.dataclass import dataclass
 from dissector.base.errors import ExitCode
 from dissector.cli.parser import build_parser
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from dissector.base.dataclass import dataclass
 from dissector.base.origin import Gap
 from dissector.crosscheck.ours import HttpFact, Side
 

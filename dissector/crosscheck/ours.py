@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from dissector.assembly import MessagePass
-from dissector.base.dataclass import dataclass
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, Gap, StreamRef
 from dissector.capture import open_source

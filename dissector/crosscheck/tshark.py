@@ -12,10 +12,10 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dissector.base.dataclass import dataclass
 from dissector.base.errors import UnreadableInput, UsageError
 from dissector.base.origin import Endpoint
 from dissector.capture import TLS_KEY_LOG, PcapngWriter, open_source

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Rule, rule
 from dissector.http.headers import list_items
 from dissector.http.model import Header

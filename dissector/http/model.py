@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.base.origin import FrameMap, Gap, Origin, StreamRef
 from dissector.http.content import Content

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 from scapy.fields import ConditionalField, Field
 
-from dissector.base.dataclass import dataclass
 from dissector.catalog import ELEMENTS, TYPES, snake_case
 from dissector.catalog.model import UNBOUNDED, ElementDecl
 

@@ -7,10 +7,9 @@ never pays for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import ByteRange, Endpoint, Origin, StreamRef

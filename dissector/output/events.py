@@ -10,11 +10,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dissector.analysis.model import Notification
 from dissector.analysis.resting import Archive
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.messages import Message
 from dissector.output.findings import finding_line, findings_json

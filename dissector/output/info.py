@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from dissector.analysis.endpoints import Host
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.capture.linktypes import link_name
 from dissector.capture.model import Interface, SourceInfo

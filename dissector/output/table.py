@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from dissector.base.dataclass import dataclass
 from dissector.output.text import PLAIN, Palette, clip, columns, width
 
 __all__ = ["Column", "table"]

@@ -6,12 +6,11 @@ spelling mistakes mended, see ``dissector.soap.namespaces``).
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from lxml.etree import _Element as Element
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 
 __all__ = ["Addressing", "EndpointReference", "Envelope", "Fault", "Include", "QName"]

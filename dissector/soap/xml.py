@@ -15,7 +15,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from xml.parsers import expat
@@ -23,7 +23,6 @@ from xml.parsers import expat
 from lxml import etree
 from lxml.etree import _Element as Element
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 

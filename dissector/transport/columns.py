@@ -6,12 +6,12 @@ RFC 9293 (3.1), RFC 768. Both paths come through here, so that they cannot diffe
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dissector.base.dataclass import dataclass
 from dissector.transport.gather import PORTS_AND_NUMBERS, Gather
 from dissector.transport.ip import UDP
 from dissector.transport.walk import TCP_HEADER, UDP_HEADER, Located

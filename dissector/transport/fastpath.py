@@ -8,10 +8,11 @@ tests hold them to it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-from dissector.base.dataclass import dataclass
 from dissector.transport import ip, link, tunnel
 from dissector.transport.columns import Rows
 from dissector.transport.gather import IPV4, IPV6, Gather, one_of

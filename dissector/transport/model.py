@@ -8,7 +8,7 @@ What is of interest is told by the room above through :class:`Interest`, since t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import Protocol
@@ -16,7 +16,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.base.origin import Endpoint, FrameMap, Gap, StreamRef
 

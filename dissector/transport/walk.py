@@ -7,10 +7,9 @@ header begins; that header is read by :mod:`dissector.transport.columns`, for bo
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import IntEnum
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.transport import ip, link, tunnel, wlan

@@ -7,11 +7,9 @@ read is left out and said, and the fingerprint is always there.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
-
-from dissector.base.dataclass import dataclass
 
 __all__ = ["Certificate", "name_text", "read_certificate", "read_raw_key"]
 

@@ -17,13 +17,12 @@ many more of those ports that WSD over TLS is at home at.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding, Severity, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef

@@ -10,10 +10,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dissector.base.dataclass import dataclass
 from dissector.transport.tls.names import COMPRESSIONS, RETRY_RANDOM, Extension
 
 if TYPE_CHECKING:

@@ -10,11 +10,10 @@ start-up is most of the time on a small capture.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from dissector.base.dataclass import dataclass
 from dissector.base.findings import Finding
 from dissector.transport.tls.handshake import ClientHello, ServerHello
 from dissector.transport.tls.kdf import extended_master, master_secret, next_secret, transcript_hash

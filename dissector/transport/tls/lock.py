@@ -10,9 +10,9 @@ or the secret that opens them is not known, the first record that opens under th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from dissector.base.dataclass import dataclass
 from dissector.transport.tls.records import HEADER, MOST, Record
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ are not in the table: they are shown by number.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
-
-from dissector.base.dataclass import dataclass
 
 __all__ = ["SCSV", "Suite", "suite", "suite_name"]
 

@@ -12,10 +12,10 @@ import ipaddress
 import re
 import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dissector.base.dataclass import dataclass
 from dissector.transport.tls.diagnosis import day
 from dissector.transport.tls.rules import UNTRUSTED
 
