@@ -108,6 +108,7 @@ def test_a_retry_of_openssl_is_read() -> None:
 @pytest.mark.parametrize(
     ("name", "number", "packed"),
     [("zlib", 1, zlib.compress(CERTIFICATE)), ("zstd", 3, zstandard.compress(CERTIFICATE))],
+    ids=["zlib", "zstd"],
 )
 def test_compressed_certificates_are_read(name: str, number: int, packed: bytes) -> None:
     feed = conversation(compressed(number, packed, len(CERTIFICATE)))
@@ -127,6 +128,7 @@ def test_compressed_certificates_are_read(name: str, number: int, packed: bytes)
         (3, b"junk", 4),
         (3, zstandard.compress(bytes(64 << 20)), 1000),
     ],
+    ids=["brotli", "unknown", "too short", "cut", "empty", "junk", "bomb"],
 )
 def test_those_that_cannot_be_read_are_told(number: int, packed: bytes, size: int) -> None:
     feed = conversation(compressed(number, packed, size))
@@ -151,7 +153,7 @@ def test_raw_public_keys_of_tls_13() -> None:
     assert "tls.certificate-unreadable" not in feed.rules()
 
 
-@pytest.mark.parametrize("key", [SPKI, b"junk"])
+@pytest.mark.parametrize("key", [SPKI, b"junk"], ids=["a key", "junk"])
 def test_raw_public_keys_of_tls_12(key: bytes) -> None:
     """Of the server and of the client."""
     chosen = server_hello(extension(20, b"\2"), extension(19, b"\2"), suite=0x2F)
