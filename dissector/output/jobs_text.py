@@ -54,24 +54,27 @@ def job_name(job: Job) -> str:
     return short_id(job.id) if job.id else "(no id)"
 
 
-def jobs_table(jobs: Sequence[Job], columns: int = 140, paint: Palette = PLAIN) -> list[str]:
+def jobs_table(jobs: Sequence[Job], columns: int = 140, paint: Palette = PLAIN) -> Iterator[str]:
     """The table, one row a job; ``columns``: width of the terminal, at least 100 are used."""
     rows: list[list[str]] = []
     ids: list[str] = []
-    roles: list[dict[int, str]] = []
+    roles: list[tuple[str, str]] = []
+    # Cells that are the same are one text: 600 bytes less for each of a hundred thousand jobs.
+    shared: dict[str, str] = {}
     # Once over the jobs: where there are many, each time makes them anew.
     for job in jobs:
         severity = worst(job.findings)
-        roles.append({_OUTCOME: outcome_role(job), _FINDINGS: severity.value if severity is not None else ""})
-        rows.append(_row(job))
+        roles.append((outcome_role(job), severity.value if severity is not None else ""))
+        rows.append([shared.setdefault(cell, cell) for cell in _row(job)])
         ids.append(job.id)
+    del shared
     for row, name in zip(rows, _distinct(ids, [row[0] for row in rows]), strict=True):
         row[0] = name
 
     def role(row: int, column: int) -> str:
-        return roles[row].get(column, "")
+        return roles[row][column == _FINDINGS] if column in (_OUTCOME, _FINDINGS) else ""
 
-    return table(_HEADS, rows, max(columns, _WIDE_ENOUGH), paint, role)
+    yield from table(_HEADS, rows, max(columns, _WIDE_ENOUGH), paint, role)
 
 
 def outcome_role(job: Job) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from dissector.output.text import PLAIN, Palette, clip, columns, width
 
@@ -28,8 +29,8 @@ def table(
     limit: int,
     paint: Palette = PLAIN,
     role: Callable[[int, int], str] | None = None,
-) -> list[str]:
-    """The lines of a table, heading first.
+) -> Iterator[str]:
+    """The lines of a table, heading first, made one by one: there may be a hundred thousand.
 
     Args:
         heads: the columns; one whose cells are all empty is left out.
@@ -39,15 +40,15 @@ def table(
         role: (row, column) → role of the cell for the palette, "" for none.
     """
     used = [place for place in range(len(heads)) if any(row[place] for row in rows)]
-    widths = columns([[heads[place].title for place in used], *[[row[place] for place in used] for row in rows]])
+    titles = [heads[place].title for place in used]
+    widths = columns(chain([titles], ([row[place] for place in used] for row in rows)))
     while sum(widths) + len(GAP) * (len(widths) - 1) > limit:
         slack = [(widths[i] - heads[place].least, i) for i, place in enumerate(used) if heads[place].least]
         widest = max(((widths[i], i) for room, i in slack if room > 0), default=None)
         if widest is None:
             break
         widths[widest[1]] -= 1
-    lines = [_line([heads[place].title for place in used], widths, [heads[p].right for p in used])]
-    lines[0] = paint("title", lines[0])
+    yield paint("title", _line(titles, widths, [heads[place].right for place in used]))
     for number, row in enumerate(rows):
         cells = []
         for i, place in enumerate(used):
@@ -55,8 +56,7 @@ def table(
             pad = " " * (widths[i] - width(text))
             shown = paint(role(number, place), text) if role is not None else text
             cells.append(pad + shown if heads[place].right else shown + pad)
-        lines.append(GAP.join(cells).rstrip())
-    return lines
+        yield GAP.join(cells).rstrip()
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:

@@ -48,7 +48,7 @@ def small_blocks() -> Iterator[None]:
     from dissector import reader
 
     before = reader.open_source
-    reader.open_source = lambda paths, limits: before(paths, block_bytes=2000, limits=limits)
+    reader.open_source = lambda paths, **options: before(paths, **{**options, "block_bytes": 2000})
     try:
         yield
     finally:

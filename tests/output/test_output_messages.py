@@ -134,7 +134,7 @@ def test_jobs_fit_the_schema(play, analysed):
 
 def test_the_table(play, analysed):
     jobs = analysed(told(play)).jobs
-    lines = jobs_table(jobs, 140)
+    lines = list(jobs_table(jobs, 140))
     assert lines[0].split() == [
         "Job",
         "Kind",

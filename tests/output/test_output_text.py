@@ -131,7 +131,7 @@ def test_widths_count_columns():
 
 
 def test_a_table_cuts_only_what_may_be_cut():
-    lines = table([Column("Id"), Column("Long", least=4), Column("Empty")], [["12345678", "x" * 50, ""]], 20)
+    lines = list(table([Column("Id"), Column("Long", least=4), Column("Empty")], [["12345678", "x" * 50, ""]], 20))
     assert lines == ["Id        Long", "12345678  xxxxxxxxx…"]
 
 
