@@ -242,7 +242,7 @@ class Draft:
             if self.chunked.trailers:
                 self._trailers(message, self.chunked)
         if self.answer is not None:
-            self.answer.message = message
+            self.answer.given(message)
         request = self.request
         if request is not None:
             message.answers = request.offset

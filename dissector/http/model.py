@@ -80,7 +80,7 @@ class Part:
     bounds: tuple[int, int, int] = (0, 0, 0)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class HttpMessage:
     """One request or response.
 

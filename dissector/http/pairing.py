@@ -10,6 +10,7 @@ waits here for it, and is told when it comes. Only the framing of an answer to H
 from __future__ import annotations
 
 from typing import NamedTuple
+from weakref import ref
 
 from dissector.http.model import HttpMessage
 
@@ -40,16 +41,30 @@ class Answer:
         offset: of the response in its direction.
         frame: of its first byte.
         request: the request it answers, None where that is not known (yet).
-        message: the response, once it was given out: it is told when the request is found later.
     """
 
-    __slots__ = ("frame", "message", "offset", "request")
+    __slots__ = ("_message", "frame", "offset", "request")
 
     def __init__(self, offset: int, frame: int, request: Request | None) -> None:
         self.offset = offset
         self.frame = frame
         self.request = request
-        self.message: HttpMessage | None = None
+        self._message: ref[HttpMessage] | None = None
+
+    def given(self, message: HttpMessage) -> None:
+        """The response was given out."""
+        if self.request is not None:
+            message.answers = self.request.offset
+        else:
+            # For as long as somebody has it: connections of nothing but answers would keep thousands of them each.
+            self._message = ref(message)
+
+    def found(self, request: Request) -> None:
+        """The request turned up; the response is told, where that still matters."""
+        self.request = request
+        message = self._message() if self._message is not None else None
+        if message is not None:
+            message.answers = request.offset
 
 
 class Pairing:
@@ -73,9 +88,7 @@ class Pairing:
         while self._answers:
             answer = self._answers.pop(0)
             if answer.frame > request.frame > 0 and request.known <= answer.frame + SWAPPED:
-                answer.request = request
-                if answer.message is not None:
-                    answer.message.answers = request.offset
+                answer.found(request)
                 return
         self._requests.append(request)
         if len(self._requests) > self._limit:

@@ -461,8 +461,7 @@ class MessageReader:
             trigger=self._high,
         )
         if answer is not None:
-            answer.message = message
-            message.answers = answer.request.offset if answer.request is not None else None
+            answer.given(message)
         if self._skipped:
             message.findings = self._skip_findings()
         self._emit(message)

@@ -300,7 +300,7 @@ HOARDS: dict[str, Hoard] = {
     "tiny chunks": Hoard(_tiny_chunks, 200, 8),
     "first packets": Hoard(_syn_flood, 1_000_000),
     "requests": Hoard(_requests, 100_000),
-    "answers": Hoard(_answers, 100_000),
+    "answers": Hoard(_answers, 100_000, 40_000),
     "jobs": Hoard(_jobs, 100_000),
     "subscriptions": Hoard(_subscriptions, 100_000),
     "hosts": Hoard(_hosts, 100_000),
