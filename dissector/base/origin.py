@@ -36,7 +36,7 @@ __all__ = [
 FEW = 64
 """Frames of one message up to which they are told by a set; then numpy is faster."""
 
-MANY = 1000
+MANY = 64
 """Frames of one message from which they are held by arrays."""
 
 KEPT = 64 << 10
