@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +246,9 @@ class DsmDevice(Scanner):
             await self._abandon(service, token)
             if isinstance(reason, Refused):
                 story.steps.append("job cancelled: an image was refused")
+                if order.subscribe:
+                    # Its end is told as well: a device that is gone by then would miss it, or not, by chance.
+                    await self._await_end(replace(order, wait=min(order.wait, FAREWELL)), token, story)
             raise
         finally:
             # What the control point is told by WS-DSD ends with the last image; the server's work goes on.

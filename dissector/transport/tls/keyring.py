@@ -228,7 +228,8 @@ class Keyring:
             return None if may_come else []
         from dissector.transport.tls.ciphers import openers13, supported
 
-        if known is None or not supported(known):
+        # A suite of TLS 1.2 that is named in a handshake of 1.3 makes no sense (RFC 8446 B.4: AEAD only).
+        if known is None or not supported(known) or known.mode not in ("GCM", "CCM", "AEAD"):
             self._unsupported(handshake.server.suite)
             return []
         names = (b"SERVER_HANDSHAKE_TRAFFIC_SECRET", b"SERVER_TRAFFIC_SECRET_0")
