@@ -127,7 +127,7 @@ class _Reader:
         self.index += 1
         if problem is not None:
             self._say(field, problem[0], problem[1])
-        items: list[tuple[str, str]] = element.items()  # type: ignore[assignment]
+        items: list[tuple[str, str]] = element.items()  # type: ignore[assignment]  # lxml's stubs allow bytes
         if items or plan.required:
             self._attributes(field, plan, element, items)
         nodes = len(element)

@@ -20,7 +20,7 @@ CARRIERS: list[type[Packet]] = []
 whether something is missing. Scapy asks the topmost layer for them."""
 
 
-class Layer(Packet):  # type: ignore[misc]
+class Layer(Packet):  # type: ignore[misc]  # Scapy has no types
     """Base of the layers.
 
     Attributes:

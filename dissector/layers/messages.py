@@ -157,7 +157,7 @@ class SOAPEnvelope(Layer):
             and bool(self.payload == other.payload)
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # compared by value, and can change
 
     def _meaning(self) -> dict[str, Any]:
         said = {name: value for name, value in self.fields.items() if value not in (None, [])}
@@ -307,7 +307,7 @@ class HTTPMessage(Layer):
             and bool(self.payload == other.payload)
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # compared by value, and can change
 
     def _meaning(self) -> tuple[Any, ...]:
         start = (self.status, self.reason or "") if self.status else (self.method or "POST", self.target or "/")

@@ -273,7 +273,7 @@ async def soak(jobs: int) -> int:
         for number in range(rounds):
             taken = await load(server, 10, each, 1, 10_000)
             # The ends are told one after the other, while jobs come ten at a time.
-            await sink.until(lambda: sink.ends == (number + 1) * each * 10)  # noqa: B023
+            await sink.until(lambda: sink.ends == (number + 1) * each * 10)  # noqa: B023 (awaited here)
             now, _ = memory(server.process.pid)
             seen.append(now)
             # Folders of jobs come and go meanwhile; os.walk does not mind.

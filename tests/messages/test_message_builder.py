@@ -108,7 +108,7 @@ def test_body_and_headers_are_decoded_when_asked_for() -> None:
     found.body = None
     assert found.body is None
     with pytest.raises(AttributeError, match="nothing"):
-        found.nothing  # noqa: B018
+        found.nothing  # noqa: B018 (asking is what raises)
 
 
 def test_place_of_a_field() -> None:

@@ -40,7 +40,7 @@ class Program:
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str] | None, folder: Path) -> None:
         self.command = list(command)
-        self._out = open(folder / f"{id(self)}.out", "w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self._out = open(folder / f"{id(self)}.out", "w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed in __exit__)
         self.process = subprocess.Popen(
             self.command, stdout=self._out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             env={**os.environ, **(env or {})}, start_new_session=True,

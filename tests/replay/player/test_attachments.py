@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
 
 import pytest
 from PIL import Image, ImageDraw
@@ -122,7 +121,10 @@ def test_their_number(counts: tuple[int, int], text: str | None) -> None:
 
 def test_each_has_its_own_check() -> None:
     two = [image(PNG), image(PNG)]
-    checks: Callable[[int], str] = lambda number: "exact" if number == 2 else "type"  # noqa: E731
+
+    def checks(number: int) -> str:
+        return "exact" if number == 2 else "type"
+
     found = compare_attachments(two, [image(PNG + b"x"), image(PNG + b"x")], checks)
     assert [one.text for one in found] == ["attachment 2 has other bytes than recorded"]
 

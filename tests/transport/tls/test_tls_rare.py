@@ -194,7 +194,7 @@ def test_dtls_is_named_and_not_read() -> None:
 
     taken: list[object] = []
     stats = TransportStats()
-    flows = FlowTable(INTEREST, lambda *_: None, taken.append, stats, DEFAULT_LIMITS)  # type: ignore[arg-type]
+    flows = FlowTable(INTEREST, lambda *_: None, taken.append, stats, DEFAULT_LIMITS)  # type: ignore[arg-type]  # no stream is taken
     datagrams = [
         (A4, B4, dtls(b"\xfe\xfd", 22, 1)),
         (B4, A4, dtls(b"\xfe\xfd", 22, 3)),
