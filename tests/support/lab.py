@@ -82,8 +82,11 @@ class Program:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.stop()
+        if error is not None:
+            # What fails before it may have its cause in it.
+            error.add_note(f"{' '.join(self.command)} printed:\n{self.output[-4000:]}")
         self._out.close()
 
 

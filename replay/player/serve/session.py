@@ -269,9 +269,8 @@ class Runs:
         if asked.name == "Subscribe" or asked.name.startswith("Create"):
             # It opens something: where the recorded one that is most like it was had, another run begins.
             return self._story.fresh(self._story.alike(asked), run.progress)
-        return self._story.fresh(self._story.by_name.get(asked.name, ()), run.progress) or not self._story.over(
-            run.progress
-        )
+        # Of a story that is over a client may yet ask what it did not ask so far. What it asked already begins another.
+        return not self._story.over(run.progress) or self._story.fresh(self._story.about(asked), run.progress)
 
     def _values(self, maker: Maker) -> _RunValues:
         scenario = self._story.scenario

@@ -235,22 +235,27 @@ class Story:
             progress: how far its client is.
             distance: how much else differs from the recorded request of an exchange.
         """
-        mine = self.by_name.get(asked.name)
-        if not mine:
+        fitting = self.about(asked)
+        if not fitting:
             return None
-        groups = self._groups[asked.name]
-        fitting = groups.get((asked.keys, asked.path))
-        if fitting is None:
-            apart = [key_distance(several[0].question, asked) for several in groups.values()]
-            near = [several for several, far in zip(groups.values(), apart, strict=True) if far == min(apart)]
-            fitting = sorted((one for several in near for one in several), key=lambda one: one.number)
         if fitting[0].reading:
             return self._shown(fitting, asked, progress, distance)
         fresh = [one for one in fitting if one.number not in progress.used]
         return _nearest(fresh, asked, distance) if fresh else _nearest(fitting[::-1], asked, distance)
 
+    def about(self, asked: Question) -> Sequence[Exchange]:
+        """The exchanges of a request's operation that asked for the same, or for what is nearest to it; none where the
+        recording has none of its operation."""
+        groups = self._groups.get(asked.name, {})
+        same = groups.get((asked.keys, asked.path))
+        if same is not None or not groups:
+            return same or ()
+        apart = [key_distance(several[0].question, asked) for several in groups.values()]
+        near = [several for several, far in zip(groups.values(), apart, strict=True) if far == min(apart)]
+        return sorted((one for several in near for one in several), key=lambda one: one.number)
+
     @staticmethod
-    def _shown(fitting: list[Exchange], asked: Question, progress: Progress, distance: Distance) -> Exchange:
+    def _shown(fitting: Sequence[Exchange], asked: Question, progress: Progress, distance: Distance) -> Exchange:
         """What the story shows at the point that is reached."""
         past = [one for one in fitting if one.since <= progress.front]
         if not past:
@@ -280,7 +285,7 @@ class Story:
         return all(number in progress.used for number in wanted)
 
 
-def _nearest(among: list[Exchange], asked: Question, distance: Distance) -> Exchange:
+def _nearest(among: Sequence[Exchange], asked: Question, distance: Distance) -> Exchange:
     """The one whose request differs least; of those that are equally near, the first."""
     if len({one.form for one in among}) == 1:
         return among[0]

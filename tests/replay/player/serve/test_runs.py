@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dissector.base.errors import UsageError
@@ -75,6 +77,27 @@ def test_a_story_that_is_over_is_not_gone_on_with(runs: Runs, story: Story) -> N
     assert story.over(run.progress)
     assert happen(runs, story, "RetrieveImageRequest", 1) is not run
     assert happen(runs, story, "RetrieveImageRequest", 9, run) is run
+
+
+def test_who_leaves_before_the_last_question_leaves_no_story_to_go_on_with(tmp_path: Path, clock: Clock) -> None:
+    """Two clients in turn scan all sheets; the first does not ask for the state of the empty feeder, as recorded."""
+    scenario, files = load_scenario(scenario_folder("others/scan-debian-adf.pcap", tmp_path))
+    story = Story(scenario, files, frozenset(served_of(scenario, "")))
+    runs = Runs(story, frozenset(served_of(scenario, "")), ids=Ids(1), given={}, now=clock)
+    first, *others, last = [one.question for one in story.exchanges if one.step.name != "Get"]
+    assert last.name == first.name
+    ours: list[Run] = []
+    for question in (first, *others):
+        run = runs.find(question, ours[-1:], Endpoint(HOST, 1))
+        found = story.choose(question, run.progress, lambda one: 0)
+        assert found is not None
+        run.progress.take(found)
+        ours.append(run)
+    assert {run.number for run in ours} == {1}
+    assert story.over(run.progress)
+    assert runs.find(first, (), Endpoint(HOST, 2)) is not run
+    # What was not asked yet still belongs to the first.
+    assert runs.find(last, (), Endpoint(HOST, 1)) is run
 
 
 def test_connections_tell_clients_of_one_host_apart(runs: Runs, story: Story) -> None:
