@@ -7,7 +7,7 @@ TESTS  := $(VENV)/.tests-installed
 DEBIAN := tshark tcpdump iproute2 sane-airscan sane-utils dbus-daemon wsdd
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint bench soak fuzz golden samples clean
+.PHONY: help demo install test lint bench soak fuzz properties golden samples clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -54,6 +54,9 @@ $(VENV)/.fuzz-installed: $(TESTS)
 
 fuzz: $(VENV)/.fuzz-installed ## Fuzz every parser and the pipeline, then damage the samples (SECONDS=300, TARGET=name)
 	$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),300) $(if $(TARGET),--target $(TARGET))
+
+properties: $(TESTS) debian ## The property tests with new examples (ROUNDS=1)
+	for round in $$(seq $(or $(ROUNDS),1)); do $(BIN)/python -m pytest -n auto -m hypothesis --hypothesis-profile fresh || exit 1; done
 
 golden: $(TESTS) ## Write the golden outputs of the samples anew (look at the difference!)
 	$(BIN)/python -m pytest tests/golden --update-golden -q

@@ -46,6 +46,8 @@ class _Base64:
         self._carry = b""
         self._ended = False
         self._skip_line = False
+        self._short = False
+        """It ends inside a group. Said at the end: else what else is wrong is said before or after, as the cuts are."""
 
     def feed(self, data: bytes) -> bytes:
         if self._skip_line:
@@ -81,13 +83,14 @@ class _Base64:
 
     def close(self) -> bytes:
         carry, self._carry = self._carry, b""
-        if carry and not self._ended:
+        last = self._last(carry)
+        if self._short or (carry and not self._ended):
             self._report(BASE64_END)
-        return self._last(carry)
+        return last
 
     def _last(self, group: bytes) -> bytes:
         if len(group) % 4 == 1:
-            self._report(BASE64_END)
+            self._short = True
             group = group[:-1]
         return binascii.a2b_base64(group + b"=" * (-len(group) % 4))
 

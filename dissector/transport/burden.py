@@ -104,6 +104,8 @@ class Burden:
                 del self._read[flow.number]
             if flow.pair is not None:
                 flow.pair.stop(StreamEnd.CAPTURE, 0, 0)
+                for side in flow.pair.sides:
+                    side.forget()
                 flow.pair = None
             flow.dismiss()
         self._held, self._since = total + tails, 0

@@ -13,6 +13,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from dissector.base.errors import UnreadableInput, UsageError
 
@@ -24,6 +25,9 @@ MAX_FILE = 8 << 20
 MAX_VALUES = 1_000_000
 """Values of a file that has aliases, counted as if each alias were written out: whoever walks through them or shows
 them meets so many (ten lines can be a billion)."""
+
+COLUMNS = 1 << 30
+"""Nothing is folded: the library's folding of texts with odd characters does not give back the same text."""
 
 PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
 """Tags that say no more than the data do."""
@@ -104,13 +108,32 @@ def _refuse_tags(text: str, name: str) -> None:
 
 
 def dump_yaml(data: Any) -> str:
-    """Data as YAML, in the order given."""
+    """Data as YAML, in the order given; every text in it is read again as it was.
+
+    Args:
+        data: mappings, lists and plain values; comments and styles of ruamel.yaml stay. Its texts may be put in quotes.
+    """
     yaml = YAML(typ="rt", pure=True)
-    yaml.width = 110
+    yaml.width = COLUMNS
     yaml.indent(mapping=2, sequence=4, offset=2)
     out = StringIO()
-    yaml.dump(data, out)
+    yaml.dump(_quoted(data), out)
     return out.getvalue()
+
+
+def _quoted(data: Any) -> Any:
+    """The same with double quotes where a text has characters that cannot stand in a line (NEL is lost without), or
+    begins with what the library writes bare and does not read again in a line of braces."""
+    if isinstance(data, dict):
+        for key, one in data.items():
+            data[key] = _quoted(one)
+    elif isinstance(data, list):
+        # One by one: a slice would take the comments away.
+        for place, one in enumerate(data):
+            data[place] = _quoted(one)
+    elif isinstance(data, str) and (not data.isprintable() or data.startswith(("?", ":"))):
+        return DoubleQuotedScalarString(data)
+    return data
 
 
 def line_of(holder: Any, key: Any = None) -> int | None:

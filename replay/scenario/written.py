@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from replay.base.yamlfile import dump_yaml
 from replay.scenario.loaded import SITE
 from replay.scenario.model import FORMAT, Birth, Bound, Part, Scenario, Step, Wire
 
 __all__ = ["as_yaml"]
-
-COLUMNS = 1 << 30
-"""Nothing is folded: the library's folding of texts with odd characters does not give back the same text."""
 
 NOTICE = """A recorded sequence. It holds what the capture held: names, addresses, pictures, maybe more.
 Look at it before you give it away.
@@ -70,26 +65,7 @@ def as_yaml(scenario: Scenario) -> str:
     top.yaml_set_comment_before_after_key("values", before=VALUES)
     top.yaml_set_comment_before_after_key("steps", before=STEPS)
     top.yaml_set_start_comment(NOTICE)
-    yaml = YAML(typ="rt", pure=True)
-    yaml.width = COLUMNS
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    out = StringIO()
-    yaml.dump(_quoted(top), out)
-    return out.getvalue()
-
-
-def _quoted(data: Any) -> Any:
-    """The same with double quotes where a text has characters that cannot stand in a line (NEL is lost without)."""
-    if isinstance(data, dict):
-        for key, one in data.items():
-            data[key] = _quoted(one)
-    elif isinstance(data, list):
-        # One by one: a slice would take the comments away.
-        for place, one in enumerate(data):
-            data[place] = _quoted(one)
-    elif isinstance(data, str) and not data.isprintable():
-        return DoubleQuotedScalarString(data)
-    return data
+    return dump_yaml(top)
 
 
 def _line(text: str) -> str:

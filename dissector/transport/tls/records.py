@@ -104,6 +104,10 @@ class RecordReader:
         """Bytes kept."""
         return len(self._buffer)
 
+    def forget(self) -> None:
+        """Nothing comes any more: what is not whole is dropped."""
+        self._buffer = bytearray()
+
     def feed(self, data: Buffer, offset: int) -> Iterator[Record | Lost]:
         """The next bytes. The fragments given out may be views of ``data``."""
         if self._skip:

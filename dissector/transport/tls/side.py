@@ -206,6 +206,9 @@ class Side:
         """Both sides are over, or wait in vain: what is held is read or given up, and the inner stream ends."""
         self.drain(force=True)
         self._end_plain()
+        # A connection's parts know each other, so it goes only when the collector comes by: not with all that it held.
+        self._records.forget()
+        self.messages.clear()
 
     def _end_plain(self) -> None:
         if self._end is None:

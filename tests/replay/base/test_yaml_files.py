@@ -125,3 +125,13 @@ def test_aliases_that_would_be_a_billion_values_are_refused() -> None:
 
 def test_aliases_in_reason_are_taken() -> None:
     assert parse_yaml("a: &a [1]\nb: [*a, *a]") == {"a": [1], "b": [[1], [1]]}
+
+
+@pytest.mark.parametrize("text", ["a\x85b", "\x85f", "x " * 100 + "\x85 y", "? a", ": a", "\u2028", "\ufeff", "a\tb"])
+def test_any_text_is_read_again_as_it_was(text: str) -> None:
+    assert parse_yaml(dump_yaml({"a": text, "b": [text]})) == {"a": text, "b": [text]}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+def test_texts_come_back(text: str) -> None:
+    assert parse_yaml(dump_yaml({"a": text, "b": [text]})) == {"a": text, "b": [text]}

@@ -97,6 +97,16 @@ def test_any_scenario_comes_back(
     assert load_scenario(tmp_path / "s")[0] == scenario
 
 
+@pytest.mark.parametrize("text", ["?a", "? a", ": a", ":", "- a", "a: b", "a #b", "{a", "~", "\x85", "=", "1e3", "yes"])
+def test_texts_that_yaml_takes_for_something_else_come_back(folder: Path, tmp_path: Path, text: str) -> None:
+    scenario, _ = load_scenario(folder)
+    value = next(one for one in scenario.values.values() if one.kind == "message_id")
+    value.recorded = value.within = scenario.steps[0].service = text
+    files = [file for file in folder.rglob("*") if file.is_file() and file.parent != folder]
+    save_scenario(scenario, {str(one.relative_to(folder)): one.read_bytes() for one in files}, tmp_path / "s")
+    assert load_scenario(tmp_path / "s")[0] == scenario
+
+
 def test_comments_say_where_each_step_came_from(folder: Path) -> None:
     text = (folder / "scenario.yaml").read_text()
     assert text.startswith("# A recorded sequence. It holds what the capture held: names, addresses, pictures")
