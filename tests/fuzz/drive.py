@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from typing import Any
@@ -22,7 +23,11 @@ from dissector.output.summary import summary
 from dissector.output.tree import message_tree
 from tests.fuzz.oracles import Broken, fits_schema, harmless, known_rules, within
 
-__all__ = ["drive", "told", "within"]
+__all__ = ["SMALL", "drive", "secrets_late", "told", "within"]
+
+
+SMALL = 700
+"""Bytes of a small block."""
 
 
 def drive(data: bytes, limits: Limits = DEFAULT_LIMITS) -> list[str]:
@@ -80,6 +85,19 @@ def told(data: bytes, block_bytes: int, limits: Limits = DEFAULT_LIMITS) -> Any:
                 "jobs": [jobs_json([job], [], [], interrupted=False) for job in analysis.jobs],
                 # What belongs to the container is told once a block, so its order is that of the blocks.
                 "findings": sorted(str(finding) for finding in reading.findings),
+                "decrypted": reading.tls_decrypted,
             }
     except UnreadableInput as refusal:
         return str(refusal)
+
+
+def secrets_late(data: bytes) -> bool:
+    """Whether secrets inside a capture are met behind packets, where it is read in small blocks."""
+    with contextlib.suppress(UnreadableInput), open_source(io.BytesIO(data), block_bytes=SMALL) as source:
+        packets, known = 0, 0
+        for block in source:
+            if packets and len(source.info.secrets) > known:
+                return True
+            packets += len(block)
+            known = len(source.info.secrets)
+    return False
