@@ -32,6 +32,8 @@ class ExitCode(IntEnum):
     """The input cannot be read: missing, no capture, an unknown link type only."""
     UNREACHABLE = 4
     """The target of a replay cannot be reached."""
+    INTERRUPTED = 130
+    """Broken off by Ctrl-C before it was done: what a shell says of a program that a signal ended."""
 
 
 class DsmsharkError(Exception):

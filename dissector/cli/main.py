@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(ExitCode.OK)
     except KeyboardInterrupt:
         _say("interrupted")
-        return 130
+        return int(ExitCode.INTERRUPTED)
     except DsmsharkError as error:
         if debug:
             raise

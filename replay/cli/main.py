@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(str(error))
         return int(error.exit_code)
     except KeyboardInterrupt:
-        return int(ExitCode.OK)
+        _say("interrupted")
+        return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         abandon_stdout()
         return int(ExitCode.OK)

@@ -13,11 +13,12 @@ __all__ = [
 ]  # fmt: skip
 
 EXIT_CODES = """exit codes:
-  0  fine; as recorded; the job ended as expected; stopped by Ctrl-C
-  1  differs from the recording; the job ended otherwise than expected
-  2  the command line or a description file is wrong
-  3  an input cannot be read, or an output cannot be written
-  4  the target cannot be reached"""
+  0    fine; as recorded; the job ended as expected; an emulated scanner or server was stopped by Ctrl-C
+  1    differs from the recording; the job ended otherwise than expected
+  2    the command line or a description file is wrong
+  3    an input cannot be read, or an output cannot be written
+  4    the target cannot be reached
+  130  broken off by Ctrl-C before it was done"""
 
 WIDTH = 110
 """Columns of the help."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import sys
@@ -32,7 +33,7 @@ from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step
 
 __all__ = [
-    "Bench", "ask_leave", "bench", "keyboard", "listen_of", "options_of", "own_context", "pair", "play_once",
+    "Bench", "Keyboard", "ask_leave", "bench", "listen_of", "options_of", "own_context", "pair", "play_once",
     "player_of", "targets_named",
 ]  # fmt: skip
 
@@ -101,8 +102,13 @@ async def play_once(
     target: str,
     on: Bench,
     progress: Callable[[StepResult], None] = lambda one: None,
+    *,
+    keep: bool = False,
 ) -> Result:
-    """Play a scenario once; the result and each of its steps say when and between whom."""
+    """Play a scenario once; the result and each of its steps say when and between whom.
+
+    ``keep``: an interrupt (the cancelling of this task) gives what was known by then and is no error.
+    """
     began, begun = on.clock.time_ns(), on.clock.monotonic()
 
     def over(one: StepResult) -> None:
@@ -110,7 +116,14 @@ async def play_once(
         describe_step(one, scenario)
         progress(one)
 
-    result = await player_of(scenario, folder, options, target, on, over).run()
+    player = player_of(scenario, folder, options, target, on, over)
+    result = player.result
+    try:
+        await player.run()
+    except asyncio.CancelledError:
+        if not keep:
+            raise
+        result.interrupted = True
     result.began, result.seconds = began, on.clock.monotonic() - begun
     result.describe(scenario, sorted(played_of(scenario, options.plays)))
     return result
@@ -130,7 +143,7 @@ def options_of(arguments: argparse.Namespace, scenario: Scenario) -> tuple[Optio
         wait=arguments.wait, given=dict(pair(text, "--set") for text in arguments.set), targets=others,
         listen=listen_of(arguments.listen, list(targets.values())), context=own_context(arguments, scenario, played),
         connections=arguments.connections, normalise=arguments.normalise, first=arguments.from_step,
-        only=_chosen(arguments.only, scenario), gate=keyboard if arguments.step_by_step else None,
+        only=_chosen(arguments.only, scenario), gate=Keyboard() if arguments.step_by_step else None,
         others=arguments.yes,
     )  # fmt: skip
     return options, main
@@ -208,23 +221,58 @@ def ask_leave(targets: Sequence[Target], *, yes: bool) -> None:
             raise UsageError("nothing was sent")
 
 
-async def keyboard(step: Step, pieces: Sequence[bytes]) -> str:
-    """Ask before a step: Enter sends it, s leaves it out, q ends the run, v shows the request first."""
+class Keyboard:
+    """Asks before a step: Enter sends it, s leaves it out, q ends the run, v shows the request first."""
+
+    def __init__(self) -> None:
+        self._typed = b""
+
+    async def __call__(self, step: Step, pieces: Sequence[bytes]) -> str:
+        """What is said to a step: ``go``, ``skip`` or ``stop``."""
+        while True:
+            print(
+                printable(f"{step.number:3}  next: {step.name} to {step.receiver}  [Enter, s skip, v view, q quit] "),
+                end="",
+            )
+            sys.stdout.flush()
+            line = await self._line()
+            word = line.strip().lower()[:1].decode("ascii", "replace")
+            if word == "v":
+                for one in b"".join(pieces)[:4096].decode("utf-8", "replace").splitlines():
+                    print(printable(f"     | {one}"))
+            elif word in ("", "s", "q"):
+                # The end of the input is no Enter: nobody is there to say yes.
+                return {"": "go" if line else "stop", "s": "skip", "q": "stop"}[word]
+
+    async def _line(self) -> bytes:
+        """The next line; "" at the end of the input.
+
+        No thread waits in a read: the program could not end before somebody presses Enter, Ctrl-C or not.
+        """
+        descriptor = sys.stdin.fileno()
+        while b"\n" not in self._typed:
+            await _readable(descriptor)
+            came = os.read(descriptor, 4096)
+            if not came:
+                break
+            self._typed += came
+        line, mark, self._typed = self._typed.partition(b"\n")
+        return line + mark
+
+
+async def _readable(descriptor: int) -> None:
+    """Wait until there is something to read, or the end."""
     loop = asyncio.get_running_loop()
-    while True:
-        print(
-            printable(f"{step.number:3}  next: {step.name} to {step.receiver}  [Enter, s skip, v view, q quit] "),
-            end="",
-        )
-        sys.stdout.flush()
-        line = await loop.run_in_executor(None, sys.stdin.readline)
-        word = line.strip().lower()[:1]
-        if word == "v":
-            for one in b"".join(pieces)[:4096].decode("utf-8", "replace").splitlines():
-                print(printable(f"     | {one}"))
-        elif word in ("", "s", "q"):
-            # The end of the input is no Enter: nobody is there to say yes.
-            return {"": "go" if line else "stop", "s": "skip", "q": "stop"}[word]
+    ready = asyncio.Event()
+    try:
+        loop.add_reader(descriptor, ready.set)
+    except PermissionError:
+        # A file, which is always ready.
+        return
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(descriptor)
 
 
 def pair(text: str, option: str) -> tuple[str, str]:

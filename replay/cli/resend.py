@@ -95,7 +95,7 @@ def resend(arguments: argparse.Namespace, clock: Clock | None = None) -> int:
         finally:
             with contextlib.suppress(BrokenPipeError):
                 show.summary(planned.left_out, chosen, ended)
-    return ExitCode.OK
+    return ExitCode.INTERRUPTED if ended else ExitCode.OK
 
 
 def _chosen(arguments: argparse.Namespace) -> Chosen:

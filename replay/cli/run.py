@@ -56,6 +56,8 @@ def _report(result: Result, arguments: argparse.Namespace) -> ExitCode:
         write_page(run_page(result), Path(arguments.html))
     if result.unreachable:
         return ExitCode.UNREACHABLE
+    if result.interrupted:
+        return ExitCode.INTERRUPTED
     return ExitCode.OK if result.same else ExitCode.FINDINGS
 
 
@@ -70,7 +72,7 @@ async def _play(
             if not arguments.json:
                 print(*step_lines(one), sep="\n", flush=True)
 
-        return await play_once(scenario, folder, options, target, on, progress)
+        return await play_once(scenario, folder, options, target, on, progress, keep=True)
 
 
 def _dry(scenario: Scenario, played: frozenset[str], targets: Mapping[str, Target]) -> int:

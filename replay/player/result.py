@@ -108,6 +108,7 @@ class Result:
         capture: name of the capture it was made from.
         began: when, nanoseconds since 1970 UTC; 0 where not known.
         seconds: that it took.
+        interrupted: it was broken off by hand, so that it says nothing of the steps that are not here.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Result:
     capture: str = ""
     began: int = 0
     seconds: float = 0.0
+    interrupted: bool = False
 
     def describe(self, scenario: Scenario, plays: Sequence[str]) -> None:
         """Add what the scenario says of itself, and of each step that is over."""
@@ -131,7 +133,7 @@ class Result:
     @property
     def same(self) -> bool:
         """Everything was as recorded, and something was."""
-        return not self.unreachable and not self.bad and self.judged
+        return not self.unreachable and not self.interrupted and not self.bad and self.judged
 
     @property
     def judged(self) -> bool:
@@ -154,6 +156,8 @@ class Result:
             more = f" ({others} other step{'s differ' if others > 1 else ' differs'})" if others else ""
             return f"differs: {verdict(bad)}{more}"
         skipped = sum(one.outcome == "skipped" for one in self.steps)
+        if self.interrupted:
+            return f"interrupted ({len(self.steps) or 'no'} step{'s' * (len(self.steps) != 1)} until then)"
         if not self.judged:
             return f"nothing was compared ({skipped} step{'s' * (skipped != 1)} skipped)"
         played = len(self.steps) - skipped
@@ -186,6 +190,7 @@ class Result:
             "plays": list(self.plays), "parties": [{"name": name, "role": role} for name, role in self.parties.items()],
             "began": iso_time(self.began) if self.began else None, "seconds": round(self.seconds, 6), "same": self.same,
             "headline": self.headline, "first": self.first or None, "unreachable": self.unreachable or None,
+            "interrupted": self.interrupted,
             "counts": self.counts(), "steps": [one.to_json() for one in self.steps],
         }  # fmt: skip
 

@@ -45,7 +45,7 @@ def write_junit(suites: Sequence[Element], path: Path, *, name: str) -> None:
 
 
 def run_suite(result: Result) -> Element:
-    """One run of a scenario: a test case for each step, and one for the target where it cannot be reached."""
+    """One run of a scenario: a test case for each step, and one for what kept the run from its end."""
     cases = []
     seen: dict[str, int] = {}
     for one in result.steps:
@@ -55,11 +55,9 @@ def run_suite(result: Result) -> Element:
             name = f"{name} ({one.outcome} {seen[name]})"
         cases.append(_step_case(result.name, name, one))
     if result.unreachable:
-        case = Element("testcase", classname=_class(result.name), name="target", time="0.000")
-        SubElement(case, "error", type="unreachable", message=printable(result.unreachable)).text = printable(
-            result.unreachable
-        )
-        cases.append(case)
+        cases.append(_broken_off(result, "target", "unreachable", result.unreachable))
+    if result.interrupted:
+        cases.append(_broken_off(result, "end", "interrupted", result.verdict))
     properties = {
         "scenario": result.name, "target": result.target, "capture": result.capture, "plays": ", ".join(result.plays),
     }  # fmt: skip
@@ -121,6 +119,12 @@ def add_case(
         SubElement(case, "skipped", message=printable(message))
     elif outcome:
         SubElement(case, outcome, type=outcome, message=printable(message)).text = text
+    return case
+
+
+def _broken_off(result: Result, name: str, kind: str, words: str) -> Element:
+    case = add_case(result.name, name, 0.0, "error", words, printable(words))
+    case[0].set("type", kind)
     return case
 
 

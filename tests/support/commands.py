@@ -20,14 +20,15 @@ class Command:
         lines: what it printed so far.
     """
 
-    def __init__(self, *arguments: str | Path) -> None:
+    def __init__(self, *arguments: str | Path, stdin: int = asyncio.subprocess.DEVNULL) -> None:
         self._arguments = [str(one) for one in arguments]
+        self._stdin = stdin
         self._read = 0
         self.lines: list[str] = []
 
     async def __aenter__(self) -> Self:
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "replay", *self._arguments, stdin=asyncio.subprocess.DEVNULL,
+            sys.executable, "-m", "replay", *self._arguments, stdin=self._stdin,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 22,
         )  # fmt: skip
         return self

@@ -269,5 +269,5 @@ def test_ctrl_c(command: Run, wire: list[bytes], monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(RawSender, "send", interrupt)
     code, out, error = command(HELLOS, "--fast", "--only", "Hello")
-    assert (code, error) == (0, "")
+    assert (code, error) == (130, "")
     assert out.splitlines()[-1].endswith(": 1 Hello; interrupted")

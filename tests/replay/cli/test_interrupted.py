@@ -1,0 +1,114 @@
+"""Ctrl-C: whoever did not come to an end says so, and nobody takes it for a success."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+
+from replay.cli import main
+from replay.cli.playing import Keyboard
+from replay.report.jsontext import schema
+from replay.scenario.files import load_scenario
+from tests.support.commands import PATIENCE, Command
+from tests.support.schemas import closed
+
+
+@pytest.fixture
+def scenario(samples: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "scenario"
+    assert main(["extract", str(samples / "emulated" / "device-completed.pcap"), "-o", str(folder)]) == 0
+    return folder
+
+
+def test_a_run_says_how_far_it_came(scenario: Path, tmp_path: Path) -> None:
+    junit, page = tmp_path / "r.xml", tmp_path / "r.html"
+
+    async def story() -> tuple[int, list[str]]:
+        server = ("run", scenario, "--as", "server", "--listen", "127.0.0.1:0")
+        async with Command(*server, "--verbose", "--junit", junit, "--html", page) as command:
+            # What listens is there: its device never comes.
+            async with asyncio.timeout(PATIENCE):
+                assert command.process.stderr is not None
+                while b"listens on" not in await command.process.stderr.readline():
+                    pass
+            return await command.ended(signal.SIGINT), command.lines
+
+    code, lines = asyncio.run(story())
+    assert code == 130
+    assert lines[-1] == "DSM device and scan server: interrupted (no steps until then)"
+    root = ElementTree.parse(junit).getroot()
+    assert root.get("errors") == "1"
+    assert [one.get("type") for one in root.iter("error")] == ["interrupted"]
+    assert "interrupted (no steps until then)" in page.read_text()
+
+
+def test_a_run_at_the_keyboard_ends_without_a_key(scenario: Path) -> None:
+    async def story() -> tuple[int, dict[str, object]]:
+        run = ("run", scenario, "--target", "http://127.0.0.1:9/", "--step-by-step", "--json")
+        async with Command(*run, stdin=asyncio.subprocess.PIPE) as command:
+            async with asyncio.timeout(PATIENCE):
+                assert command.process.stdout is not None
+                await command.process.stdout.readuntil(b"q quit] ")
+            command.process.send_signal(signal.SIGINT)
+            async with asyncio.timeout(PATIENCE):
+                # Nobody presses Enter, and nobody closes the input.
+                said = await command.process.stdout.read()
+                return await command.process.wait(), json.loads(said)
+
+    code, said = asyncio.run(story())
+    assert code == 130
+    jsonschema.Draft202012Validator(closed(schema("dsmreplay.result/1"))).validate(said)
+    assert (said["interrupted"], said["same"]) == (True, False)
+
+
+def test_what_is_typed_ahead_is_for_the_steps_that_follow(
+    scenario: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, write = os.pipe()
+    os.write(write, b"v\n\nS\nq\n")
+    os.close(write)
+    step = load_scenario(scenario)[0].steps[0]
+
+    async def answers() -> list[str]:
+        ask = Keyboard()
+        return [await ask(step, [b"POST / HTTP/1.1\r\n\x1b[31m"]) for _ in range(4)]
+
+    with open(read) as typed:
+        monkeypatch.setattr("sys.stdin", typed)
+        assert asyncio.run(answers()) == ["go", "skip", "stop", "stop"]
+    assert "     | POST / HTTP/1.1\n     | \\x1b[31m\n" in capsys.readouterr().out
+
+
+def test_answers_may_come_out_of_a_file(scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "typed").write_text("\ns\n")
+    step = load_scenario(scenario)[0].steps[0]
+
+    async def answers() -> list[str]:
+        ask = Keyboard()
+        return [await ask(step, [b""]) for _ in range(3)]
+
+    with (tmp_path / "typed").open() as typed:
+        monkeypatch.setattr("sys.stdin", typed)
+        assert asyncio.run(answers()) == ["go", "skip", "stop"]
+
+
+def test_a_dsm_device_whose_job_has_no_known_end() -> None:
+    device = ("emulate", "dsm-device", "--pages", "2", "--pause", "100", "--server")
+
+    async def story(*more: str, number: signal.Signals | None) -> int:
+        async with Command("emulate", "scan-server", "--http", "--listen", "127.0.0.1:0", "--no-discovery") as server:
+            async with Command(*device, await server.value("host"), *more) as command:
+                await command.line("file 1 sent")
+                code = await command.ended(number)
+            await server.line("Canceled")
+            return code
+
+    assert asyncio.run(story(number=signal.SIGINT)) == 130
+    assert asyncio.run(story("--for", "2", number=None)) == 1
