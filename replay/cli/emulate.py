@@ -31,10 +31,10 @@ from replay.cli.living import (
     named,
     opened,
     tell,
-    trust_of,
     until_signal,
     while_read,
 )
+from replay.cli.trust import trust_of
 from replay.devices.control import ControlPort
 from replay.devices.dsmdevice import DsmDevice, Order
 from replay.devices.emulator import Around, Emulator, Encryption, is_loopback

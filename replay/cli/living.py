@@ -19,6 +19,7 @@ from replay.behaviour.file import load_behaviour, parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.cli.emulated import LIMITS
 from replay.cli.main import abandon_stdout
+from replay.cli.trust import checked_trust, trust_of
 from replay.devices.emulator import Around, Encryption
 from replay.net.certificates import load_identity
 from replay.net.tls import client_context
@@ -31,7 +32,6 @@ __all__ = [
     "named",
     "opened",
     "tell",
-    "trust_of",
     "until_signal",
     "while_read",
 ]
@@ -128,6 +128,7 @@ def client_encryption(arguments: argparse.Namespace, around: Around) -> None:
     keylog = keylog_of(arguments)
     shown = getattr(arguments, "client_certificate", None)
     identity = load_identity(Path(shown[0]), Path(shown[1])) if shown else None
+    checked_trust(trust_of(trust))
     around.encryption = Encryption(
         None, lambda: client_context(trust_of(trust), identity, keylog),
         trust.removeprefix("sha256:") if trust.startswith("sha256:") else None, keylog,
@@ -142,13 +143,6 @@ def limits_of(texts: list[str]) -> dict[str, int]:
             raise UsageError(f"--limit {name}={text}: a number is expected, for one of {', '.join(LIMITS)}")
         found[name] = int(text)
     return found
-
-
-def trust_of(text: str) -> str | Path:
-    """The option --trust → what :func:`client_context` takes."""
-    if text in ("system", "none"):
-        return text
-    return text.removeprefix("sha256:") if text.startswith("sha256:") else Path(text)
 
 
 def keylog_of(arguments: argparse.Namespace) -> Path | None:

@@ -115,7 +115,8 @@ def add_playing(
     """The options of all commands that play a scenario; ``pcap``: what --pcap takes and writes."""
     parser.add_argument(
         "--target", action="append", default=[], metavar="URL",
-        help="the peer; of further parties NAME=URL, may be repeated; not needed for one that comes by itself",
+        help="the peer: the address that the first request that is played goes to; of further parties NAME=URL, may be "
+        "repeated; not needed for one that comes by itself",
     )  # fmt: skip
     parser.add_argument(
         "--as", dest="plays", default="", metavar="PARTY", help="the party that is played, or several with commas"

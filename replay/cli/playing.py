@@ -21,6 +21,7 @@ from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import Log, TextSink
 from replay.cli.addresses import endpoints_of
+from replay.cli.trust import checked_trust, trust_of
 from replay.net.certificates import load_identity, own_certificate
 from replay.net.client import HttpClient, Target, target_of
 from replay.net.tap import PacketTap
@@ -63,12 +64,8 @@ async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
     keylog = Path(arguments.pcap + ".keys") if arguments.pcap else None
     shown = arguments.client_certificate
     identity = load_identity(Path(shown[0]), Path(shown[1])) if shown else None
-    trust: str | Path = arguments.trust
-    pinned = None
-    if arguments.trust.startswith("sha256:"):
-        trust = pinned = arguments.trust.removeprefix("sha256:")
-    elif arguments.trust not in ("system", "none"):
-        trust = Path(arguments.trust)
+    trust = checked_trust(trust_of(arguments.trust))
+    pinned = str(trust) if arguments.trust.startswith("sha256:") else None
     with contextlib.ExitStack() as stack:
         tap = None
         if arguments.pcap:
@@ -286,11 +283,16 @@ def pair(text: str, option: str) -> tuple[str, str]:
 def _chosen(text: str, scenario: Scenario) -> frozenset[int]:
     """``3,4`` and ``3-7``; ``events`` for all of them."""
     if text == "events":
-        return frozenset(step.number for step in scenario.steps if step.event)
+        events = frozenset(step.number for step in scenario.steps if step.event)
+        if not events:
+            # Empty would be all.
+            raise UsageError(f"--only events: {scenario.name} has none")
+        return events
     found: set[int] = set()
     for piece in text.split(",") if text else ():
         low, mark, high = (one.strip() for one in piece.partition("-"))
-        if not low.isdecimal() or (mark and not high.isdecimal()) or len(low + high) > 12:
+        wrong = not low.isdecimal() or (mark and not high.isdecimal()) or len(low + high) > 12
+        if wrong or (mark and int(high) < int(low)):
             raise UsageError(f"--only {text!r}: numbers of steps are expected, such as 3,4,7-9, or “events”")
         found |= set(range(int(low), min(int(high), int(low) + 100_000) + 1)) if mark else {int(low)}
     return frozenset(found)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from dissector.base.errors import ExitCode
+from dissector.base.errors import ExitCode, UsageError
 from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.log import TextSink
@@ -35,7 +35,7 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     played = played_of(scenario, arguments.plays)
     targets = targets_of(scenario, played, main, options.targets)
     if arguments.dry_run:
-        return _dry(scenario, played, targets)
+        return _dry(scenario, played, targets, options)
     ask_leave(list(targets.values()), yes=arguments.yes)
     result = asyncio.run(_play(arguments, scenario, folder, options, main))
     if arguments.pcap:
@@ -75,15 +75,16 @@ async def _play(
         return await play_once(scenario, folder, options, target, on, progress, keep=True)
 
 
-def _dry(scenario: Scenario, played: frozenset[str], targets: Mapping[str, Target]) -> int:
+def _dry(scenario: Scenario, played: frozenset[str], targets: Mapping[str, Target], options: Options) -> int:
     """What would be sent where."""
+    steps = [one for one in scenario.steps if options.wants(one) and (one.sender in played) != (one.receiver in played)]
+    if not steps:
+        raise UsageError(f"{scenario.name}: {', '.join(sorted(played))} has nothing to do in these steps")
     roles = " and ".join(scenario.parties[name].role for name in sorted(played))
     told = ", ".join(f"{scenario.parties[name].role} {target}" for name, target in targets.items())
     print(printable(f"{roles} against {told or 'nobody'}; nothing is sent"))
-    for step in scenario.steps:
+    for step in steps:
         sends, gets = step.sender in played, step.receiver in played
-        if sends == gets:
-            continue
         target = targets.get(step.receiver)
         where = f" to {target.host}" if sends and target is not None else f" from the {step.sender}" if gets else ""
         print(

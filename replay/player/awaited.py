@@ -115,6 +115,12 @@ class Deadlines:
         """Until when a step is awaited, by the monotonic clock."""
         before = [one for one in self._done if one[0] < step.number]
         if not before:
-            return self.begun + step.time + max(self.slack, self.first)
+            return self.begun + step.time + self.first
         _, recorded, now = before[-1]
         return now + max(step.time - recorded, 0.0) + self.slack
+
+    def words(self, step: Step) -> str:
+        """How long a step was awaited: ``within 10 s of its time``."""
+        if any(number < step.number for number, _, _ in self._done):
+            return f"within {self.slack:g} s of its time"
+        return f"within {self.first:g} s"

@@ -54,3 +54,7 @@ class Options:
     gate: Callable[[Step, Sequence[bytes]], Awaitable[str]] | None = None
     first: int = 1
     only: frozenset[int] = frozenset()
+
+    def wants(self, step: Step) -> bool:
+        """The step is among those that are played."""
+        return step.number >= self.first and (not self.only or step.number in self.only)

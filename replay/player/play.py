@@ -83,7 +83,7 @@ class Player:
         self._played = played_of(scenario, options.plays)
         self._targets = targets_of(scenario, self._played, target, options.targets)
         """Party → where it is. Only the hosts of these are ever contacted."""
-        wanted = [step for step in scenario.steps if self._wanted(step)]
+        wanted = [step for step in scenario.steps if options.wants(step)]
         self._mine = [one for one in wanted if one.sender in self._played and one.receiver not in self._played]
         theirs = [one for one in wanted if receives(one, "message", self._played)]
         if not self._mine and not theirs:
@@ -99,10 +99,6 @@ class Player:
         """A peer answered, so that a silent one is a difference and no unreachable target."""
         self._values: Values | None = None
         self.result = Result(scenario.name, ", ".join(str(one) for one in self._targets.values()))
-
-    def _wanted(self, step: Step) -> bool:
-        options = self._options
-        return step.number >= options.first and (not options.only or step.number in options.only)
 
     def _repeats(self, steps: Sequence[Step]) -> dict[int, int]:
         """Steps that say an earlier one's message once more, as the recording has it."""
@@ -176,6 +172,21 @@ class Player:
             steps=steps, ids=self._ids, given=self._options.given,
         )  # fmt: skip
         self._deadlines = Deadlines(self._clock.monotonic(), self._options.slack, self._options.wait)
+        self._say_what_is_old()
+        begins = next(iter(self._awaited.left()), None)
+        if begins is not None and all(begins.number < one.number for one in self._mine):
+            role = self._scenario.parties[begins.sender].role
+            self.log.say("note", f"waiting for {begins.name} of the {role}, {self._options.wait:g} s at most")
+
+    def _say_what_is_old(self) -> None:
+        """What the steps that are left out would have handed out is as recorded: a token of yesterday is no token."""
+        old: dict[int, list[str]] = {}
+        for name in dict.fromkeys(name for step in self._mine for name in self._recorded.names(step.message)):
+            if born := self.values.left_out(name):
+                old.setdefault(born, []).append(name)
+        for number, names in old.items():
+            words = f"as recorded, since step {number}, which hands it out, is not played: {', '.join(names)}"
+            self.log.say("note", f"{words} (--set NAME=VALUE gives another one)", step=number)
 
     def _first_paths(self) -> dict[str, str]:
         """Party → recorded path that the first request to it went to."""
@@ -438,7 +449,7 @@ class Player:
 
     def _give_up(self, step: Step) -> None:
         self._awaited.given_up.add(step.number)
-        text = f"did not come within {self._options.slack:g} s of its time"
+        text = f"did not come {self._deadlines.words(step)}"
         self._say(StepResult(step.number, step.name, "missing", text, origin=step.origin))
         if not self._options.keep_going:
             self._stopped = True

@@ -182,6 +182,20 @@ class Values:
         """Number of the step that hands a value out, 0 where none does that a played party sees."""
         return self._births[name].step if name in self._births else 0
 
+    def left_out(self, name: str) -> int:
+        """Number of the step that would hand out a value of another party, and is not played; 0 for any other value.
+
+        Addresses are those of the target.
+        """
+        value = self._values[name]
+        if name in self._given or value.secret or not value.maker or value.maker in self._played:
+            return 0
+        if value.kind in ("address", "uuid") or name in self._births:
+            return 0
+        births = [(value.step, value.part), *((one.step, one.part) for one in value.again)]
+        told = (step for step, part in births if step and receives(self._step(step), part, self._played))
+        return next(told, 0)
+
     def renew(self, step: int, part: str) -> None:
         """Make anew what a played party hands out in a part of a step: said again, it is another one."""
         for value in self._made.get((step, part), ()):

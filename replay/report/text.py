@@ -66,7 +66,8 @@ def summary_lines(result: Result) -> Iterator[str]:
     if result.steps and not result.same:
         yield ""
         took = f" in {duration_text(round(result.seconds * _NS))}" if result.seconds else ""
-        yield printable(f"{counted(result)}{took}, against {result.target}")
+        against = f", against {result.target}" if result.target else ""
+        yield printable(f"{counted(result)}{took}{against}")
         if result.first:
             yield printable(f"first: {result.first}")
         places = [one for one in result.bad if one.came]

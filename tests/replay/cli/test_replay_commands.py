@@ -129,6 +129,13 @@ def test_what_differs_is_found_in_the_capture_of_the_replay(
     assert steps["Get"]["came_in"] is None
 
 
+def test_whom_to_trust_is_looked_at_first(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["run", scenario, "--target", "http://127.0.0.1:9/"], ["emulate", "scan-server", "--http"]):
+        assert main([*command, "--trust", "nosuch.pem"]) == 3
+        told = capsys.readouterr()
+        assert (told.out, told.err) == ("", "dsmreplay: nosuch.pem: No such file or directory\n")
+
+
 def test_a_target_that_is_not_there(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", scenario, "--target", "http://127.0.0.1:9/"]) == 4
     assert "cannot be reached" in capsys.readouterr().out
@@ -144,6 +151,38 @@ def test_a_dry_run_sends_nothing(scenario: str, capsys: pytest.CaptureFixture[st
     told = capsys.readouterr().out
     assert told.count(" send ") == 8
     assert told.count("await") == 12
+    assert main(["run", scenario, "--target", "http://192.0.2.99/", "--dry-run", "--only", "3-4,20"]) == 0
+    told = capsys.readouterr().out
+    assert [line.split()[:2] for line in told.splitlines()[1:]] == [["3", "send"], ["4", "await"], ["20", "send"]]
+    assert main(["run", scenario, "--target", "http://192.0.2.99/", "--dry-run", "--from-step", "21"]) == 2
+    assert "has nothing to do in these steps" in capsys.readouterr().err
+
+
+def test_a_part_that_needs_what_is_left_out(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ["run", scenario, "--target", "http://127.0.0.1:9/", "--only", "5,18-20"]
+    assert main(run) == 4
+    told = capsys.readouterr().err
+    assert "as recorded, since step 3, which hands it out, is not played: job_token (--set NAME=VALUE" in told
+    assert "since step 2, which hands it out, is not played: subscription" in told
+    assert main([*run, "--set", "job_token=x"]) == 4
+    assert "job_token" not in capsys.readouterr().err
+    assert main(["run", scenario, "--target", "http://127.0.0.1:9/"]) == 4
+    assert "is not played" not in capsys.readouterr().err
+
+
+def test_who_has_to_begin_is_said(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", scenario, "--as", "server", "--listen", "127.0.0.1:0", "--wait", "0.1"]) == 1
+    told = capsys.readouterr()
+    assert "waiting for Get of the DSM device, 0.1 s at most" in told.err
+    assert "did not come within 0.1 s\n" in told.out
+    # Nobody was named as a target.
+    assert any(line.startswith("1 missing in ") and "against" not in line for line in told.out.splitlines())
+
+
+def test_only_events_of_a_story_without(samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["extract", str(samples / "emulated" / "airscan-platen.pcap"), "-o", str(tmp_path / "scan")]) == 0
+    assert main(["run", str(tmp_path / "scan"), "--target", "http://127.0.0.1:9/", "--only", "events"]) == 2
+    assert "--only events: scan client and scanner has none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -153,6 +192,8 @@ def test_a_dry_run_sends_nothing(scenario: str, capsys: pytest.CaptureFixture[st
         (["--set", "x"], "NAME=VALUE is expected"),
         (["--set", "x=1"], "the scenario has no such value"),
         (["--only", "a"], "numbers of steps"),
+        (["--only", "7-3"], "numbers of steps"),
+        (["--trust", "sha256:zz"], "fingerprint"),
         (["--target", "server=ftp://x"], "is no URL"),
         (["--target", "http://127.0.0.1:8/"], "needs the name of its party"),
         (["--target", "device=http://127.0.0.1:8/"], "device is not played against; server is"),
