@@ -140,10 +140,11 @@ def _received(story: PostScanStory, final: Final) -> None:
             final.frame,
         )
     elif received > possible:
+        held = f"only {possible} of them {'is' if possible == 1 else 'are'}" if possible else "none of them is"
+        why = ", the others were sent before it began" if story.calls else ", which holds no request of this job"
         story.find(
             IMAGES,
-            f"the server received {count(received, 'image')}; only {possible} of them are in the capture, the others "
-            "were sent before it began",
+            f"the server received {count(received, 'image')}; {held} in the capture{why}",
             final.frame,
             severity=Severity.NOTE,
         )

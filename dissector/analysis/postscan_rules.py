@@ -33,7 +33,7 @@ _BASES = (
 )
 _END_ACTIONS = [f"{base}PostScanJobEndStateEvent" for base in _BASES]
 
-NO_CREATE = rule("job.no-create", "note", "the job was created before the capture began", "dsp.yaml P39")
+NO_CREATE = rule("job.no-create", "note", "the capture does not hold the beginning of the job", "dsp.yaml P39")
 TOKEN_UNKNOWN = rule("job.token-unknown", "warn", "the server does not know the job's token", "dsp.yaml P39")
 TOKEN_REUSED = rule("job.token-reused", "error", "the server gave a JobToken twice", "dsp.yaml P37")
 NO_END = rule("job.no-end", "note", "the capture holds no end event of the job", "dsp.yaml P52, P64")
@@ -108,6 +108,12 @@ def _no_create(story: PostScanStory) -> None:
     sources = {report.by for report in story.reports}
     if sources and sources <= {"history", "active"} and not story.finals and not story.calls:
         text = "the job is known only from the server's job list: it ran outside this capture"
+    elif not story.calls:
+        # Of DSM over https this is what a capture without keys has: the events alone may go in the clear.
+        text = (
+            "the capture holds no request of this job, only what the server told of it: the requests were sent before "
+            f"frame {frame}, or on connections that could not be read"
+        )
     else:
         text = f"the capture holds no CreatePostScanJob of this job: it was created before frame {frame}"
     story.find(NO_CREATE, text, frame)

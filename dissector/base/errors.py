@@ -15,6 +15,7 @@ __all__ = [
     "ExitCode",
     "TargetUnreachable",
     "UnreadableInput",
+    "UnwritableOutput",
     "UsageError",
 ]
 
@@ -29,7 +30,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line is wrong."""
     UNREADABLE = 3
-    """The input cannot be read: missing, no capture, an unknown link type only."""
+    """The input cannot be read (missing, no capture, an unknown link type only), or the output cannot be written."""
     UNREACHABLE = 4
     """The target of a replay cannot be reached."""
     INTERRUPTED = 130
@@ -50,6 +51,12 @@ class UsageError(DsmsharkError):
 
 class UnreadableInput(DsmsharkError):
     """The input is no capture, or cannot be opened: says the file, the offset and what stands there."""
+
+    exit_code = ExitCode.UNREADABLE
+
+
+class UnwritableOutput(DsmsharkError):
+    """A file or folder of the output cannot be made or written: says which and why."""
 
     exit_code = ExitCode.UNREADABLE
 

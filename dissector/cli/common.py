@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TextIO
 
-from dissector.base.errors import ExitCode, UnreadableInput, UsageError
+from dissector.base.errors import ExitCode, UnreadableInput, UnwritableOutput, UsageError
 from dissector.base.findings import Finding, Severity
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.capture.linktypes import link_name
@@ -134,7 +134,7 @@ def output(args: argparse.Namespace) -> Iterator[TextIO]:
     try:
         file = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n")  # noqa: SIM115 - closed by the with below
     except OSError as error:
-        raise UsageError(f"{path}: cannot write: {error.strerror}") from error
+        raise UnwritableOutput(f"{path}: cannot write: {error.strerror}") from error
     with file:
         yield file
 
@@ -179,15 +179,20 @@ def note(text: str) -> None:
 
 
 class Count:
-    """Counts what a pass sees: WSD messages and all HTTP messages."""
+    """Counts what a pass sees: WSD messages, those with findings of severity error, and all HTTP messages."""
 
     def __init__(self) -> None:
         self.messages = 0
+        self.faulty = 0
         self.https = 0
 
     def message(self, message: Message) -> None:
         """A sink for the pass."""
         self.messages += 1
+        for one in message.findings:
+            if one.severity is Severity.ERROR:
+                self.faulty += 1
+                break
 
     def http(self, message: HttpMessage) -> None:
         """For ``Capture.on_http``."""

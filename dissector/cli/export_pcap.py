@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from dissector.base.errors import ExitCode, UsageError
+from dissector.base.errors import ExitCode, UnwritableOutput, UsageError
 from dissector.cli.common import limits_of, never_the_input, note, opened
 from dissector.output.decrypted import write_plain, write_with_secrets
 from dissector.output.text import count, size_text
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         # It holds secrets, or what they protected: for its owner alone.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise UsageError(f"{path}: cannot write: {error.strerror}") from error
+        raise UnwritableOutput(f"{path}: cannot write: {error.strerror}") from error
     with open(descriptor, "wb") as file:
         if args.secrets:
             write_with_secrets(args.files, found, file)

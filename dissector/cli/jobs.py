@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> ExitCode:
             from dissector.cli.choose import choose_job
 
             shown = choose_job(jobs, args.job)
-        said = notes(capture.stats, count.messages, count.https, jobs=len(jobs))
+        said = notes(capture.stats, count.messages, count.https, jobs=len(jobs), faulty=count.faulty)
         of_capture = capture.findings
         interrupted = capture.interrupted
     with output(args) as out:

@@ -17,7 +17,7 @@ from pathlib import Path
 from lxml import etree
 
 from dissector.analysis.model import Image, Job
-from dissector.base.errors import ContentNotKept, UsageError
+from dissector.base.errors import ContentNotKept, UnwritableOutput
 from dissector.http.model import HttpMessage
 from dissector.messages import Message
 from dissector.output.jobs_text import job_name
@@ -61,7 +61,7 @@ class Folder:
         refused: names of files that exist and were left as they are.
 
     Raises:
-        UsageError: the folder cannot be made or written to.
+        UnwritableOutput: the folder cannot be made or written to.
     """
 
     def __init__(self, path: str, *, force: bool = False) -> None:
@@ -74,7 +74,7 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{path}: cannot be made a folder: {error.strerror}") from error
+            raise UnwritableOutput(f"{path}: cannot be made a folder: {error.strerror}") from error
 
     def hold(self, pieces: Iterable[bytes]) -> Path:
         """Write bytes under a temporary name; :meth:`name` gives them their own."""
@@ -85,7 +85,7 @@ class Folder:
                 for piece in pieces:
                     file.write(piece)
         except OSError as error:
-            raise UsageError(f"{self.path}: cannot write: {error.strerror}") from error
+            raise UnwritableOutput(f"{self.path}: cannot write: {error.strerror}") from error
         return place
 
     def name(self, held: Path, stem: str, suffix: str) -> None:
@@ -109,7 +109,7 @@ class Folder:
             # A link of that name is replaced, never followed.
             os.replace(held, target)
         except OSError as error:
-            raise UsageError(f"{target}: cannot write: {error.strerror}") from error
+            raise UnwritableOutput(f"{target}: cannot write: {error.strerror}") from error
         self.written.append((name, target.stat().st_size))
 
     def put(self, data: bytes, stem: str, suffix: str) -> None:

@@ -17,7 +17,9 @@ __all__ = ["notes"]
 _SHOWN = 5
 
 
-def notes(stats: TransportStats, messages: int, http: int | None = None, *, jobs: int | None = None) -> list[str]:
+def notes(
+    stats: TransportStats, messages: int, http: int | None = None, *, jobs: int | None = None, faulty: int = 0
+) -> list[str]:
     """Sentences, each one line, none where all is plain.
 
     Args:
@@ -25,13 +27,18 @@ def notes(stats: TransportStats, messages: int, http: int | None = None, *, jobs
         messages: WSD messages found.
         http: HTTP messages seen, None where they were not counted.
         jobs: jobs found, None where nobody asked.
+        faulty: WSD messages that have findings of severity error.
     """
     said = []
     if not messages:
         seen = "" if http is None else f", {count(http, 'HTTP message') if http else 'no HTTP'} seen"
         said.append(f"no WSD messages in this capture: {count(stats.frames, 'packet')}{seen}")
     elif jobs == 0:
-        said.append(f"no job in this capture; it holds {count(messages, 'WSD message')} (see “dsmshark read”)")
+        held, how = count(messages, "WSD message"), "read"
+        if faulty:
+            # Damage, or a limit that was hit, may be why.
+            held, how = f"{held}, {faulty:,} of them with errors", "read -V"
+        said.append(f"no job in this capture; it holds {held} (see “dsmshark {how}”)")
     said += _opaque(stats)
     if stats.cut:
         said.append(f"{count(stats.cut, 'packet')} were cut by the capture length; their missing bytes are gaps")

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dissector.base.errors import ExitCode, UnreadableInput, UsageError
+from dissector.base.errors import ExitCode, UnreadableInput, UnwritableOutput, UsageError
 from dissector.cli.common import keylogs_of
 from dissector.keyfiles import PASSWORD
 from dissector.output.text import count, printable
@@ -317,7 +317,7 @@ def _server_encryption(arguments: argparse.Namespace, around: Around) -> tuple[I
     try:
         identity = own_certificate(folder, names, datetime.now(UTC))
     except OSError as error:
-        raise UsageError(f"the certificate cannot be kept in {folder}: {error.strerror or error}") from error
+        raise UnwritableOutput(f"the certificate cannot be kept in {folder}: {error.strerror or error}") from error
     keylog = keylog_of(arguments)
     authorities = getattr(arguments, "authorities", None)
     context = server_context(
@@ -365,7 +365,7 @@ def _folder(path: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--share {path}: {error.strerror or error}; expected a folder") from error
+        raise UnwritableOutput(f"--share {path}: {error.strerror or error}; expected a folder") from error
     return folder
 
 

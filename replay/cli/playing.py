@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dissector import __version__
-from dissector.base.errors import UnreadableInput, UsageError
+from dissector.base.errors import UnreadableInput, UnwritableOutput, UsageError
 from dissector.output.text import printable
 from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
@@ -198,7 +198,7 @@ def own_context(
         names = ["localhost", "127.0.0.1", "::1", *(one for one in hosts if one not in ("0.0.0.0", "::"))]
         identity = own_certificate(folder, list(dict.fromkeys(names)), datetime.now(UTC))
     except OSError as error:
-        raise UsageError(f"the certificate cannot be kept in {folder}: {error.strerror or error}") from error
+        raise UnwritableOutput(f"the certificate cannot be kept in {folder}: {error.strerror or error}") from error
     return server_context(identity, keylog=keylog)
 
 

@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from dissector.base.errors import UnreadableInput, UsageError
+from dissector.base.errors import UnreadableInput, UnwritableOutput, UsageError
 from replay.net.tls import fingerprint
 
 __all__ = ["CertificateInfo", "Identity", "describe", "issue", "load_identity", "make_authority", "own_certificate"]
@@ -122,7 +122,8 @@ def own_certificate(folder: Path, names: Sequence[str], now: datetime, common_na
         common_name: for the subject; "" for the first name (old clients look at nothing else).
 
     Raises:
-        UsageError: a name can stand in no certificate, or the folder cannot be written.
+        UsageError: a name can stand in no certificate.
+        UnwritableOutput: the folder cannot be written.
     """
     wanted = _normal_names(names)
     cert_path, key_path = folder / "server.pem", folder / "server-key.pem"
@@ -165,7 +166,8 @@ def make_authority(
         common_name: for the subject.
 
     Raises:
-        UsageError: the folder cannot be written, or the name is too long.
+        UsageError: the name is too long.
+        UnwritableOutput: the folder cannot be written.
         UnreadableInput: what is in the folder cannot be read. It is not replaced: certificates may depend on it.
     """
     now = now or datetime.now(UTC)
@@ -202,7 +204,8 @@ def issue(
         now: the present time, None for the machine's.
 
     Raises:
-        UsageError: a name can stand in no certificate, or the folder cannot be written.
+        UsageError: a name can stand in no certificate.
+        UnwritableOutput: the folder cannot be written.
         UnreadableInput: the authority cannot be read.
     """
     issuer, issuer_key = _read(authority.cert_path, authority.key_path)
@@ -422,7 +425,7 @@ def _write(path: Path, data: bytes, mode: int) -> None:
                 os.unlink(name)
             raise
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise UnwritableOutput(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _put_aside(*paths: Path) -> None:
@@ -432,7 +435,7 @@ def _put_aside(*paths: Path) -> None:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise UsageError(f"{path} cannot be put aside: {error.strerror or error}") from error
+            raise UnwritableOutput(f"{path} cannot be put aside: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager
@@ -442,7 +445,7 @@ def _locked(folder: Path) -> Iterator[None]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise UsageError(f"{folder}: no folder for certificates: {error.strerror or error}") from error
+        raise UnwritableOutput(f"{folder}: no folder for certificates: {error.strerror or error}") from error
     try:
         fcntl.flock(number, fcntl.LOCK_EX)
         yield

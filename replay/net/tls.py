@@ -18,7 +18,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from dissector.base.errors import UnreadableInput, UsageError
+from dissector.base.errors import UnreadableInput, UnwritableOutput, UsageError
 from replay.net.tls_failure import FIRST, TlsFailure, failure_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def server_context(
             devices in laboratories.
 
     Raises:
-        UsageError: an argument is wrong, or the key log cannot be written.
+        UsageError: an argument is wrong.
+        UnwritableOutput: the key log cannot be written.
         UnreadableInput: a PEM file cannot be read.
     """
     asked = {"none": ssl.CERT_NONE, "asked": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
@@ -140,7 +141,7 @@ def _common(context: ssl.SSLContext, oldest: str, keylog: Path | None) -> None:
             os.close(os.open(keylog, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
             context.keylog_filename = str(keylog)
         except OSError as error:
-            raise UsageError(f"{keylog}: the key log cannot be written: {error.strerror or error}") from error
+            raise UnwritableOutput(f"{keylog}: the key log cannot be written: {error.strerror or error}") from error
 
 
 def _load_identity(context: ssl.SSLContext, identity: Identity) -> None:

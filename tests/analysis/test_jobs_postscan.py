@@ -169,6 +169,25 @@ def test_capture_began_late(play, analysed):
     (found,) = analysed(play.messages).jobs
     assert (found.partial, found.created, found.completed_state) == ("no-start", None, "Completed")
     assert rules(found) == ["job.no-create", "job.images-received"]
+    assert [one.text for one in found.findings] == [
+        f"the capture holds no CreatePostScanJob of this job: it was created before frame {found.first_frame}",
+        "the server received 4 images; only 1 of them is in the capture, the others were sent before it began",
+    ]
+
+
+def test_only_events_can_be_read(play, analysed):
+    """DSM over https, as a capture without keys has it: nothing says that the capture began late."""
+    job = DsmJob(play)
+    job.status("Creating", 1)
+    job.final(images=4)
+    (found,) = analysed(play.messages).jobs
+    assert rules(found) == ["job.no-create", "job.images-received"]
+    create, images = (one.text for one in found.findings)
+    assert create == (
+        "the capture holds no request of this job, only what the server told of it: the requests were sent before "
+        f"frame {found.first_frame}, or on connections that could not be read"
+    )
+    assert images == "the server received 4 images; none of them is in the capture, which holds no request of this job"
     assert {f.severity for f in found.findings} == {"note"}
     assert "3" not in found.findings[1].text
     assert outcome(found) == "Completed"

@@ -66,6 +66,34 @@ def test_a_prefix_that_fits_two_jobs_lists_them(cli, pcap):
     assert missing.err == "dsmshark: no job's id begins with zz; there are 17, 18\n"
 
 
+def test_jobs_that_damage_or_a_limit_hides(cli, pcap):
+    result = cli("jobs", "--limit", "xml_elements=5", pcap(ERRORS))
+    assert result.out.startswith("No jobs.\n")
+    assert "WSD messages, 20 of them with errors (see “dsmshark read -V”)" in result.out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["jobs", ERRORS],
+        ["read", "--ndjson", ERRORS],
+        ["export", "pcap", "--force", "--secrets", "others/tls12-dsb.pcapng"],
+    ],
+)
+def test_an_output_that_cannot_be_written(cli, tmp_path, pcap, command):
+    for where, why in ((tmp_path, "Is a directory"), (tmp_path / "no" / "file", "No such file or directory")):
+        result = cli(*command[:-1], "-o", str(where), pcap(command[-1]))
+        assert (result.code, result.out) == (3, "")
+        assert result.err == f"dsmshark: {where}: cannot write: {why}\n"
+
+
+@pytest.mark.parametrize("what", ["images", "messages", "bodies"])
+def test_a_folder_that_cannot_be_made(cli, tmp_path, pcap, what):
+    (tmp_path / "file").touch()
+    result = cli("export", what, "-o", str(tmp_path / "file"), pcap(ERRORS))
+    assert (result.code, result.err) == (3, f"dsmshark: {tmp_path}/file: cannot be made a folder: File exists\n")
+
+
 # -- read -----------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dissector.base.errors import UsageError
+from dissector.base.errors import UnwritableOutput
 from dissector.catalog import qname
 from dissector.soap.namespaces import DSC, DSP
 from replay.devices.emulator import Around, Emulator
@@ -49,7 +49,8 @@ class ScanServer(Emulator):
         around: addresses, discovery, TLS, capture, behaviour, clock.
 
     Raises:
-        UsageError, UnreadableInput: the scan processes or the folder are no such things; says which and why.
+        UsageError, UnreadableInput, UnwritableOutput: the scan processes or the folder are no such things; says which
+            and why.
 
     Example:
         ``async with ScanServer() as server: print(server.processing_url)``
@@ -83,7 +84,7 @@ class ScanServer(Emulator):
         try:
             (self.output / "jobs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{self.output}: {error.strerror or error}; expected a folder for images") from error
+            raise UnwritableOutput(f"{self.output}: {error.strerror or error}; expected a folder for images") from error
         self.engine = JobEngine(
             clock=self.clock, log=self.log, folder=self.output / "jobs", places=places or Places(), outcomes=outcomes,
             limits=limits, terminating=self.profile.terminating, warnings_known=self.profile.warnings,

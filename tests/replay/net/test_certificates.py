@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from dissector.base.errors import UnreadableInput, UsageError
+from dissector.base.errors import UnreadableInput, UnwritableOutput, UsageError
 from replay.net.certificates import (
     CertificateInfo,
     Identity,
@@ -195,7 +195,7 @@ def test_an_authority_that_cannot_be_read_is_not_replaced(tmp_path: Path) -> Non
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="no folder for certificates"):
+    with pytest.raises(UnwritableOutput, match="no folder for certificates"):
         own_certificate(tmp_path / "file", ["x.example.test"], NOW)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from dissector.base.errors import ExitCode, UnreadableInput, UsageError
+from dissector.base.errors import ExitCode, UnreadableInput, UnwritableOutput, UsageError
 from replay.net.certificates import Identity, issue, make_authority, own_certificate
 from replay.net.tls import (
     TlsChannel,
@@ -416,7 +416,7 @@ def test_contexts_that_cannot_be_made(papers: Papers, tmp_path: Path) -> None:
         server_context(papers.server, "maybe")
     with pytest.raises(UsageError, match=r"1\.0, 1\.1, 1\.2, 1\.3"):
         client_context("none", oldest="ssl3")
-    with pytest.raises(UsageError, match="key log cannot be written"):
+    with pytest.raises(UnwritableOutput, match="key log cannot be written"):
         client_context("none", keylog=tmp_path / "none" / "keys.log")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from dissector.base.errors import UsageError
+from dissector.base.errors import UnwritableOutput, UsageError
 from dissector.catalog import DateTime, build
 from dissector.http.content import Content
 from dissector.soap.model import QName
@@ -466,7 +466,7 @@ def test_a_folder_of_processes(tmp_path: Path) -> None:
 
 def test_an_output_that_is_no_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UsageError, match="expected a folder"):
+    with pytest.raises(UnwritableOutput, match="expected a folder"):
         ScanServer(tmp_path / "file")
 
 
