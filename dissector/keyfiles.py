@@ -68,6 +68,7 @@ class KeyFiles:
 
     Attributes:
         keys: the material; grows.
+        given: some of it is the user's, and not from inside the capture; known when a pass begins.
 
     Raises:
         UnreadableInput: a file cannot be read, or is no key.
@@ -89,6 +90,7 @@ class KeyFiles:
         if sum(os.fspath(path) == STANDARD_INPUT for path in keylogs) > 1:
             raise UsageError("standard input (-) can be given only once")
         self._logs = [_log(self.keys, path) for path in keylogs]
+        self.given = False
         self._told = 0
         self._inside: set[bytes] = set()
         """Key logs of the capture that were taken up."""
@@ -126,6 +128,8 @@ class KeyFiles:
                 if not log.open:
                     # Its last line may lack an end.
                     log.end()
+        if not self._inside:
+            self.given = bool(self.keys)
         self.keys.growing = bool(self._logs) and (live or any(log.open for log in self._logs))
 
     def ahead(self, logs: Sequence[bytes]) -> None:

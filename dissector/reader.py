@@ -162,6 +162,7 @@ class Capture:
             watch_tls=self._watch_tls,
             tls_records=self._tls_records,
         )
+        self._pass.stats.keyed = self._keyfiles.given
         self._analysis = Analysis(limits=self._limits)
         self._stream = self._messages()
         self._ended = False

@@ -88,11 +88,13 @@ def describe(head: bytes) -> tuple[str, str]:
             return name, advice
     if not any(head):
         return "only zeros", "the file was not written to its end, or its disk was full"
-    if _erf(head):
-        return "an ERF capture (Endace)", _EDITCAP
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "a text (UTF-16)", ""
-    return _text(head)
+    text = _text(head)
+    if not text[0] and _erf(head):
+        # Last: letters make a good time too.
+        return "an ERF capture (Endace)", _EDITCAP
+    return text
 
 
 def _erf(head: bytes) -> bool:

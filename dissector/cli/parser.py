@@ -252,8 +252,9 @@ def _command(
     return made
 
 
-def _files(parser: Parser, *, color: bool = True, limit: bool = True) -> None:
-    parser.add_argument("files", metavar="FILE", nargs="+", help="capture, “-” for standard input")
+def _files(parser: Parser, *, color: bool = True, limit: bool = True, twice: bool = False) -> None:
+    how = "capture; it is read twice, so it has to be a file" if twice else "capture, “-” for standard input"
+    parser.add_argument("files", metavar="FILE", nargs="+", help=how)
     add_keys(parser)
     if limit:
         parser.add_argument(
@@ -474,7 +475,7 @@ def _crosscheck(commands: Any) -> None:
         Every difference is explained: which of the two is right, and why.
         """,
     )
-    _files(parser, color=False, limit=False)
+    _files(parser, color=False, limit=False, twice=True)
     parser.add_argument("--json", action="store_true", help="JSON")
 
 

@@ -78,7 +78,8 @@ def _opaque(stats: TransportStats) -> list[str]:
             but = f"; {failed:,} of them failed" if failed else ""
             # Inside of HTTP packets are not counted.
             size = count(packets, "packet") if packets else "inside HTTP"
-            why = f" could not be read: no keys ({size}{but})" if protocol == "tls" else f": {name} is not read here"
+            lack = "none of the keys fits" if stats.keyed else "no keys"
+            why = f" could not be read: {lack} ({size}{but})" if protocol == "tls" else f": {name} is not read here"
             said.append(f"{count(connections, f'{name} connection')} {whom}{why}")
         others = len(merged) - len(shown)
         if others:
@@ -88,5 +89,6 @@ def _opaque(stats: TransportStats) -> list[str]:
                 "read either"
             )
         if protocol == "tls":
-            said.append("“dsmshark tls” says what can be seen of them; keys (--keylog, --rsa-key) would open them")
+            keys = "their own keys" if stats.keyed else "keys (--keylog, --rsa-key)"
+            said.append(f"“dsmshark tls” says what can be seen of them; {keys} would open them")
     return said

@@ -291,6 +291,8 @@ class TransportStats:
     """For each opaque protocol: (client or first sender, other) → (packets, payload bytes)."""
     failed: dict[tuple[Endpoint, Endpoint], int] = field(default_factory=dict)
     """(client, server) → opaque connections of these that failed before they came about."""
+    keyed: bool = False
+    """Keys for TLS were given."""
     first_time: int | None = None
     last_time: int | None = None
     findings: list[Finding] = field(default_factory=list)

@@ -12,7 +12,7 @@ from dissector.cli.common import keylogs_of
 from dissector.cli.select import address_of, service_named
 from dissector.keyfiles import PASSWORD
 from dissector.output.jsontext import dumps
-from dissector.output.text import printable
+from dissector.output.text import count, printable
 from dissector.output.times import iso_time
 from replay.scenario.explain import explain, explain_json
 from replay.scenario.extract import Extracted, Recording, extracted, recorded
@@ -155,7 +155,11 @@ def _list(recording: Recording, choice: Choice, *, as_json: bool) -> int:
             print(printable(f"     {party['name']:<9} {party['role']:<14} {party['host']}{bases}"))
         for job in row["jobs"]:
             state = job["state"] or "end not in the capture"
-            print(printable(f"     job       {job['id'] or '(no id)'}  {job['kind']}, {state}, {job['images']} images"))
+            print(
+                printable(
+                    f"     job       {job['id'] or '(no id)'}  {job['kind']}, {state}, {count(job['images'], 'image')}"
+                )
+            )
     if not stories:
         print("no sequence in this capture" if not recording.stories else "no sequence in this capture fits")
     return ExitCode.OK

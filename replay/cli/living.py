@@ -168,7 +168,7 @@ def named(option: str, form: str) -> Callable[[str], tuple[str, str]]:
     def split(text: str) -> tuple[str, str]:
         name, mark, value = text.partition("=")
         if not (name and mark and value):
-            raise UsageError(f"{option} {text!r}: {form} is expected")
+            raise UsageError(f"{option} '{text}': {form} is expected")
         return name, value
 
     return split

@@ -133,7 +133,7 @@ def _control(commands: Any) -> None:
         "order", metavar="COMMAND",
         choices=CONTROL, help=f"{', '.join(CONTROL[:-1])} or {CONTROL[-1]}",
     )  # fmt: skip
-    parser.add_argument("arguments", nargs="*", metavar="NAME=VALUE")
+    parser.add_argument("arguments", nargs="*", default=[], metavar="NAME=VALUE")
     parser.set_defaults(run=later("run_control", "replay.cli.control"))
 
 

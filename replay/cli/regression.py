@@ -50,7 +50,10 @@ def run_suite(arguments: argparse.Namespace) -> int:
         given = replace(settings, target=main, targets=others) if main or others else settings
         return replace(given, given=given.given | values, shared=given.shared | set(values))
 
-    prepared = [prepare(name, found[name], _settings(arguments, file.settings(name, over))) for name in names]
+    prepared = [
+        prepare(name, found[name], _settings(arguments, file.settings(name, over)), listed=arguments.list)
+        for name in names
+    ]
     if arguments.tag:
         prepared = [one for one in prepared if one[0].settings.tags & set(arguments.tag)]
         if not prepared:

@@ -26,7 +26,7 @@ from replay.base.repeats import DPWS_2006
 from replay.behaviour.effects import Effects, cut_image, malform, other_image
 from replay.devices.discovery import build_probe, read_matches
 from replay.devices.dsmstory import Order, Story, filters_of, read_end
-from replay.devices.emulator import Around, events_of
+from replay.devices.emulator import Around, events_of, is_loopback
 from replay.devices.eventing import ACTION_DIALECT, PUSH
 from replay.devices.host import Call, Reply
 from replay.devices.scanner.device import Device
@@ -180,6 +180,9 @@ class DsmDevice(Scanner):
     async def _subscribe(self, order: Order, service: str, story: Story) -> _Subscription:
         """Subscribe to both events."""
         local = self.sink_url()
+        if is_loopback(target_of(local).host) and not is_loopback(target_of(service).host):
+            words = f"the server is another machine, and {local} is this one's loopback: its events cannot come there"
+            self.log.say("warning", f"{words}; --listen ADDRESS:0 takes them")
         body = build(
             "wse:Subscribe",
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import shutil
 from collections.abc import Mapping
@@ -19,6 +20,10 @@ from replay.scenario.written import as_yaml
 __all__ = ["MAIN", "Folder", "load_scenario", "save_scenario"]
 
 KINDS = ("heads", "bodies", "images")
+CAPTURES = frozenset(
+    [b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a"]
+)
+"""How pcap (both orders, micro- and nanoseconds) and pcapng files begin."""
 """Folders of files beside a scenario."""
 
 
@@ -72,10 +77,19 @@ def load_scenario(folder: str | Path, check_rule: RuleCheck = lambda path, how: 
     """
     place = Path(folder)
     path = place / MAIN if place.is_dir() else place
+    if _is_capture(path):
+        raise UsageError(f"{path}: is a capture and no scenario; dsmreplay extract makes one of it")
     made = scenario_of(load_yaml(path), str(path), path.absolute().parent.name, check_rule)
     opened = Folder(path.parent)
     _check_files(made, opened)
     return made, opened
+
+
+def _is_capture(path: Path) -> bool:
+    """A pcap or pcapng file. What cannot be read is told by who reads it."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(4) in CAPTURES
+    return False
 
 
 def _check_files(scenario: Scenario, folder: Folder) -> None:

@@ -194,10 +194,6 @@ def _of_job(
     rounds: Sequence[Round], numbers: frozenset[int], others: Sequence[Job], subscriptions: Iterable[Subscription]
 ) -> list[Round]:
     """What belongs to some jobs, and what belongs to none and stands near them."""
-    foreign = numbers_of(others) - numbers
-    for one in subscriptions:
-        if one.events and not numbers.intersection(one.events):
-            foreign |= frozenset(one.messages)
     own = [one for one in rounds if _in(one, numbers)]
     pairs = {_pair(one) for one in own}
     first, last = own[0].request.number, own[-1].request.number
@@ -206,6 +202,12 @@ def _of_job(
     starts = [min((step.message for step in job.timeline), default=0) for job in others]
     low = max((end for end in ends if end < first), default=0)
     high = min((start for start in starts if start > last), default=1 << 62)
+    foreign = numbers_of(others) - numbers
+    for one in subscriptions:
+        # One that nothing came for belongs to where it was made: its Unsubscribe may stand before the next job.
+        near = not one.messages or low < one.messages[0] < high
+        if not (numbers.intersection(one.events) if one.events else near):
+            foreign |= frozenset(one.messages)
     return [
         one
         for one in rounds

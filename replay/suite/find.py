@@ -58,8 +58,8 @@ def chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     return [name for name in names if not patterns or any(fnmatchcase(name, one) for one in patterns)]
 
 
-def prepare(name: str, path: Path, settings: Settings) -> tuple[Case, Mapping[str, Target]]:
-    """Load a scenario; what is wrong with it is in ``problem``.
+def prepare(name: str, path: Path, settings: Settings, *, listed: bool = False) -> tuple[Case, Mapping[str, Target]]:
+    """Load a scenario; what is wrong with it is in ``problem``. ``listed``: it is not played, a lack of a target too.
 
     Returns:
         The case, and where its parties are that are not played.
@@ -85,6 +85,9 @@ def prepare(name: str, path: Path, settings: Settings) -> tuple[Case, Mapping[st
     try:
         targets = targets_of(case.scenario, played, settings.target, settings.targets)
     except UsageError as error:
+        if listed:
+            case.problem = error
+            return case, {}
         raise UsageError(f"{name}: {error}") from error
     case.devices = frozenset({settings.device}) if settings.device else devices_of(targets.values())
     return case, targets

@@ -274,6 +274,10 @@ def test_pipe_of_a_process_as_file_object() -> None:
         (b"\xff\xfeh\0i\0", r"a text \(UTF-16\)"),
         (b"\xde\xad\xbe\xef\x80\x81", "stands de ad be ef 80 81; expected"),
         (b"\x00\x00\x00\x00\x60\x66\x6c\x63\x02\x04\x00\x60\x00\x00\x00\x40", "an ERF capture"),
+        (
+            b"# Sample captures\n\nHow each was made, and what is in it.\n",
+            "stands 23 20 53 61 6d 70 6c 65, a text file",
+        ),
         (b"\xd4\xc3", "stands d4 c3; expected"),
         (b"\xd4\xc3\xb2\xa1\2\0\4\0", "ends after 8 of the 24 bytes of the pcap file header"),
         (b"\x0a\x0d\x0d\x0a\x1c\0\0\0", "ends inside the first pcapng section header"),

@@ -363,6 +363,18 @@ def test_a_live_capture_is_read_as_its_key_log_grows(by: str, folder: Path, tmp_
         assert sorted([*names, "Probe"]) == sorted(message.name for message in capture.messages)
 
 
+def test_keys_of_another_connection_are_no_lack_of_keys(cli, pcap) -> None:
+    capture = pcap("others/scan-tls-rsa.pcap")
+    without = cli("jobs", capture).out
+    assert "could not be read: no keys (178 packets)" in without
+    assert "keys (--keylog, --rsa-key) would open them" in without
+    for keys in (("--rsa-key", pcap("others/rsasnakeoil2.key")), ("--keylog", pcap("others/tls13-rfc8446.keys"))):
+        for jobs in ("1", "2"):
+            said = cli("jobs", "--jobs", jobs, *keys, capture).out
+            assert "could not be read: none of the keys fits (178 packets)" in said
+            assert "their own keys would open them" in said
+
+
 def test_python_takes_keys(folder: Path) -> None:
     with dissector.open(folder / "1.3.pcap", keylog=[folder / "1.2.keys", folder / "1.3.keys"]) as capture:
         assert [job.completed_state for job in capture.jobs] == ["Completed"]

@@ -21,6 +21,9 @@ from replay.base.clock import RealClock
 from replay.base.ids import Ids
 from replay.base.log import Log
 from replay.cli.main import main
+from replay.devices.dsmdevice import DsmDevice, Order
+from replay.devices.emulator import Around
+from replay.devices.scanserver.processes import ScanProcess
 from replay.net.client import HttpClient, target_of
 from replay.soap.caller import Caller, action_of
 from tests.support.commands import Command
@@ -222,3 +225,27 @@ def test_a_running_emulator_is_told_what_to_do(capsys: pytest.CaptureFixture[str
             assert await command.ended() == 0
 
     run(story())
+
+
+def test_a_server_elsewhere_cannot_tell_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events would go to the server's own loopback, and the device would wait for an end that nobody tells it."""
+
+    async def nobody(*arguments: object, **more: object) -> None:
+        raise TargetUnreachable("nothing is sent here")
+
+    monkeypatch.setattr(DsmDevice, "_say", nobody)
+
+    async def warned(server: str) -> list[str]:
+        said: list[str] = []
+        log = Log(RealClock())
+        log.add(lambda entry: said.append(entry.text) if entry.kind == "warning" else None)
+        async with DsmDevice(around=Around(listen=[("127.0.0.1", 0)], discovery=False, log=log)) as device:
+            with pytest.raises(TargetUnreachable):
+                await device.run(Order(server, ScanProcess.example(), direct=True))
+        return said
+
+    assert asyncio.run(warned("http://localhost:5362/dsp")) == []
+    assert asyncio.run(warned("http://[::1]:5362/dsp")) == []
+    (told,) = asyncio.run(warned("http://192.0.2.20:5362/dsp"))
+    assert told.startswith("the server is another machine, and http://127.0.0.1:")
+    assert told.endswith("its events cannot come there; --listen ADDRESS:0 takes them")

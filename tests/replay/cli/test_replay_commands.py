@@ -129,6 +129,14 @@ def test_what_differs_is_found_in_the_capture_of_the_replay(
     assert steps["Get"]["came_in"] is None
 
 
+def test_a_capture_is_no_scenario(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("emulated/airscan-platen.pcap", "dsm-completed.pcapng"):
+        path = samples / name
+        assert main(["run", str(path), "--target", "http://127.0.0.1:9/"]) == 2
+        told = f"dsmreplay: {path}: is a capture and no scenario; dsmreplay extract makes one of it\n"
+        assert capsys.readouterr().err == told
+
+
 def test_whom_to_trust_is_looked_at_first(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     for command in (["run", scenario, "--target", "http://127.0.0.1:9/"], ["emulate", "scan-server", "--http"]):
         assert main([*command, "--trust", "nosuch.pem"]) == 3

@@ -84,6 +84,16 @@ def test_a_suite_with_all_its_outputs(suite: Path, tmp_path: Path, capsys: pytes
     assert set(json.loads((suite / ".dsmreplay-suite.json").read_text())["scenarios"]) == {"dsm", "scans/platen"}
 
 
+def test_a_list_needs_no_target(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["suite", str(suite), "--list", "--target", "server=http://127.0.0.1:9/"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        "dsm  server http://127.0.0.1:9/",
+        "scans/platen  --target URL is missing: where the scanner is",
+    ]
+    assert main(["suite", str(suite), "--target", "server=http://127.0.0.1:9/"]) == 2
+
+
 def test_what_changed_since_the_last_time(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with server() as dsm:
         (suite / "suite.yaml").write_text("scenarios:\n  scans/platen: {skip: not today}\n")

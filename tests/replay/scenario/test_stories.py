@@ -249,6 +249,22 @@ def test_jobs_in_a_row_keep_what_stands_near_them(tmp_path: Path) -> None:
     assert b"<wscn:Note>8<" in story.rounds[0].request.envelope.xml
 
 
+def test_a_subscription_that_nothing_came_for_stays_where_it_was_made(tmp_path: Path) -> None:
+    """A device whose sink was never reached unsubscribes after its job, and so right before the next one."""
+    talk = Talk()
+    for job in ("7", "8"):
+        sink, manager = f"http://192.0.2.40:5358/{job}", "http://192.0.2.10:5357/wsd/scan/events"
+        talk.subscribe(sink, f"urn:x:{job}", manager, f"urn:uuid:0000000{job}-0000-4000-8000-000000000000")
+        talk.ask("CreateScanJob", "", f"<wscn:JobId>{job}</wscn:JobId><wscn:JobToken>t{job}</wscn:JobToken>")
+        talk.ask("CancelJob", f"<wscn:JobId>{job}</wscn:JobId>", "")
+        talk.manage("Unsubscribe", manager, f"urn:uuid:0000000{job}-0000-4000-8000-000000000000")
+    recording = captured(talk.story, tmp_path)
+    story = recording.story(Choice(job="8"))
+    names = [one.request.name.removesuffix("Request") for one in story.rounds]
+    assert names == ["Subscribe", "CreateScanJob", "CancelJob", "Unsubscribe"]
+    assert extracted(recording, story).scenario.missing == []
+
+
 # -- what is missing ------------------------------------------------------------------------------------------------
 
 DAMAGED: dict[str, Callable[[list[str]], bool]] = {
