@@ -17,6 +17,7 @@ from dissector.base.origin import StreamRef
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.pairing import Pairing, Request
 from dissector.http.reader import MessageReader
+from dissector.http.speaker import Speaker
 from dissector.http.tunnel import Inside, Tunnel
 from dissector.transport.model import Conversation
 
@@ -42,13 +43,13 @@ class HttpConnection:
         limits: Limits = DEFAULT_LIMITS,
         inside: Inside | None = None,
     ) -> None:
-        self._tunnel = None if inside is None else Tunnel(conversation, inside)
+        self._tunnel = Tunnel(conversation, inside)
         self._conversation = conversation
         self._emit = emit
         self._policy = policy
         self._limits = limits
         self._pairings = (Pairing(limits.unpaired), Pairing(limits.unpaired))
-        self._readers: list[MessageReader] = []
+        self._made = 0
 
     def asked(self, method: str) -> None:
         """A request went out in the first direction without being read here: a live client knows its own requests."""
@@ -60,21 +61,9 @@ class HttpConnection:
         Raises:
             ValueError: called a third time.
         """
-        made = len(self._readers)
+        made = self._made
         if made == 2:
             raise ValueError("a connection has two directions")
-        reader = MessageReader(
-            self._conversation,
-            stream,
-            self._emit,
-            self._policy,
-            self._limits,
-            asking=self._pairings[made],
-            answering=self._pairings[1 - made],
-            tunnel=self._tunnel,
-        )
-        self._readers.append(reader)
-        if made:
-            first = self._readers[0]
-            first.other, reader.other = reader, first
-        return reader
+        self._made += 1
+        speaker = Speaker(stream, self._pairings[made], self._pairings[1 - made], self._tunnel)
+        return MessageReader(self._conversation, speaker, self._emit, self._policy, self._limits)

@@ -56,14 +56,13 @@ class Draft:
     Attributes:
         complete: nothing is known to be missing, apart from ``gaps``.
         passed: bytes of the body that went by, missing ones included.
-        lengths: further ends of the body to try, see :class:`~dissector.http.head.BodyPlan`.
         answer: of a final response: its place among the answers.
         interim: of an interim response (1xx): the request, where known.
     """
 
     __slots__ = (
         "_exact", "_media", "_places", "_ranges", "_room", "_weighed", "_weight", "answer", "body", "chunked",
-        "complete", "fields", "gaps", "head", "headers", "interim", "lengths", "limits", "line", "passed", "report",
+        "complete", "fields", "gaps", "head", "headers", "interim", "limits", "line", "passed", "report",
         "start",
     )  # fmt: skip
 
@@ -88,7 +87,6 @@ class Draft:
         self.gaps: list[Gap] = []
         self.body: BodyReader | None = None
         self.chunked: ChunkedReader | None = None
-        self.lengths: tuple[int | None, ...] = ()
         self.answer: Answer | None = None
         self.interim: Request | None = None
         self.passed = 0
@@ -104,6 +102,19 @@ class Draft:
     def request(self) -> Request | None:
         """Of a response: the request that it answers, where that is known by now."""
         return self.answer.request if self.answer is not None else self.interim
+
+    @property
+    def may_tunnel(self) -> bool:
+        """Of a request: it asks for another protocol."""
+        return self.line.method == "CONNECT" or bool(self.fields.upgrade)
+
+    @property
+    def wish(self) -> str:
+        """Of a request: what it asks for where it wants a tunnel for TLS, else ""."""
+        line, upgrade = self.line, ", ".join(self.fields.upgrade)
+        return (
+            f"CONNECT {line.target}" if line.method == "CONNECT" else f"Upgrade: {upgrade}" * ("TLS" in upgrade.upper())
+        )
 
     @property
     def transferred(self) -> int:

@@ -72,11 +72,15 @@ class Pairing:
 
     Args:
         limit: requests remembered, and answers that wait.
+
+    Attributes:
+        read: requests were read in that direction (a live client knows its own without reading them).
     """
 
-    __slots__ = ("_answers", "_limit", "_requests")
+    __slots__ = ("_answers", "_limit", "_requests", "read")
 
     def __init__(self, limit: int) -> None:
+        self.read = False
         self._limit = limit
         # Lists: an empty deque takes 600 bytes, each connection has four, and most never wait for anything.
         self._requests: list[Request] = []

@@ -30,32 +30,37 @@ class Tunnel:
 
     Args:
         conversation: the connection.
-        inside: see :data:`Inside`.
+        inside: see :data:`Inside`; None: what is inside is not read.
+
+    Attributes:
+        agreed: the server agreed to one.
+        begun: TLS began in one of the directions.
+        readable: TLS in it is read.
     """
 
-    __slots__ = ("_conversation", "_inside", "_made", "_ordered", "_words")
+    __slots__ = ("_conversation", "_inside", "_made", "_ordered", "_words", "agreed", "begun", "readable")
 
-    def __init__(self, conversation: Conversation, inside: Inside) -> None:
+    def __init__(self, conversation: Conversation, inside: Inside | None) -> None:
+        self.agreed = False
+        self.begun = False
+        self.readable = inside is not None
         self._conversation = conversation
         self._inside = inside
         self._words = ""
         self._ordered = False
         self._made: dict[StreamRef, StreamConsumer] = {}
 
-    @property
-    def begun(self) -> bool:
-        """TLS began in one of the directions."""
-        return bool(self._made)
-
     def ask(self, words: str) -> None:
         """The client asked for a tunnel, ``""``: for something else. The answer decides what its next bytes are."""
-        if words or self._ordered:
+        if self.readable and (words or self._ordered):
             self._words = words[:WORDS]
             self._ordered = self._conversation.in_order = bool(words)
 
     def enter(self, stream: StreamRef) -> StreamConsumer:
-        """The reader of one direction."""
-        if not self._made:
+        """The reader of one direction, where it is readable."""
+        if not self.begun:
+            assert self._inside is not None
+            self.begun = True
             make = self._inside(self._conversation, self._words)
             for one in (stream, stream.reversed()):
                 self._made[one] = make(one)

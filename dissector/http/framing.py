@@ -1,0 +1,247 @@
+"""Where the body of one message ends, while its bytes go by.
+
+A state machine inside that of the reader, made for each message with a body. States and what ends them::
+
+    LENGTH   in a body of known length               → its last byte → the end, or PEEK where that is in doubt
+    PEEK     where the body ends by one reading      → a start line stands there → the end; else LENGTH or CLOSE
+    CHUNKS   in a chunked body                       → last chunk and trailers, or framing lost → the end
+    CLOSE    in a body that ends with the stream
+
+PEEK holds 16 bytes. Which lengths are in doubt says :class:`~dissector.http.head.BodyPlan` (RFC 9112 6.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import IntEnum
+
+from dissector.base.findings import rule
+from dissector.base.origin import Gap
+from dissector.http.chunked import TRAILER_END
+from dissector.http.chunked import State as ChunkState
+from dissector.http.draft import Draft
+from dissector.http.head import BodyPlan
+from dissector.http.model import BodyPolicy
+from dissector.http.start import begins_message
+
+__all__ = ["Framing"]
+
+PEEK = 16
+"""Bytes that tell whether a start line begins."""
+
+BODY_CUT = rule("http.body-cut", "error", "the body is not whole")
+NO_LAST_CHUNK = rule("http.no-last-chunk", "error", "the chunked body ends without the last chunk", "RFC 9112 8")
+NOT_SENT = rule(
+    "http.body-not-sent", "note", "the client announced a body, waited for leave and did not send it", "RFC 9110 10.1.1"
+)
+HEAD_ANSWER = rule("http.head-answer", "note", "taken for the answer to HEAD: it says a length and has no body")
+
+
+class _State(IntEnum):
+    LENGTH = 0
+    PEEK = 1
+    CHUNKS = 2
+    CLOSE = 3
+
+
+class Framing:
+    """The body of a message under way. Nothing is fed any more once it has ended.
+
+    Args:
+        draft: the message, which takes the bytes.
+        plan: how the end is found; not that of a message without a body.
+        policy: what is done with the bytes.
+        at: stream offset of the first byte.
+
+    Attributes:
+        draft: the message.
+        end: stream offset of the end, None while the body goes on.
+        back: bytes that were taken and belong to what follows.
+        lost: what follows is not known to be the beginning of a message.
+    """
+
+    __slots__ = ("_at", "_further", "_left", "_peeked", "_state", "back", "draft", "end", "lost")
+
+    def __init__(self, draft: Draft, plan: BodyPlan, policy: BodyPolicy, at: int) -> None:
+        draft.open_body(plan, policy)
+        self.draft = draft
+        self.end: int | None = None
+        self.back = b""
+        self.lost = False
+        self._left = 0
+        self._peeked = b""
+        self._at = at
+        """PEEK: stream offset at which the body may end, where the bytes looked at begin."""
+        first, self._further = plan.lengths[0], plan.lengths[1:]
+        """Further ends to try."""
+        if plan.chunked:
+            self._state = _State.CHUNKS
+        elif first is None:
+            self._state = _State.CLOSE
+        elif first:
+            self._left = first
+            self._state = _State.LENGTH
+        else:
+            self._state = _State.PEEK
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory, roughly."""
+        return self.draft.held + len(self._peeked)
+
+    # -- bytes -----------------------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
+        """Take bytes from ``data[pos:size]`` until the body ends; gives where it stopped.
+
+        ``base + pos`` is the stream offset of the first byte.
+        """
+        while pos < size and self.end is None:
+            pos = _STEPS[self._state](self, data, base, pos, size)
+        return pos
+
+    def _read_length(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
+        end = min(size, pos + self._left)
+        self.draft.data(data, base, pos, end)
+        self._left -= end - pos
+        if not self._left:
+            self._boundary(base + end)
+        return end
+
+    def _boundary(self, offset: int) -> None:
+        """The body ends here, by the present reading."""
+        if self._further:
+            self._state = _State.PEEK
+            self._at = offset
+        else:
+            self.end = offset
+
+    def _read_until_close(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
+        self.draft.data(data, base, pos, size)
+        return size
+
+    def _read_chunks(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
+        chunked = self.draft.chunked
+        assert chunked is not None
+        pos = chunked.feed(data, base, pos, size)
+        if chunked.state >= ChunkState.DONE:
+            self.back = chunked.back
+            self.end = base + pos - len(self.back)
+            if chunked.state == ChunkState.BROKEN:
+                self.draft.complete = False
+                self.lost = True
+        return pos
+
+    # -- where it may end ------------------------------------------------------------------------------------------
+
+    def _read_peek(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
+        draft, before = self.draft, self._peeked
+        end = min(size, pos + PEEK - len(before))
+        seen = before + bytes(data[pos:end])
+        verdict = begins_message(seen, request=not draft.line.status)
+        if verdict is None:
+            self._peeked = seen
+            return end
+        if not verdict:
+            self._goes_on()
+            return pos
+        if not draft.passed and self._further[0] is not None:
+            if draft.line.status:
+                draft.report(HEAD_ANSWER, offset=draft.start)
+            else:
+                draft.report(NOT_SENT, offset=draft.start)
+                draft.complete = False
+        self.end, self.back = self._at, before
+        return pos
+
+    def _goes_on(self) -> None:
+        """PEEK: the body does not end here."""
+        held, self._peeked = self._peeked, b""
+        length, self._further = self._further[0], self._further[1:]
+        if length is None:
+            self._state = _State.CLOSE
+        else:
+            self._left = length - self.draft.passed
+            self._state = _State.LENGTH
+        if held:
+            self.back = held[self.feed(held, self._at, 0, len(held)) :]
+
+    # -- gaps and the end of the stream ------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """A gap follows: what is in doubt has to be decided. The longer reading keeps what is behind it in the body."""
+        while self._state is _State.PEEK and self.end is None:
+            self._goes_on()
+
+    def hole(self, gap: Gap) -> None:
+        """Bytes are missing here. A gap that may reach beyond the body ends it."""
+        draft, chunked = self.draft, self.draft.chunked
+        if self._state is _State.CLOSE:
+            draft.hole(gap)
+            return
+        inside = chunked.left if chunked is not None else self._left
+        if not 0 < gap.length <= inside:
+            part = replace(gap, length=min(inside, gap.length))
+            draft.hole(part)
+            self._cut(gap.offset + part.length, "a gap hides where it ends")
+            return
+        draft.hole(gap)
+        if chunked is not None:
+            chunked.hole(gap.length)
+            return
+        self._left -= gap.length
+        if not self._left:
+            self._boundary(gap.offset + gap.length)
+
+    def close(self, offset: int, why: str, *, closed: bool) -> None:
+        """The stream ends, and the body with it.
+
+        Args:
+            offset: stream offset of the end.
+            why: what ended it.
+            closed: it was closed as it should be.
+        """
+        draft, chunked = self.draft, self.draft.chunked
+        while self._state is _State.PEEK and self.end is None:
+            if draft.passed and not self._peeked:
+                # Of several lengths this one fits.
+                self.end = self._at
+            else:
+                self._goes_on()
+        if self.end is not None:
+            return
+        whole = self._state is _State.CLOSE
+        if chunked is not None and chunked.state == ChunkState.TRAILERS:
+            draft.report(TRAILER_END, offset=offset)
+            whole = True
+        if whole and closed:
+            self.end = offset
+        else:
+            self._cut(offset, why)
+
+    def _cut(self, offset: int, why: str) -> None:
+        """The end of the body is not known; the message goes up to here."""
+        draft = self.draft
+        draft.complete = False
+        if draft.chunked is not None:
+            if draft.chunked.state == ChunkState.TRAILERS:
+                draft.report(BODY_CUT, f"the end of the chunked body is missing: {why}", offset=offset)
+            else:
+                draft.report(NO_LAST_CHUNK, f"the chunked body ends without the last chunk: {why}", offset=offset)
+        elif self._state is _State.LENGTH:
+            total = draft.passed + self._left
+            draft.report(BODY_CUT, f"{draft.transferred} of {total} bytes of the body are there: {why}", offset=offset)
+        else:
+            draft.report(BODY_CUT, f"the end of the body is not known: {why}", offset=offset)
+        self.end = offset
+        self.lost = True
+
+
+# In the order of the states' numbers.
+_STEPS: tuple[Callable[[Framing, bytes | memoryview, int, int, int], int], ...] = (
+    Framing._read_length,
+    Framing._read_peek,
+    Framing._read_chunks,
+    Framing._read_until_close,
+)
