@@ -9,11 +9,10 @@ point sees the same jobs through WS-DSC, by the same token (notes-dsm 4).
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
 
-from dissector.analysis.exchanges import Role, Turn
-from dissector.analysis.model import FilterResult, Job
+from dissector.analysis.exchanges import Turn
+from dissector.analysis.following import Answer, Following
+from dissector.analysis.model import FilterResult
 from dissector.analysis.postscan_rules import judge
 from dissector.analysis.postscan_story import PostScanStory
 from dissector.analysis.reading import (
@@ -27,7 +26,6 @@ from dissector.analysis.reading import (
     truth_of,
 )
 from dissector.analysis.reports import end_report, status_report
-from dissector.analysis.resting import Resting
 from dissector.analysis.story import Call, Report, refusal
 from dissector.analysis.subscriptions import Subscriptions
 from dissector.analysis.words import count, filter_name, join, size_text, state_text
@@ -40,68 +38,35 @@ __all__ = ["PostScanJobs"]
 SAME_TOKEN = 8
 """Stories remembered under one token, the newest ones (more than one only where a server breaks dsp.yaml P37)."""
 
-ASKED = 100_000
-"""Requests of all jobs that wait for an answer."""
-
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ACTIONS = ("SendImage", "EndPostScanJob", "CancelPostScanJob", "GetPostScanJobElements")
 _TARGETS = ("ShareUNC", "EmailAddress", "SaveToSharePointSiteURL")
 _FLAGS = {"SendToScanUser": "the scanning user", "SaveToMySite": "the user's own site"}
 
 
-class PostScanJobs:
+class PostScanJobs(Following[PostScanStory]):
     """Follows the post-scan jobs."""
 
     def __init__(self, subscriptions: Subscriptions, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._subscriptions = subscriptions
-        self._limits = limits
-        self._stories: list[PostScanStory] = []
+        super().__init__(subscriptions, limits)
         self._tokens: dict[str, list[PostScanStory]] = {}
-        self._asked: OrderedDict[int, tuple[PostScanStory, str, list[str]]] = OrderedDict()
-        self._finals: OrderedDict[int, PostScanStory] = OrderedDict()
-        self._resting = Resting()
-        self._requests: dict[str, Callable[[Message], None]] = {
+        self._requests = {
             "CreatePostScanJob": self._create,
             "SendImage": self._send,
             "EndPostScanJob": self._simple,
             "CancelPostScanJob": self._simple,
             "GetPostScanJobElements": self._elements,
         }
+        self._events = {
+            "PostScanJobStatusEvent": self._status_event,
+            "PostScanJobEndStateEvent": self._end_event,
+        }
 
-    @property
-    def jobs(self) -> list[Job]:
-        """All jobs so far, by their first message."""
-        return [story.job for story in sorted(self._stories, key=lambda s: s.first) if story.into is None]
+    def _judge(self, story: PostScanStory, last_time: int) -> None:
+        judge(story, self._subscriptions, last_time)
 
-    def feed(self, message: Message, turn: Turn) -> None:
-        """Take the next message."""
-        if turn.role is Role.ANSWER:
-            if not turn.late:
-                self._answer(message, turn)
-        elif turn.role is Role.REQUEST:
-            operation = operation_of(message)
-            if operation in self._requests:
-                self._requests[operation](message)
-            elif operation == "PostScanJobStatusEvent":
-                self._status_event(message)
-            elif operation == "PostScanJobEndStateEvent":
-                self._end_event(message)
-        self._resting.settle()
-
-    def finish(self, last_time: int) -> Iterator[Job]:
-        """No more messages: settle and judge all jobs, and give each, by their first message. ``last_time``: of the
-        capture's last message."""
-        self._asked.clear()
-        self._finals.clear()
+    def _forget_places(self) -> None:
         self._tokens.clear()
-        stories, self._stories = sorted(self._stories, key=lambda story: story.first), []
-        for story in stories:
-            if story.into is None:
-                story.settle()
-                judge(story, self._subscriptions, last_time)
-                story.sort_findings()
-                yield story.job
-            story.forget()
 
     # -- which job ------------------------------------------------------------------------------------------------
 
@@ -138,12 +103,6 @@ class PostScanJobs:
 
     # -- requests -----------------------------------------------------------------------------------------------
 
-    def _ask(self, message: Message, story: PostScanStory, call: Call, names: list[str] | None = None) -> None:
-        # Not the call itself: the story may rest until the answer comes.
-        self._asked[message.number] = (story, call.operation, names or [])
-        if len(self._asked) > ASKED:
-            self._asked.popitem(last=False)
-
     def _parties(self, story: PostScanStory, message: Message) -> None:
         """Who is who, from a request: the device calls WS-DSP; the control point, which is not of the job, WS-DSC."""
         job = story.job
@@ -165,7 +124,7 @@ class PostScanJobs:
         if story.dialects:
             said.append("filters " + join([filter_name(dialect) for dialect in story.dialects]))
         story.step(message, ", ".join(part for part in said if part))
-        self._ask(message, story, story.create)
+        self._ask(message, story, "CreatePostScanJob")
 
     def _instructions(self, story: PostScanStory, instructions: Field | None) -> None:
         if instructions is None:
@@ -196,7 +155,7 @@ class PostScanJobs:
         kind = image.format or image.real_type or "unknown format"
         text = f"image {number} ({kind}, {size_text(image.size)})" + ("" if image.complete else ", incomplete")
         story.step(message, text)
-        self._ask(message, story, call)
+        self._ask(message, story, call.operation)
 
     def _simple(self, message: Message) -> None:
         """EndPostScanJob and CancelPostScanJob."""
@@ -209,9 +168,9 @@ class PostScanJobs:
         text = f"after {count(sends, 'image')}" if operation == "EndPostScanJob" else ""
         if message.service == "WS-DSC":
             text = "by the control point"
-        call = story.call(message, operation)
+        story.call(message, operation)
         story.step(message, text)
-        self._ask(message, story, call)
+        self._ask(message, story, operation)
 
     def _elements(self, message: Message) -> None:
         story = self._of(message, _token(message.body), message.destination.address)
@@ -223,26 +182,14 @@ class PostScanJobs:
             story.job.server = str(message.destination)
         names = [name.rsplit(":", 1)[-1] for name in texts_of(message.body, "RequestedElements/Name")]
         story.step(message, join(names))
-        self._ask(message, story, story.call(message, "GetPostScanJobElements"), names)
+        story.call(message, "GetPostScanJobElements")
+        self._ask(message, story, "GetPostScanJobElements", tuple(names))
 
     # -- answers ------------------------------------------------------------------------------------------------
 
-    def _answer(self, message: Message, turn: Turn) -> None:
-        number = turn.request or 0
-        told = _whole(self._finals.pop(number, None))
-        if told is not None:
-            told.answered(number, message.status)
-            return
-        if message.envelope is None and message.status == 202:
-            return  # taken in; the answer itself comes on a connection of its own
-        asked, operation, names = self._asked.pop(number, (None, operation_of(message), []))
-        story = _whole(asked)
-        call = story.asked(operation, number) if story is not None else None
-        refused = refusal(message)
-        if operation in ("GetActiveJobs", "GetJobHistory"):
-            if refused is None:
-                self._lists(message, operation)
-            return
+    def _answered(self, answer: Answer[PostScanStory]) -> None:
+        message, operation, story, call = answer.message, answer.operation, answer.story, answer.call
+        refused = answer.refused
         if operation == "CreatePostScanJob":
             self._created(message, story, call, refused)
             return
@@ -261,7 +208,7 @@ class PostScanJobs:
         if refused is not None:
             self._refused(message, story, call, operation, refused)
         elif operation == "GetPostScanJobElements":
-            self._told(message, story, names)
+            self._told(message, story, answer.names)
         else:
             subject = f"image {call.image.document_id} taken" if call is not None and call.image is not None else ""
             story.step(message, subject)
@@ -316,7 +263,7 @@ class PostScanJobs:
         self._register(story, token, sent)
         story.step(message, f"job {sent}")
 
-    def _told(self, message: Message, story: PostScanStory, names: list[str]) -> None:
+    def _told(self, message: Message, story: PostScanStory, names: tuple[str, ...]) -> None:
         """GetPostScanJobElementsResponse."""
         frame = frame_of(message)
         data = message.body.find_all("JobElements/ElementData") if message.body is not None else []
@@ -382,7 +329,7 @@ class PostScanJobs:
             job.device = message.destination.address
         return story
 
-    def _status_event(self, message: Message) -> None:
+    def _status_event(self, message: Message, _: Turn) -> None:
         root = message.body.find("JobStatus") if message.body is not None else None
         story = self._event_story(message, root)
         if story is None:
@@ -391,7 +338,7 @@ class PostScanJobs:
         story.report(report)
         story.step(message, _said(report, images=False))
 
-    def _end_event(self, message: Message) -> None:
+    def _end_event(self, message: Message, _: Turn) -> None:
         root = message.body.find("PostScanJobEndState") if message.body is not None else None
         story = self._event_story(message, root)
         if story is None:
@@ -400,17 +347,8 @@ class PostScanJobs:
         story.report(final)
         if root is not None:
             self._description(story, root)
-        self._finals[message.number] = story
-        if len(self._finals) > self._limits.unpaired:
-            self._finals.popitem(last=False)
+        self._told_end(message, story)
         story.step(message, state_text(final.state, final.reasons, _unhappy(final.filters), final.images))
-
-
-def _whole(story: PostScanStory | None) -> PostScanStory | None:
-    """The story that it became a part of, or itself."""
-    while story is not None and isinstance(story.into, PostScanStory):
-        story = story.into
-    return story
 
 
 def _token(body: Field | None) -> str | None:

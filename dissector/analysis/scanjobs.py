@@ -9,16 +9,14 @@ placed by its subscription where that is known, else by address and job number.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
 
-from dissector.analysis.exchanges import Role, Turn
-from dissector.analysis.model import Job
+from dissector.analysis.exchanges import Turn
+from dissector.analysis.following import Answer, Following
 from dissector.analysis.reading import frame_of, number_of, operation_of, seek, text_of, texts_of
 from dissector.analysis.reports import scan_final, scan_report
-from dissector.analysis.resting import Resting
 from dissector.analysis.scan_rules import judge
 from dissector.analysis.scan_story import NO_MORE, ScanStory
-from dissector.analysis.story import Call, Report, refusal
+from dissector.analysis.story import Call, Report
 from dissector.analysis.subscriptions import Subscriptions
 from dissector.analysis.words import count, join, size_text, state_text
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -30,8 +28,8 @@ __all__ = ["ScanJobs"]
 SAME_NUMBER = 16
 """Stories remembered under one address and job number, the newest ones."""
 
-ASKED = 100_000
-"""Requests of all jobs that wait for an answer."""
+ANNOUNCED = 100_000
+"""Scans that were announced and not begun."""
 
 RESTART = 2 * 10**9
 """Nanoseconds after a job's end from which an early state under its number means another job."""
@@ -39,63 +37,31 @@ RESTART = 2 * 10**9
 _EARLY = ("Creating", "Pending", "Started")
 
 
-class ScanJobs:
+class ScanJobs(Following[ScanStory]):
     """Follows the scan jobs."""
 
     def __init__(self, subscriptions: Subscriptions, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._subscriptions = subscriptions
-        self._limits = limits
-        self._stories: list[ScanStory] = []
+        super().__init__(subscriptions, limits)
         self._numbers: dict[tuple[str, str], list[ScanStory]] = {}
         self._announced: OrderedDict[str, list[ScanStory]] = OrderedDict()
-        self._asked: OrderedDict[int, tuple[ScanStory | None, str]] = OrderedDict()
-        self._finals: OrderedDict[int, ScanStory] = OrderedDict()
-        self._resting = Resting()
-        self._requests: dict[str, Callable[[Message], None]] = {
+        self._requests = {
             "CreateScanJob": self._create,
             "RetrieveImage": self._simple,
             "CancelJob": self._simple,
             "GetJobElements": self._simple,
         }
-        self._events: dict[str, Callable[[Message, Turn], None]] = {
+        self._events = {
             "ScanAvailableEvent": self._available,
             "JobStatusEvent": self._status_event,
             "JobEndStateEvent": self._end_event,
         }
 
-    @property
-    def jobs(self) -> list[Job]:
-        """All jobs so far, by their first message."""
-        return [story.job for story in sorted(self._stories, key=lambda s: s.first) if story.into is None]
+    def _judge(self, story: ScanStory, last_time: int) -> None:
+        judge(story, self._subscriptions, last_time)
 
-    def feed(self, message: Message, turn: Turn) -> None:
-        """Take the next message."""
-        if turn.role is Role.ANSWER:
-            if not turn.late:
-                self._answer(message, turn)
-        elif turn.role is Role.REQUEST:
-            operation = operation_of(message)
-            if operation in self._requests:
-                self._requests[operation](message)
-            elif operation in self._events:
-                self._events[operation](message, turn)
-        self._resting.settle()
-
-    def finish(self, last_time: int) -> Iterator[Job]:
-        """No more messages: settle and judge all jobs, and give each, by their first message. ``last_time``: of the
-        capture's last message."""
-        self._asked.clear()
-        self._finals.clear()
+    def _forget_places(self) -> None:
         self._numbers.clear()
         self._announced.clear()
-        stories, self._stories = sorted(self._stories, key=lambda story: story.first), []
-        for story in stories:
-            if story.into is None:
-                story.settle()
-                judge(story, self._subscriptions, last_time)
-                story.sort_findings()
-                yield story.job
-            story.forget()
 
     # -- which job ------------------------------------------------------------------------------------------------
 
@@ -142,12 +108,6 @@ class ScanJobs:
             story.job.server = message.source.address
 
     # -- requests -----------------------------------------------------------------------------------------------
-
-    def _ask(self, message: Message, story: ScanStory | None, operation: str) -> None:
-        # Not the call itself: the story may rest until the answer comes.
-        self._asked[message.number] = (story, operation)
-        if len(self._asked) > ASKED:
-            self._asked.popitem(last=False)
 
     def _create(self, message: Message) -> None:
         body, server = message.body, message.destination
@@ -224,22 +184,10 @@ class ScanJobs:
 
     # -- answers ------------------------------------------------------------------------------------------------
 
-    def _answer(self, message: Message, turn: Turn) -> None:
-        number = turn.request or 0
-        told = _whole(self._finals.pop(number, None))
-        if told is not None:
-            told.answered(number, message.status)
-            return
-        if message.envelope is None and message.status == 202:
-            return  # taken in; the answer itself comes on a connection of its own
-        asked, operation = self._asked.pop(number, (None, operation_of(message)))
-        story = _whole(asked)
-        call = story.asked(operation, number) if story is not None else None
-        refused = refusal(message)
-        if operation in ("GetActiveJobs", "GetJobHistory"):
-            if refused is None:
-                self._lists(message, operation)
-        elif operation == "CreateScanJob":
+    def _answered(self, answer: Answer[ScanStory]) -> None:
+        message, operation, story, call = answer.message, answer.operation, answer.story, answer.call
+        refused = answer.refused
+        if operation == "CreateScanJob":
             self._created(message, story, call, refused)
         elif operation == "RetrieveImage":
             self._retrieved(message, story, call, refused)
@@ -377,7 +325,7 @@ class ScanJobs:
             story.job.device, story.job.server = host, message.destination.address
             if identifier is not None:
                 self._announced.setdefault(identifier, []).append(story)
-                if len(self._announced) > ASKED:
+                if len(self._announced) > ANNOUNCED:
                     self._announced.popitem(last=False)
         story.announced.append(frame_of(message))
         story.step(message, f"scan {identifier or 'without identifier'}" + (f" for {context}" if context else ""))
@@ -417,17 +365,8 @@ class ScanJobs:
         final = scan_final(message, root)
         story.report(final)
         self._description(story, root)
-        self._finals[message.number] = story
-        if len(self._finals) > self._limits.unpaired:
-            self._finals.popitem(last=False)
+        self._told_end(message, story)
         story.step(message, _said(final))
-
-
-def _whole(story: ScanStory | None) -> ScanStory | None:
-    """The story that it became a part of, or itself."""
-    while story is not None and isinstance(story.into, ScanStory):
-        story = story.into
-    return story
 
 
 def _said(report: Report) -> str:
