@@ -12,8 +12,7 @@ from dissector.output.times import duration_text, iso_time, seconds_text
 from dissector.output.tls_json import content_name, message_name
 from dissector.output.tls_trust import trust_lines
 from dissector.transport.tls.alerts import WORDS, alert_text
-from dissector.transport.tls.certificates import Certificate
-from dissector.transport.tls.diagnosis import day
+from dissector.transport.tls.certificates import Certificate, day
 from dissector.transport.tls.model import RECORDS, Talk, TlsFacts
 from dissector.transport.tls.names import TLS13, version_name
 from dissector.transport.tls.rules import WHY

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dissector.output.text import Palette, printable
 
 if TYPE_CHECKING:
-    from dissector.transport.tls.trust import Judged, Trust
+    from dissector.transport.tls.model import Judged, Trust
 
 __all__ = ["trust_json", "trust_lines"]
 

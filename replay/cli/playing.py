@@ -28,7 +28,8 @@ from replay.net.tap import PacketTap
 from replay.net.tls import client_context, server_context
 from replay.player.options import Options
 from replay.player.play import Player
-from replay.player.result import Result, StepResult, describe_step
+from replay.player.result import Result
+from replay.player.step import StepResult, describe_step
 from replay.player.targets import is_loopback, played_of, targets_of
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step

@@ -16,7 +16,8 @@ from replay.cli.playing import ask_leave, bench, options_of, play_once
 from replay.net.client import Target
 from replay.player.judge import ValueRule
 from replay.player.options import Options
-from replay.player.result import Result, StepResult
+from replay.player.result import Result
+from replay.player.step import StepResult
 from replay.player.targets import played_of, targets_of
 from replay.report.html import run_page, write_page
 from replay.report.junit import run_suite, write_junit

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from dissector.base.errors import UnreadableInput, UnwritableOutput, UsageError
-from replay.net.tls import fingerprint
+from replay.net.fingerprints import fingerprint
 
 __all__ = ["CertificateInfo", "Identity", "describe", "issue", "load_identity", "make_authority", "own_certificate"]
 

@@ -17,12 +17,13 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint
 from dissector.http.model import HttpMessage
 from replay.base.clock import Clock
+from replay.net.fingerprints import check_fingerprint
 from replay.net.line import Line, open_line, words_of
 from replay.net.proxy import absolute, tunnel
 from replay.net.receiver import HttpReceiver
 from replay.net.server import BLOCK, Tap, lasting
 from replay.net.target import Target, target_of
-from replay.net.tls import TlsChannel, check_fingerprint
+from replay.net.tls import TlsChannel
 
 __all__ = ["AnswerCut", "HttpClient", "Target", "in_few_writes", "target_of"]
 

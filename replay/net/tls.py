@@ -10,15 +10,14 @@ tells the peer. Plain text that came before a failure is given out first.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 import ssl
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from dissector.base.errors import UnreadableInput, UnwritableOutput, UsageError
+from replay.net.fingerprints import normal_fingerprint
 from replay.net.tls_failure import FIRST, TlsFailure, failure_of
 
 if TYPE_CHECKING:
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TlsChannel",
     "TlsFailure",
-    "check_fingerprint",
     "client_context",
-    "fingerprint",
     "server_context",
 ]
 
@@ -101,8 +98,8 @@ def client_context(
     Args:
         trust: whose certificates are good: ``system`` (its authorities), a PEM file of authorities or single
             certificates, ``none`` (anybody: no protection against a man in the middle), or a SHA-256 fingerprint. With
-            a fingerprint the context verifies nothing: call :func:`check_fingerprint` after the handshake, before
-            anything is sent.
+            a fingerprint the context verifies nothing: call :func:`~replay.net.fingerprints.check_fingerprint` after
+            the handshake, before anything is sent.
         identity: the client's certificate, for servers that ask for one.
         keylog, oldest: as for :func:`server_context`.
 
@@ -113,7 +110,7 @@ def client_context(
     _common(context, oldest, keylog)
     if isinstance(trust, str) and trust != "system":
         if trust != "none":
-            _normal_fingerprint(trust)
+            normal_fingerprint(trust)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     else:
@@ -167,40 +164,6 @@ def _load_trust(context: ssl.SSLContext, file: Path | None, purpose: ssl.Purpose
     except OSError as error:
         why = "no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
         raise UnreadableInput(f"{file}: {why}") from error
-
-
-# -- fingerprints ------------------------------------------------------------------------------------------------
-
-
-def fingerprint(der: bytes) -> str:
-    """SHA-256 of a certificate, upper-case hex with colons."""
-    return hashlib.sha256(der).digest().hex(":").upper()
-
-
-def check_fingerprint(der: bytes, pinned: str) -> None:
-    """Compare a peer's certificate with the fingerprint that it must have.
-
-    Args:
-        der: the certificate; b"" where the peer gave none.
-        pinned: SHA-256 in hex, with or without colons, spaces and ``sha256:`` before it.
-
-    Raises:
-        TlsFailure: it is another certificate.
-        UsageError: ``pinned`` is no SHA-256 fingerprint.
-    """
-    wanted = _normal_fingerprint(pinned)
-    if not der:
-        raise TlsFailure("no-certificate", "the peer gave no certificate, so its fingerprint cannot be compared")
-    found = fingerprint(der)
-    if found != wanted:
-        raise TlsFailure("fingerprint", f"the peer's certificate has the fingerprint {found}, expected is {wanted}")
-
-
-def _normal_fingerprint(text: str) -> str:
-    digits = re.sub(r"[:\s]", "", re.sub(r"(?i)^\s*sha-?256:", "", text))
-    if not re.fullmatch(r"[0-9A-Fa-f]{64}", digits):
-        raise UsageError(f"{text!r} is no SHA-256 fingerprint (64 hex digits), nor “system”, “none” or a PEM file")
-    return bytes.fromhex(digits).hex(":").upper()
 
 
 # -- the channel -------------------------------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from replay.net.tap import PacketTap
 from replay.net.tls import client_context
 from replay.player.options import Options
 from replay.player.play import Player
-from replay.player.result import Result, StepResult
+from replay.player.result import Result
 from replay.player.rules import ValueRule
+from replay.player.step import StepResult
 from replay.scenario.files import load_scenario
 
 __all__ = ["play"]

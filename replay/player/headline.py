@@ -7,13 +7,10 @@ matters more than the reason text of the state behind it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from dissector.catalog import END_STATES
 from replay.player.difference import Difference, shown
-
-if TYPE_CHECKING:
-    from replay.player.result import StepResult
+from replay.player.step import StepResult
 
 __all__ = ["operation", "said", "verdict"]
 

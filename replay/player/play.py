@@ -26,7 +26,8 @@ from replay.player.clean import cleaned, refusal
 from replay.player.judge import Difference, Judge, ValueRule
 from replay.player.options import Options
 from replay.player.recorded import Recorded
-from replay.player.result import Heard, Result, StepResult
+from replay.player.result import Result
+from replay.player.step import Heard, StepResult
 from replay.player.targets import is_loopback, played_of, targets_of
 from replay.player.values import Values, receives
 from replay.scenario.files import Folder

@@ -8,7 +8,8 @@ from dissector import __version__
 from dissector.base.errors import UnreadableInput
 from dissector.output.times import duration_text, iso_time
 from replay.player.difference import Difference
-from replay.player.result import OUTCOMES, Result, StepResult
+from replay.player.result import Result
+from replay.player.step import OUTCOMES, StepResult
 from replay.report.page import Html, page, tag
 from replay.report.text import counted
 

@@ -15,7 +15,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from dissector.base.errors import UnreadableInput
 from dissector.output.text import printable
-from replay.player.result import Result, StepResult
+from replay.player.result import Result
+from replay.player.step import StepResult
 from replay.report.text import counted, value_lines
 
 __all__ = ["add_case", "run_suite", "suite_element", "write_junit"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import dissector
 from dissector.base.errors import DsmsharkError
 from dissector.base.origin import Endpoint
-from replay.player.result import Result, StepResult
+from replay.player.result import Result
+from replay.player.step import StepResult
 
 __all__ = ["locate", "located_words"]
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dissector.output.text import printable
 from dissector.output.times import duration_text
 from replay.player.difference import Difference
-from replay.player.result import OUTCOMES, Result, StepResult
+from replay.player.result import Result
+from replay.player.step import OUTCOMES, StepResult
 from replay.report.located import located_words
 
 __all__ = ["MARKS", "SHOWN", "counted", "step_lines", "summary_lines", "value_lines"]

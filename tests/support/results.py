@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from replay.player.difference import Difference
-from replay.player.result import Result, StepResult
+from replay.player.result import Result
+from replay.player.step import StepResult
 
 NASTY = "<script>alert(1)</script>&amp;\"'\x00\x1b[31m\u202e\ud800]]>\n-->\r\n\t</style>"
 """Markup, quotes, controls, a lone surrogate, ends of what could be around it."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["Certificate", "name_text", "read_certificate", "read_raw_key"]
+__all__ = ["Certificate", "day", "name_text", "read_certificate", "read_raw_key"]
 
 _NAMES = 100
 """Names of one certificate that are kept."""
@@ -73,6 +74,16 @@ class Certificate:
             if known.startswith("*.") and "." in wanted and wanted.split(".", 1)[1] == known[2:]:
                 return True
         return False
+
+
+def day(ns: int | None) -> str:
+    """A date such as ``2026-03-01``; years beyond the calendar as they are told."""
+    if ns is None:
+        return "?"
+    try:
+        return datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%d")
+    except (OverflowError, OSError, ValueError):
+        return f"{ns // 1_000_000_000} s after 1970"
 
 
 @lru_cache(maxsize=1000)

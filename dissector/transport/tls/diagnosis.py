@@ -6,12 +6,11 @@ It judges by what both sides said, by who broke off and where, and by the time o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from dissector.base.findings import Finding
 from dissector.transport.model import StreamEnd
 from dissector.transport.tls.alerts import ABOUT_CERTIFICATES, HARMLESS, WORDS, alert_text
-from dissector.transport.tls.certificates import Certificate
+from dissector.transport.tls.certificates import Certificate, day
 from dissector.transport.tls.model import Alert, TlsFacts
 from dissector.transport.tls.names import TLS12, TLS13, version_name
 from dissector.transport.tls.rules import (
@@ -29,20 +28,10 @@ from dissector.transport.tls.rules import (
 )
 from dissector.transport.tls.suites import suite
 
-__all__ = ["day", "findings_of"]
+__all__ = ["findings_of"]
 
 _WEAK_HASHES = ("md5", "sha1", "md2", "md4")
 _WEAK_RSA = 2048
-
-
-def day(ns: int | None) -> str:
-    """A date such as ``2026-03-01``; years beyond the calendar as they are told."""
-    if ns is None:
-        return "?"
-    try:
-        return datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%d")
-    except (OverflowError, OSError, ValueError):
-        return f"{ns // 1_000_000_000} s after 1970"
 
 
 def findings_of(facts: TlsFacts) -> list[Finding]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dissector.base.findings import Finding
 from dissector.base.origin import Endpoint
 from dissector.transport.model import StreamEnd
 from dissector.transport.tls.certificates import Certificate
 
-if TYPE_CHECKING:
-    from dissector.transport.tls.trust import Judged
-
-__all__ = ["Alert", "Flight", "RecordSeen", "Talk", "TlsFacts"]
+__all__ = ["Alert", "Flight", "Judged", "RecordSeen", "Talk", "TlsFacts", "Trust"]
 
 RECORDS = 1000
 """Records of one connection whose sizes and times are kept; all are counted."""
@@ -64,6 +61,37 @@ class Flight(NamedTuple):
     type: int
     frame: int
     time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What is said of one side's certificate.
+
+    Attributes:
+        anchor: the authority of the store that it leads to, "" for none.
+        problems: why it is not trusted; empty where it is.
+        strict: what strict verifiers refuse besides, "" for nothing.
+        remark: what else one has to know.
+    """
+
+    anchor: str = ""
+    problems: tuple[str, ...] = ()
+    strict: str = ""
+    remark: str = ""
+
+    @property
+    def trusted(self) -> bool:
+        """Nothing speaks against it."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is said of both sides; None where no certificate was seen. ``store``: who was asked."""
+
+    store: str
+    server: Trust | None
+    client: Trust | None
 
 
 @dataclass(slots=True)

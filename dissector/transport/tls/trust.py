@@ -12,20 +12,17 @@ import ipaddress
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dissector.transport.tls.diagnosis import day
+from dissector.transport.tls.certificates import Certificate, day, read_certificate
+from dissector.transport.tls.model import Judged, TlsFacts, Trust
 from dissector.transport.tls.rules import UNTRUSTED
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from dissector.transport.tls.certificates import Certificate
-    from dissector.transport.tls.model import TlsFacts
-
-__all__ = ["NOT_CHECKED", "Judged", "Trust", "TrustStore"]
+__all__ = ["NOT_CHECKED", "TrustStore"]
 
 NOT_CHECKED = ("revocation", "certificate policies")
 
@@ -37,37 +34,6 @@ SERVER, CLIENT, ANY = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "2.5.29.37.0"
 """Extended key usages (RFC 5280 4.2.1.12)."""
 
 _CONNECT = re.compile(r"CONNECT \[?([^\]/]+?)\]?(?::[0-9]+)?\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """What is said of one side's certificate.
-
-    Attributes:
-        anchor: the authority of the store that it leads to, "" for none.
-        problems: why it is not trusted; empty where it is.
-        strict: what strict verifiers refuse besides, "" for nothing.
-        remark: what else one has to know.
-    """
-
-    anchor: str = ""
-    problems: tuple[str, ...] = ()
-    strict: str = ""
-    remark: str = ""
-
-    @property
-    def trusted(self) -> bool:
-        """Nothing speaks against it."""
-        return not self.problems
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What is said of both sides; None where no certificate was seen. ``store``: who was asked."""
-
-    store: str
-    server: Trust | None
-    client: Trust | None
 
 
 class TrustStore:
@@ -269,20 +235,14 @@ def _subject(one: x509.Certificate) -> bytes:
 
 
 def _name(one: x509.Certificate) -> str:
-    from dissector.transport.tls.certificates import read_certificate
-
     read = read_certificate(_der(one))
     return read.subject or f"without a name (SHA-256 {read.sha256[:16]}…)"
 
 
 def _issuer(one: x509.Certificate) -> str:
-    from dissector.transport.tls.certificates import read_certificate
-
     return read_certificate(_der(one)).issuer
 
 
 def _span(one: x509.Certificate) -> tuple[int | None, int | None]:
-    from dissector.transport.tls.certificates import read_certificate
-
     read = read_certificate(_der(one))
     return read.first, read.last

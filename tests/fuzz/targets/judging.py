@@ -12,7 +12,8 @@ from dissector.messages import Message
 from dissector.output.jsontext import dumps
 from replay.net.receiver import HttpReceiver
 from replay.player.judge import MAX_DIFFERENCES, Judge, ValueRule
-from replay.player.result import Result, StepResult
+from replay.player.result import Result
+from replay.player.step import StepResult
 from replay.report.html import run_page
 from replay.report.junit import run_suite
 from replay.report.text import step_lines, summary_lines

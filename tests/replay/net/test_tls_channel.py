@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives import serialization
 
 from dissector.base.errors import ExitCode, UnreadableInput, UnwritableOutput, UsageError
 from replay.net.certificates import Identity, issue, make_authority, own_certificate
+from replay.net.fingerprints import check_fingerprint
 from replay.net.tls import (
     TlsChannel,
     TlsFailure,
-    check_fingerprint,
     client_context,
     server_context,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from replay.player.difference import Difference
-from replay.player.result import StepResult
+from replay.player.step import StepResult
 from tests.support.results import END, REFUSED, TOKEN, every_outcome, result, step
 
 READ = Difference("body", "JobElements/ElementData/JobStatus/JobState", "Completed", "Canceled", "x")

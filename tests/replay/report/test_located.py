@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dissector.base.origin import Endpoint
-from replay.player.result import Heard
+from replay.player.step import Heard
 from replay.report.located import locate, located_words
 from replay.report.text import summary_lines
 from tests.support.results import END, result, step

@@ -13,7 +13,8 @@ from lxml import etree
 from dissector.base.errors import UnreadableInput
 from dissector.output.jsontext import dumps
 from replay.player.difference import Difference
-from replay.player.result import OUTCOMES, Result
+from replay.player.result import Result
+from replay.player.step import OUTCOMES
 from replay.report.html import run_page, write_page
 from replay.report.jsontext import SCHEMAS, schema
 from replay.report.junit import run_suite, write_junit

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from dissector.base.origin import Endpoint
 from dissector.transport.tls.certificates import read_certificate
-from dissector.transport.tls.model import TlsFacts
-from dissector.transport.tls.trust import Trust, TrustStore
+from dissector.transport.tls.model import TlsFacts, Trust
+from dissector.transport.tls.trust import TrustStore
 from tests.support.authority import Made, issue
 from tests.support.wire import START
 
