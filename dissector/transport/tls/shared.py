@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dissector.base.findings import Finding
-from dissector.base.origin import Endpoint
+from dissector.base.origin import Endpoint, StreamRef
+from dissector.transport.model import StreamConsumer
 from dissector.transport.tls.keys import KeyMaterial
 
 if TYPE_CHECKING:
-    from dissector.transport.tls.connection import TlsConnection
     from dissector.transport.tls.model import TlsFacts
 
-__all__ = ["ALL_RECORDS", "Shared"]
+__all__ = ["ALL_RECORDS", "Open", "Shared"]
 
 SAID = 1000
 """Findings of all connections."""
@@ -25,6 +25,18 @@ SAME = 1000
 """Different offers of which one object each is kept."""
 
 T = TypeVar("T", bound=Hashable)
+
+
+class Open(Protocol):
+    """A connection that is not over, as the pass sees it."""
+
+    def direction(self, stream: StreamRef) -> StreamConsumer:
+        """The consumer of one direction; called once for each of the two."""
+        ...
+
+    def progress(self) -> None:
+        """Keys may have come: read on, where that is possible now."""
+        ...
 
 
 @dataclass(slots=True)
@@ -50,7 +62,7 @@ class Shared:
     watch: bool = False
     waiting: int = 0
     facts: list[TlsFacts] = field(default_factory=list)
-    open: dict[int, TlsConnection] = field(default_factory=dict)
+    open: dict[int, Open] = field(default_factory=dict)
     left_out: int = 0
     decrypted: int = 0
     records: int = 0
