@@ -9,12 +9,12 @@ expected byte in one step (joined), everything else segment by segment in frame 
 Order: inside one block a stretch of one direction may be handed over before the other direction's segments that lie
 between; the direction that spoke first goes first. Consumers that need the exact order use frame numbers.
 
-This file is long since all its steps work on the same flows and the same rows of a block.
+Which flow a row belongs to is told in ``openings``; what is noise at first sight in ``noise``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -25,12 +25,10 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.burden import Burden
 from dissector.transport.flow import LET_GO, NOISE, TAKEN, UNDECIDED, Flow, Observer
-from dissector.transport.grouping import by_flow, members
+from dissector.transport.grouping import by_flow
 from dissector.transport.model import (
-    ACK,
     FIN,
     RST,
-    SYN,
     TCP,
     UDP,
     ConsumerFactory,
@@ -41,7 +39,9 @@ from dissector.transport.model import (
     StreamEnd,
     TransportStats,
 )
+from dissector.transport.noise import dismiss_noise
 from dissector.transport.opaque import OpaqueCounter
+from dissector.transport.openings import Openings
 from dissector.transport.pair import Pair
 from dissector.transport.segment import Segment, segments, whole_segments
 from dissector.transport.tcp import PIECE, Direction
@@ -128,14 +128,13 @@ class FlowTable:
         self._limits = limits
         self._bulk = bulk
         self._flows: dict[int, Flow] = {}
-        self._next_number = 0
+        self._openings = Openings(self._flows)
         self._words = Words(interest.words)
         self._opaque = OpaqueCounter(interest, stats)
         self._datagrams = DatagramPicker(interest, datagram, stats)
         self._burden = Burden(limits, stats.findings.append, kept)
         self._closed = 0
         self._blocks = 0
-        self._reopened: dict[int, list[tuple[int, Flow]]] = {}
 
     # -- a block -------------------------------------------------------------------------------------------------
 
@@ -166,15 +165,17 @@ class FlowTable:
         ends = np.append(starts[1:], len(order))
         first_rows = order[starts]
 
-        met = self._next_number
-        flow_of = self._settle_openings(c, rows, order, starts)
+        openings = self._openings
+        met = openings.met
+        flow_of = openings.settle(c, rows, order, starts)
+        self._stats.conversations = openings.met
         self._blocks = block = self._blocks + 1
         for flow in flow_of:
             flow.last = block
         # Before any of them is dismissed: an opaque flow counts from its handshake on.
-        self._opaque.count(c, rows, word, words, order, starts, flow_of, self._reopened)
-        if self._next_number > met:
-            self._dismiss(c, rows, match, order, starts, flow_of)
+        self._opaque.count(c, rows, word, words, order, starts, flow_of, openings.again)
+        if openings.met > met:
+            dismiss_noise(c, rows, match, order, starts, flow_of, openings.again)
         has_match = np.logical_or.reduceat(match[order], starts)
         # What is held waits for the rest of a word, or for a FIN or RST behind it.
         state = np.array([TAKEN if f.held else f.state for f in flow_of], dtype=np.int8)
@@ -182,8 +183,8 @@ class FlowTable:
         # Undecided flows whose rows carry no payload need no look; the rest of them do.
         has_payload = np.logical_or.reduceat((c.wire[rows] > 0)[order], starts)
         wanted = (state == TAKEN) | has_match | ((state == UNDECIDED) & has_payload)
-        if self._reopened:
-            wanted |= [h in self._reopened for h in hashes[starts].tolist()]
+        if openings.again:
+            wanted |= [h in openings.again for h in hashes[starts].tolist()]
         picked = np.flatnonzero(wanted)
         # In order of first row, so that consumers are made, and findings left, in a fixed order.
         picked = picked[np.argsort(first_rows[picked], kind="stable")]
@@ -201,7 +202,7 @@ class FlowTable:
                 if self._burden.crowded:
                     self._burden.relieve()
         if self._observer is not None:
-            self._observer.feed(c, rows, word, order, starts, flow_of, self._reopened)
+            self._observer.feed(c, rows, word, order, starts, flow_of, openings.again)
         # Only now: until here the flows of this block are in use.
         if len(self._flows) > self._limits.streams:
             self._make_room()
@@ -214,116 +215,6 @@ class FlowTable:
         for mask, value, _ in self._interest.beginnings():
             found |= (word & np.uint32(mask)) == np.uint32(value)
         return found
-
-    # -- new flows -------------------------------------------------------------------------------------------------
-
-    def _settle_openings(self, c: PacketColumns, rows: Rows, order: Rows, starts: Rows) -> list[Flow]:
-        """Make a :class:`Flow` for each new hash and number it as Wireshark does, in order of first row.
-
-        The rule was found by comparing with tshark 4.0: a SYN without ACK starts a new conversation where its number is
-        not the base of its side. The base is the number of the side's SYN or SYN/ACK, or one less than the first number
-        it sent, or one less than the first acknowledgement by its peer. FIN and RST do not matter.
-
-        Returns:
-            The flow of each group of rows, as it was before the ports were used again.
-        """
-        flows = self._flows
-        hashes = c.flow[rows[order[starts]]].tolist()
-        groups = [flows.get(h) for h in hashes]
-        flags = c.flags[rows]
-        opening = (flags & (SYN | ACK)) == SYN
-        tells = (flags & SYN) != 0
-        open_groups = [at for at, f in enumerate(groups) if f is None or f.base_false is None or f.base_true is None]
-        if open_groups:
-            tells[self._base_rows(c, rows, order, starts, np.array(open_groups))] = True
-        if opening.any():
-            # Where the ports may be used again, perhaps more than once, every row counts.
-            opened = np.add.reduceat(opening[order].astype(np.int64), starts)
-            fresh = np.fromiter((f is None for f in groups), dtype=np.int64, count=len(groups))
-            again = np.repeat(opened > fresh, np.diff(np.append(starts, len(order))))
-            tells[order[again]] = True
-        telling = np.flatnonzero(tells)
-        at = rows[telling]
-        columns = (at, c.flow[at], c.side[at], c.seq[at], c.ack[at], flags[telling], c.frame[at])
-        reopened: dict[int, list[tuple[int, Flow]]] = {}
-        self._reopened = reopened
-        for row, h, side, seq, ack, bits, frame in zip(*(column.tolist() for column in columns), strict=True):
-            flow = reopened[h][-1][1] if h in reopened else flows.get(h)
-            if flow is None:
-                flow = flows[h] = self._new_flow(side)
-            elif bits & (SYN | ACK) == SYN and flow.base(side) not in (None, seq):
-                # The rows before it belong to the old one: the change is made when they are visited.
-                flow = self._new_flow(side)
-                reopened.setdefault(h, []).append((row, flow))
-            flow.tell(side, seq, ack, bits, frame)
-        self._stats.conversations = self._next_number
-        return [flow or flows[h] for flow, h in zip(groups, hashes, strict=True)]
-
-    @staticmethod
-    def _base_rows(c: PacketColumns, rows: Rows, order: Rows, starts: Rows, groups: Rows) -> Rows:
-        """The rows that can tell the bases of some groups: the first of either side, and the first with ACK."""
-        mine, begin = members(order, starts, groups)
-        place, never = np.arange(len(mine)), len(mine)
-        side = c.side[rows[mine]]
-        found = [begin]
-        for tells in (side, ~side, (c.flags[rows[mine]] & ACK) != 0):
-            first = np.minimum.reduceat(np.where(tells, place, never), begin)
-            found.append(first[first < never])
-        return mine[np.concatenate(found)]
-
-    def _new_flow(self, side: bool) -> Flow:
-        flow = Flow(self._next_number, side)
-        self._next_number += 1
-        return flow
-
-    def _dismiss(
-        self,
-        c: PacketColumns,
-        rows: Rows,
-        match: npt.NDArray[np.bool_],
-        order: Rows,
-        starts: Rows,
-        flow_of: Sequence[Flow],
-    ) -> None:
-        """Tell at once which undecided flows are noise: the byte after the SYN was seen and is no word, or no SYN was
-        seen and none of the segments can be one."""
-        undecided = [at for at, f in enumerate(flow_of) if f.state == UNDECIDED and not f.held]
-        if not undecided:
-            return
-        mine, starts = members(order, starts, np.array(undecided))
-        rows, match = rows[mine], match[mine]
-        flow = c.flow[rows]
-        side = c.side[rows]
-        wire = c.wire[rows]
-        payload = c.length[rows] >= 4
-        syn = (c.flags[rows] & SYN) != 0
-        key = np.where(side, flow ^ np.uint64(0x9E3779B97F4A7C15), flow)
-        opened = np.flatnonzero(syn)
-        noise = np.zeros(len(rows), dtype=np.bool_)
-        data = np.flatnonzero(payload & ~match)
-        if len(opened) and len(data):
-            ranked = opened[np.argsort(key[opened], kind="stable")]
-            keys = key[ranked]
-            at = np.minimum(np.searchsorted(keys, key[data]), len(keys) - 1)
-            same = keys[at] == key[data]
-            expected = (c.seq[rows[ranked[at]]] + 1) & 0xFFFFFFFF
-            first = same & (c.seq[rows[data]] == expected)
-            noise[data[first & (ranked[at] < data)]] = True
-        any_noise = np.logical_or.reduceat(noise, starts)
-        any_match = np.logical_or.reduceat(match, starts)
-        any_syn = np.logical_or.reduceat(syn, starts)
-        any_data = np.logical_or.reduceat(wire > 0, starts)
-        any_short = np.logical_or.reduceat((wire > 0) & ~payload, starts)
-        # A flow whose SYN came in an earlier block may have its first segment still to come.
-        late = ~any_noise & ~any_syn & any_data & ~any_short
-        # Segments too short to hold a word may make one up together: those are left to _weigh.
-        dull = ~any_match & ~any_short & (any_noise | late)
-        groups = np.flatnonzero(dull)
-        hashes, unopened = flow[starts[groups]].tolist(), late[groups].tolist()
-        for group, h, late_syn in zip(groups.tolist(), hashes, unopened, strict=True):
-            known = flow_of[undecided[group]]
-            if h not in self._reopened and not (late_syn and known.syn_seen):
-                known.dismiss()
 
     def _make_room(self) -> None:
         """Forget the flows that were idle for longest, a quarter of all, ending the taken ones among them."""
@@ -348,7 +239,7 @@ class FlowTable:
         """The rows of a flow; ``ready``: the same as objects, where they were made already."""
         flow = self._flows[h]
         low = 0
-        for row, fresh in self._reopened.get(h, ()):
+        for row, fresh in self._openings.again.get(h, ()):
             high = int(np.searchsorted(rows, row))
             self._carry(c, rows[low:high], match[low:high], flow, ready[low:high] if ready is not None else None)
             if flow.pair is not None:
