@@ -252,15 +252,19 @@ class Line:
         Raises:
             ConnectionError: the peer cut the connection.
         """
+        await self._say_end()
+        self._writer.write_eof()
+        while await self._raw():
+            pass
+
+    async def _say_end(self) -> None:
+        """The end of our direction, in TLS and in the capture."""
         if self._channel is not None:
             with contextlib.suppress(Exception):
                 self._channel.close()
             await self._flush()
         if self._tap is not None:
             self._tap.fin(self._side)
-        self._writer.write_eof()
-        while await self._raw():
-            pass
 
     async def close(self, patience: float = CLOSING) -> None:
         """Close in order; harmless when it is closed.
@@ -274,12 +278,7 @@ class Line:
         try:
             with contextlib.suppress(RuntimeError):
                 async with asyncio.timeout(patience):
-                    if self._channel is not None:
-                        with contextlib.suppress(Exception):
-                            self._channel.close()
-                        await self._flush()
-                    if self._tap is not None:
-                        self._tap.fin(self._side)
+                    await self._say_end()
                     self._writer.close()
                     await self._writer.wait_closed()
         except OSError:

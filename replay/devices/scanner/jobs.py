@@ -7,13 +7,14 @@ table wsscan.yaml job_state_machine.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from dissector.soap.namespaces import DSD, WSCN
 from replay.base.clock import Timer
+from replay.devices.requested import element_data
 from replay.devices.scanner.pages import Page
 
 __all__ = ["FINAL", "ScanJob", "ScanJobTable", "date_time", "may_follow"]
@@ -166,16 +167,12 @@ class ScanJob:
 
     def sections(self, names: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         """ElementData for the requested names (namespace, local), in their order; Valid false where there is none."""
-        known = {"JobStatus": self.status, "ScanTicket": lambda: self.ticket, "Documents": self.documents_form}
-        keys = {"JobStatus": "job_status", "ScanTicket": "scan_ticket", "Documents": "documents"}
-        made = []
-        for space, local in names:
-            one: dict[str, Any] = {"@name": f"{{{space or WSCN}}}{local}", "@valid": False}
-            if space in ("", WSCN, DSD) and local in known:
-                one["@valid"] = True
-                one[keys[local]] = known[local]()
-            made.append(one)
-        return made
+        known: dict[str, tuple[str, Callable[[], Any]]] = {
+            "JobStatus": ("job_status", self.status),
+            "ScanTicket": ("scan_ticket", lambda: self.ticket),
+            "Documents": ("documents", self.documents_form),
+        }
+        return element_data(names, known, WSCN, DSD)
 
 
 class ScanJobTable:

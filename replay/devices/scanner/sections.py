@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dissector.catalog import build
-from dissector.soap.model import QName
 from dissector.soap.namespaces import DSD, WSCN
 from replay.devices.host import Call
+from replay.devices.requested import element_data, requested_names
 from replay.devices.scanner.engine import Condition, ScannerEngine
 from replay.devices.scanner.jobs import ScanJob
 from replay.devices.scanner.ticket import judge_ticket
@@ -22,20 +22,13 @@ __all__ = ["changes", "cleared", "job_of", "requested_sections", "scanner_sectio
 
 
 def requested_sections(call: Call, service: str) -> list[tuple[str, str]]:
-    """The QNames in RequestedElements as (namespace, local name), each once: an answer is never longer than what was
-    asked for and the four sections.
+    """The names that are asked for, each once: an answer is never longer than what was asked for and the four
+    sections.
 
     Raises:
         SoapFault: InvalidArgs for what is no name.
     """
-    names = []
-    for one in call.body.find_all("RequestedElements/Name"):
-        if not isinstance(one.value, QName):
-            raise service_fault(
-                service, "InvalidArgs", f"{one.text.strip()[:80]!r} is no name", "RequestedElements/Name"
-            )
-        names.append((one.value.namespace, one.value.local))
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(requested_names(call, service)))
 
 
 def scanner_sections(engine: ScannerEngine, names: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -47,15 +40,7 @@ def scanner_sections(engine: ScannerEngine, names: Sequence[tuple[str, str]]) ->
         "ScannerStatus": ("scanner_status", engine.status),
         "DefaultScanTicket": ("default_scan_ticket", lambda: device.default_ticket),
     }
-    made = []
-    for space, local in names:
-        one: dict[str, Any] = {"@name": f"{{{space or WSCN}}}{local}", "@valid": False}
-        if space in ("", WSCN, DSD) and local in known:
-            key, make = known[local]
-            one["@valid"] = True
-            one[key] = make()
-        made.append(one)
-    return made
+    return element_data(names, known, WSCN, DSD)
 
 
 def job_of(call: Call, engine: ScannerEngine, service: str) -> ScanJob:

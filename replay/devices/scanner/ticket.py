@@ -246,18 +246,36 @@ def _out_of_place(reader: TicketReader, path: str, elsewhere: bool) -> None:
     raise reader.refuse(insisted, f"{why} with this InputSource")
 
 
-def _input_size(reader: TicketReader, final: dict[str, Any], source: Source) -> None:
-    auto = reader.given("InputSize/DocumentSizeAutoDetect")
+def _automatic(reader: TicketReader, path: str, keys: tuple[str, str], cannot: str) -> bool:
+    """Whether the device finds out by itself what the element would say.
+
+    Args:
+        reader: of the ticket.
+        path: element, and its child that asks for it.
+        keys: the same in the plain form.
+        cannot: what is wrong where the device cannot do it, in words.
+
+    Raises:
+        SoapFault: the ticket insists on it, and the device cannot.
+    """
+    auto = reader.given(path)
     wanted = auto is not None and auto.value is True
-    if reader.given("InputSize") is None:
-        wanted = reader.fallback("input_size", "document_size_auto_detect") is True
-    if wanted and reader.device.can("document_size_auto_detect"):
+    if reader.given(path.partition("/")[0]) is None:
+        wanted = reader.fallback(*keys) is True
+    if wanted and reader.device.can(keys[1]):
+        return True
+    if wanted and auto is not None:
+        if reader.insists(path):
+            raise reader.refuse(path, cannot[0].upper() + cannot[1:])
+        reader.problems.append(cannot)
+    return False
+
+
+def _input_size(reader: TicketReader, final: dict[str, Any], source: Source) -> None:
+    keys = ("input_size", "document_size_auto_detect")
+    if _automatic(reader, "InputSize/DocumentSizeAutoDetect", keys, "the size of the document cannot be detected"):
         final["input_size"] = {"document_size_auto_detect": True}
         return
-    if wanted and auto is not None:
-        if reader.insists("InputSize/DocumentSizeAutoDetect"):
-            raise reader.refuse("InputSize/DocumentSizeAutoDetect", "The size of the document cannot be detected")
-        reader.problems.append("the size of the document cannot be detected")
     size: dict[str, Any] = {}
     for axis, (name, key) in enumerate((("Width", "width"), ("Height", "height"))):
         low, high = source.minimum[axis], source.maximum[axis]
@@ -269,17 +287,10 @@ def _input_size(reader: TicketReader, final: dict[str, Any], source: Source) -> 
 
 
 def _exposure(reader: TicketReader, final: dict[str, Any]) -> None:
-    auto = reader.given("Exposure/AutoExposure")
-    wanted = auto is not None and auto.value is True
-    if reader.given("Exposure") is None:
-        wanted = reader.fallback("exposure", "auto_exposure") is True
-    if wanted and reader.device.can("auto_exposure"):
+    keys = ("exposure", "auto_exposure")
+    if _automatic(reader, "Exposure/AutoExposure", keys, "the exposure cannot be found automatically"):
         final["exposure"] = {"auto_exposure": True}
         return
-    if wanted and auto is not None:
-        if reader.insists("Exposure/AutoExposure"):
-            raise reader.refuse("Exposure/AutoExposure", "The exposure cannot be found automatically")
-        reader.problems.append("the exposure cannot be found automatically")
     made: dict[str, Any] = {}
     for name, key, limit, can in (
         ("Contrast", "contrast", 1000, reader.device.can("contrast", True)),

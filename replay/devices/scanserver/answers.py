@@ -14,10 +14,10 @@ from lxml.etree import _Element as Element
 
 from dissector.catalog import build
 from dissector.messages import Message
-from dissector.soap.model import QName
 from dissector.soap.namespaces import DSC, DSP
 from replay.behaviour.effects import Effects
 from replay.devices.host import Call, Ignored, Reply
+from replay.devices.requested import requested_names
 from replay.devices.scanserver.engine import JobEngine
 from replay.devices.scanserver.jobs import PostScanJob
 from replay.devices.scanserver.profiles import Profile
@@ -31,7 +31,6 @@ __all__ = [
     "job_elements",
     "no_endpoint",
     "not_found",
-    "requested_names",
     "status_body",
 ]
 
@@ -126,18 +125,6 @@ def find_job(call: Call, engine: JobEngine, service: str) -> PostScanJob:
     if job is None:
         raise not_found(token, service)
     return job
-
-
-def requested_names(call: Call, service: str) -> list[tuple[str, str]]:
-    """The QNames in RequestedElements as (namespace, local name)."""
-    names = []
-    for one in call.body.find_all("RequestedElements/Name"):
-        if not isinstance(one.value, QName):
-            raise service_fault(
-                service, "InvalidArgs", f"{one.text.strip()[:80]!r} is no name", "RequestedElements/Name"
-            )
-        names.append((one.value.namespace, one.value.local))
-    return names
 
 
 def job_elements(call: Call, job: PostScanJob, profile: Profile, service: str, stale: str) -> Reply:

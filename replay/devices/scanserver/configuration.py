@@ -15,6 +15,7 @@ from dissector.soap.model import QName
 from dissector.soap.namespaces import DSC, FTR
 from replay.behaviour.effects import Effects
 from replay.devices.host import Call, Ignored, Operation, Reply
+from replay.devices.requested import element_data, requested_names
 from replay.devices.scanserver.answers import (
     canceled,
     end_body,
@@ -22,7 +23,6 @@ from replay.devices.scanserver.answers import (
     find_job,
     job_elements,
     not_found,
-    requested_names,
     status_body,
 )
 from replay.devices.scanserver.engine import JobEngine, Listener
@@ -73,22 +73,19 @@ class Configuration(Listener):
 
     async def get_repository(self, call: Call) -> Reply:
         """GetRepositoryElements (3.2.4.1)."""
-        sections: list[dict[str, Any]] = []
-        for space, local in requested_names(call, DSC_NAME):
-            known = {"RepositoryConfiguration": self._configuration, "RepositoryStatus": self._status}
-            valid = space in ("", DSC) and local in known
-            if not valid and self._profile.ignores_unknown_names:
+        known: dict[str, tuple[str, Callable[[], Any]]] = {
+            "RepositoryConfiguration": ("repository_configuration", self._configuration),
+            "RepositoryStatus": ("repository_status", self._status),
+        }
+        names = requested_names(call, DSC_NAME)
+        for space, local in names:
+            if self._profile.ignores_unknown_names and not (space in ("", DSC) and local in known):
                 if space == DSC:
                     raise service_fault(
                         DSC_NAME, "InvalidArgs", f"There is no section {local}", "RequestedElements/Name"
                     )
                 raise Ignored("an unknown section is asked for (MS-BDSRR note 13)")
-            one: dict[str, Any] = {"@name": f"{{{space or DSC}}}{local}", "@valid": valid}
-            if valid:
-                one["repository_configuration" if local.endswith("Configuration") else "repository_status"] = known[
-                    local
-                ]()
-            sections.append(one)
+        sections = element_data(names, known, DSC)
         return Reply(build("dsc:GetRepositoryElementsResponse", {"repository_elements": {"element_data": sections}}))
 
     async def cancel(self, call: Call) -> Reply:

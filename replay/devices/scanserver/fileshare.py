@@ -21,7 +21,17 @@ from pathlib import Path
 
 from replay.base.threads import in_thread
 from replay.devices.scanserver.filenames import document_name, safe_name
-from replay.devices.scanserver.filters import COPY, Done, FilterJob, FilterResult, ImageFile, Places, full, unc_parts
+from replay.devices.scanserver.filters import (
+    COPY,
+    Done,
+    FilterJob,
+    FilterResult,
+    ImageFile,
+    Places,
+    full,
+    nearest,
+    unc_parts,
+)
 from replay.devices.scanserver.instructions import FilterInstructions
 
 __all__ = ["run_fileshare"]
@@ -75,12 +85,7 @@ def _find(share: str, job: FilterJob, places: Places, done: Done) -> _Target | N
     if parts is None:
         done.failed("InvalidArgs", f"{share!r} is no UNC path")
         return None
-    folded = tuple(part.casefold() for part in parts)
-    best: tuple[int, Path] | None = None
-    for prefix, folder in places.shares.items():
-        given = tuple(part.casefold() for part in unc_parts(prefix) or ())
-        if given == folded[: len(given)] and (best is None or len(given) > best[0]):
-            best = len(given), folder
+    best = nearest(parts, places.shares, unc_parts)
     if best is None:
         done.failed("FileShareAccessDenied", f"no folder is given for the share {share!r}")
         return None

@@ -11,9 +11,10 @@ from __future__ import annotations
 import errno
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from dissector.base.errors import UsageError
@@ -33,9 +34,12 @@ __all__ = [
     "MailServer",
     "Outcome",
     "Places",
+    "nearest",
     "parse_outcome",
     "unc_parts",
 ]
+
+T = TypeVar("T")
 
 SUCCESS = "CompletedSuccessfully"
 WARNINGS = "CompletedWithWarnings"
@@ -264,6 +268,30 @@ def _reason(text: str, whole: str) -> str:
             "vendor's own such as acme:NoPaper"
         )
     return known or text
+
+
+def nearest(
+    wanted: Sequence[str], known: Mapping[str, T], parts: Callable[[str], Sequence[str] | None]
+) -> tuple[int, T] | None:
+    """What is known of the longest path that the wanted one lies in, whatever the case of letters.
+
+    Args:
+        wanted: parts of a path.
+        known: by path.
+        parts: splits a path; None where it is none.
+
+    Returns:
+        How many parts that path has, and what is known of it; None where the wanted one lies in none.
+    """
+    folded = [one.casefold() for one in wanted]
+    best: tuple[int, T] | None = None
+    for path, what in known.items():
+        given = parts(path)
+        if given is None or (best is not None and len(given) <= best[0]):
+            continue
+        if [one.casefold() for one in given] == folded[: len(given)]:
+            best = len(given), what
+    return best
 
 
 def unc_parts(text: str) -> tuple[str, ...] | None:

@@ -9,11 +9,13 @@ Sources: MS-BDSRR 2.2.4.10 to 2.2.4.22, 2.2.5.6, 2.2.5.11, 2.2.5.12; state machi
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from replay.devices.requested import element_data
 
 __all__ = ["FINAL", "Document", "FilterState", "JobTable", "PostScanJob", "clock_text", "may_follow"]
 
@@ -204,16 +206,12 @@ class PostScanJob:
             names: a name without namespace counts as the service's own.
             namespace: of the service.
         """
-        known = {"JobStatus": self.status, "JobDescription": self.description, "Documents": self.document_list}
-        keys = {"JobStatus": "job_status", "JobDescription": "job_description", "Documents": "documents"}
-        made = []
-        for space, local in names:
-            one: dict[str, Any] = {"@name": f"{{{space or namespace}}}{local}", "@valid": False}
-            if space in ("", namespace) and local in known:
-                one["@valid"] = True
-                one[keys[local]] = known[local]()
-            made.append(one)
-        return made
+        known: dict[str, tuple[str, Callable[[], Any]]] = {
+            "JobStatus": ("job_status", self.status),
+            "JobDescription": ("job_description", self.description),
+            "Documents": ("documents", self.document_list),
+        }
+        return element_data(names, known, namespace)
 
 
 class JobTable:

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from replay.base.threads import in_thread
 from replay.devices.scanserver.filenames import document_name, media_type_of, safe_name
-from replay.devices.scanserver.filters import COPY, Done, FilterJob, FilterResult, ImageFile, Places
+from replay.devices.scanserver.filters import COPY, Done, FilterJob, FilterResult, ImageFile, Places, nearest
 from replay.devices.scanserver.instructions import FilterInstructions
 
 __all__ = ["run_sharepoint"]
@@ -83,11 +83,7 @@ def _find(site: str, job: FilterJob, places: Places, done: Done) -> _Target | No
     if wanted is None:
         done.failed("InvalidArgs", f"{site!r} is no http URL")
         return None
-    best: tuple[int, str] | None = None
-    for prefix, target in places.sites.items():
-        given = _parts(prefix)
-        if given is not None and [one.casefold() for one in given] == [one.casefold() for one in wanted[: len(given)]]:
-            best = (len(given), target) if best is None or len(given) > best[0] else best
+    best = nearest(wanted, places.sites, _parts)
     if best is None:
         done.failed("SharePointAccessDenied", f"no target is given for the library {site!r}")
         return None
