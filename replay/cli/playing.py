@@ -136,10 +136,11 @@ def options_of(arguments: argparse.Namespace, scenario: Scenario) -> tuple[Optio
     main, others = targets_named(arguments.target)
     played = played_of(scenario, arguments.plays)
     targets = targets_of(scenario, played, main, others)
+    listen = listen_of(arguments.listen, list(targets.values()))
     options = Options(
         plays=arguments.plays, speed=arguments.speed, keep_going=arguments.keep_going, slack=arguments.slack,
         wait=arguments.wait, given=dict(pair(text, "--set") for text in arguments.set), targets=others,
-        listen=listen_of(arguments.listen, list(targets.values())), context=own_context(arguments, scenario, played),
+        listen=listen, context=own_context(arguments, scenario, played, [listen[0]]),
         connections=arguments.connections, normalise=arguments.normalise, first=arguments.from_step,
         only=_chosen(arguments.only, scenario), gate=Keyboard() if arguments.step_by_step else None,
         others=arguments.yes,

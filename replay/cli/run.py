@@ -23,7 +23,7 @@ from replay.report.html import run_page, write_page
 from replay.report.junit import run_suite, write_junit
 from replay.report.located import locate
 from replay.report.text import step_lines, summary_lines
-from replay.scenario.files import Folder, load_scenario
+from replay.scenario.files import Folder, ill_formed, load_scenario
 from replay.scenario.model import Scenario
 
 __all__ = ["run_scenario"]
@@ -35,6 +35,8 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     options, main = options_of(arguments, scenario)
     played = played_of(scenario, arguments.plays)
     targets = targets_of(scenario, played, main, options.targets)
+    for text in ill_formed(scenario, folder, played):
+        print(printable(f"dsmreplay: {text}"), file=sys.stderr)
     if arguments.dry_run:
         return _dry(scenario, played, targets, options)
     ask_leave(list(targets.values()), yes=arguments.yes)

@@ -93,7 +93,8 @@ class ControlPort:
             known = [m for m, p in self._commands if p == path]
             if known:
                 return _json(405, {"error": f"{path} takes {', '.join(known)}"})
-            return _json(404, {"error": f"no {path}; GET / lists what there is"})
+            there = sorted({place for _, place in self._commands if place != "/"})
+            return _json(404, {"error": f"no {path} here; there are {', '.join(there)}"})
         try:
             raw = request.http.body.data() if request.http.body.size else b""
             data = json.loads(raw) if raw.strip() else {}

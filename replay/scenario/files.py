@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import difflib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+
+from lxml import etree
 
 from dissector.base.errors import UnreadableInput, UsageError
 from replay.base.yamlfile import load_yaml
@@ -17,7 +19,7 @@ from replay.scenario.model import Scenario
 from replay.scenario.template import names_in
 from replay.scenario.written import as_yaml
 
-__all__ = ["MAIN", "Folder", "load_scenario", "save_scenario"]
+__all__ = ["MAIN", "Folder", "ill_formed", "load_scenario", "save_scenario"]
 
 KINDS = ("heads", "bodies", "images")
 CAPTURES = frozenset(
@@ -81,8 +83,21 @@ def load_scenario(folder: str | Path, check_rule: RuleCheck = lambda path, how: 
         raise UsageError(f"{path}: is a capture and no scenario; dsmreplay extract makes one of it")
     made = scenario_of(load_yaml(path), str(path), path.absolute().parent.name, check_rule)
     opened = Folder(path.parent)
-    _check_files(made, opened)
+    _check_files(made, opened, path)
     return made, opened
+
+
+def ill_formed(scenario: Scenario, folder: Folder, senders: Collection[str]) -> Iterator[str]:
+    """Sentences about envelopes of some parties that are no well-formed XML: recorded so, or damaged by an edit."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, encoding="utf-8")
+    for step in scenario.steps:
+        for sender, wire in ((step.sender, step.message), (step.receiver, step.answer)):
+            if wire is None or not wire.xml or sender not in senders:
+                continue
+            try:
+                etree.fromstring(folder.read(wire.xml), parser)
+            except etree.XMLSyntaxError as error:
+                yield f"{folder.path / wire.xml}:{error.lineno}: is sent as it is, and is not well-formed: {error.msg}"
 
 
 def _is_capture(path: Path) -> bool:
@@ -92,18 +107,27 @@ def _is_capture(path: Path) -> bool:
     return False
 
 
-def _check_files(scenario: Scenario, folder: Folder) -> None:
+def _check_files(scenario: Scenario, folder: Folder, main: Path) -> None:
     """Every file is there, and every ``${name}`` in them is a value."""
     for step in scenario.steps:
         for wire in (step.message, step.answer):
             if wire is None:
                 continue
+            for name in filter(None, (wire.head, wire.xml, wire.file, *(part.file for part in wire.parts))):
+                try:
+                    folder.check(name)
+                except UnreadableInput as error:
+                    why = str(error).removeprefix(f"{folder.path / MAIN}: ")
+                    raise UnreadableInput(f"{main}:{_line_of(name, main)}: {why}") from error
             _check_names(scenario, folder, wire.head, folder.text(wire.head))
             if wire.xml:
                 _check_names(scenario, folder, wire.xml, folder.read(wire.xml).decode("utf-8", "replace"))
-            for name in (wire.file, *(part.file for part in wire.parts)):
-                if name:
-                    folder.check(name)
+
+
+def _line_of(name: str, main: Path) -> int:
+    """Where a file is named first."""
+    text = main.read_text("utf-8", "replace")
+    return text.count("\n", 0, max(text.find(name), 0)) + 1
 
 
 def _check_names(scenario: Scenario, folder: Folder, file: str, text: str) -> None:

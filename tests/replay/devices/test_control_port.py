@@ -168,9 +168,10 @@ def test_what_is_no_json_object(body: bytes) -> None:
 
 def test_paths_and_methods() -> None:
     async def tell(ask: Asking) -> None:
-        assert await ask.error("GET", "/nothing") == (404, "no /nothing; GET / lists what there is")
+        told = "no /nothing here; there are /behaviour, /cancel, /condition, /load, /press, /status, /stop"
+        assert await ask.error("GET", "/nothing") == (404, told)
         assert await ask.error("POST", "/status") == (405, "/status takes GET")
-        assert await ask.error("GET", "/behaviourx") == (404, "no /behaviourx; GET / lists what there is")
+        assert await ask.error("GET", "/behaviourx") == (404, told.replace("nothing", "behaviourx"))
         status, words = await ask.error("PATCH", "/behaviour")
         assert (status, words) == (405, "/behaviour takes GET, PUT, POST, DELETE")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dissector.base.errors import UnreadableInput, UsageError
 from replay.scenario.extract import extract
-from replay.scenario.files import Folder, load_scenario, save_scenario
+from replay.scenario.files import Folder, ill_formed, load_scenario, save_scenario
 from replay.scenario.model import Birth, Bound, Part, Party, Scenario, Step, Wire
 from replay.scenario.values import KINDS, WHERE
 from replay.scenario.wires import bytes_of
@@ -229,6 +229,31 @@ def test_a_head_that_is_no_text_is_told(edited: Path) -> None:
     (edited / "heads" / "001-Get.head").write_bytes(b"POST /\xff HTTP/1.1\r\n\r\n")
     with pytest.raises(UsageError, match=r"001-Get.head: byte 6 is not UTF-8"):
         load_scenario(edited)
+
+
+def test_a_file_that_is_not_there_is_told_with_the_line_that_names_it(edited: Path) -> None:
+    path = edited / "scenario.yaml"
+    text = path.read_text()
+    for name, why in (
+        ("heads/gone.head", f"{edited}/heads/gone.head: No such file"),
+        ("../x", r"\.\./x is not in the"),
+    ):
+        path.write_text(text.replace("heads/005-SendImageRequest.head", name))
+        line = text[: text.index("heads/005-SendImageRequest.head")].count("\n") + 1
+        with pytest.raises(UnreadableInput, match=f"^{path}:{line}: {why}"):
+            load_scenario(edited)
+
+
+def test_an_envelope_that_an_edit_damaged_is_told(edited: Path) -> None:
+    scenario, folder = load_scenario(edited)
+    assert list(ill_formed(scenario, folder, ["device", "server"])) == []
+    for name in ("011-EndPostScanJobRequest.xml", "011-EndPostScanJobRequest-answer.xml"):
+        body = edited / "bodies" / name
+        body.write_text(body.read_text().replace("Action>", "Aktion>", 1))
+    (told,) = ill_formed(scenario, folder, ["device"])
+    assert told.startswith(f"{edited}/bodies/011-EndPostScanJobRequest.xml:")
+    assert "is sent as it is, and is not well-formed: Opening and ending tag mismatch: " in told
+    assert len(list(ill_formed(scenario, folder, ["device", "server"]))) == 2
 
 
 ODD = ("5", "[1]", "{a: b}", "null", "true", "-1", "''", "2026-01-01", "*x", "&x", "1e400", "!!binary aGFsbG8=")
