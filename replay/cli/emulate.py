@@ -36,7 +36,7 @@ from replay.cli.living import (
 )
 from replay.cli.trust import trust_of
 from replay.devices.control import ControlPort
-from replay.devices.dsmdevice import DsmDevice, Order
+from replay.devices.dsmdevice import DsmDevice, Order, Story
 from replay.devices.emulator import Around, Emulator, Encryption, is_loopback
 from replay.devices.host import Call
 from replay.devices.scanner.device import Device
@@ -173,9 +173,7 @@ def run_dsm_device(arguments: argparse.Namespace) -> int:
         expected = arguments.expect or ("Canceled" if finish == "cancel" else "")
         good = story.completed_state == expected if expected else story.clean
         good = good and not story.failure
-        emulator.log.say(
-            "story", _told(story.completed_state, story.reasons, story.images, story.failure), **story.to_json()
-        )
+        emulator.log.say("story", _told(story), **story.to_json())
         result.append(ExitCode.OK if good else ExitCode.FINDINGS)
 
     code = _serve(arguments, make, lambda device: ("DSM device is ready", {}), work=work)
@@ -376,8 +374,9 @@ def _host_port(text: str, option: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _told(state: str | None, reasons: list[str], images: int, failure: str) -> str:
-    if state is None:
-        return f"the job has no known end: {failure or 'it was left'}"
-    told = f"job ended {state}: {', '.join(reasons)}; {count(images, 'image')} sent"
-    return f"{told}; {failure}" if failure else told
+def _told(story: Story) -> str:
+    if story.completed_state is None:
+        what = "the job has no known end" if story.job_token else "there is no job"
+        return f"{what}: {story.failure or 'it was left'}"
+    told = f"job ended {story.completed_state}: {', '.join(story.reasons)}; {count(story.images, 'image')} sent"
+    return f"{told}; {story.failure}" if story.failure else told

@@ -6,7 +6,17 @@ import argparse
 from typing import Any
 
 from dissector.cli.parser import add_keys
-from replay.cli.options import EXIT_CODES, Lazy, add_command, effects, later, seconds, table, whole_number
+from replay.cli.options import (
+    EXIT_CODES,
+    Lazy,
+    add_command,
+    effects,
+    example_process,
+    later,
+    seconds,
+    table,
+    whole_number,
+)
 
 __all__ = ["LIMITS", "add_emulate"]
 
@@ -150,6 +160,9 @@ def _dsm_device(kinds: Any) -> None:
     )
     group.add_argument(
         "--process", metavar="FILE", help="the scan process, a psp:PostScanProcess document (default: an example)"
+    )
+    group.add_argument(
+        "--show-process", action=Lazy, text=example_process, help="print the example, to start from, and end"
     )
     group.add_argument("--process-id", metavar="GUID", help="PSP_Identifier (default: the file's name, if it is one)")
     group.add_argument("--user-identifier", metavar="SID", help="of the scanning user")

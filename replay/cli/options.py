@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from textwrap import fill
-from typing import Any
+from typing import Any, NoReturn
+
+from dissector.base.errors import UsageError
 
 __all__ = [
-    "EXIT_CODES", "Formatter", "Lazy", "add_command", "add_playing", "effects", "factor", "later", "seconds", "span",
-    "table", "whole_number",
+    "EXIT_CODES", "Formatter", "Lazy", "Parser", "add_command", "add_playing", "effects", "example_process", "factor",
+    "later", "seconds", "span", "table", "whole_number",
 ]  # fmt: skip
 
 EXIT_CODES = """exit codes:
@@ -32,6 +34,14 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30, width=WIDTH)
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong in one sentence; the usage is what --help is for."""
+
+    def error(self, message: str) -> NoReturn:
+        """The command line is wrong."""
+        raise UsageError(f"{message} (see “{self.prog} --help”)")
 
 
 class Lazy(argparse.Action):
@@ -148,6 +158,13 @@ def effects() -> str:
     from replay.behaviour.file import help_text
 
     return help_text()
+
+
+def example_process() -> str:
+    """A scan process to start from."""
+    from replay.devices.scanserver.processes import ScanProcess
+
+    return ScanProcess.example().xml().decode().rstrip("\n")
 
 
 def table(rows: Sequence[tuple[str, str]]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from dissector import __version__
 from dissector.cli.parser import add_keys
 from replay.cli.emulated import add_emulate
-from replay.cli.options import EXIT_CODES, Formatter, Lazy, add_command, add_playing, factor, later, span
+from replay.cli.options import EXIT_CODES, Formatter, Lazy, Parser, add_command, add_playing, factor, later, span
 from replay.cli.packets import add_packets
 from replay.cli.serve import add_serve
 from replay.cli.suite import add_suite
@@ -22,7 +22,7 @@ CONTROL = ("status", "behaviour", "do", "reset", "press", "load", "condition", "
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser; ``arguments.run(arguments)`` of what it gives runs the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="dsmreplay",
         description="Sends captured WSD sequences again and judges what differs; emulates scanners, DSM devices and\n"
         "scan servers. Captures are read by dsmshark.",

@@ -16,6 +16,7 @@ import pytest
 from dissector.base.errors import UsageError
 from replay.cli import main
 from replay.cli.addresses import endpoints_of
+from replay.devices.scanserver.processes import EXAMPLE_IDENTIFIER, ScanProcess, load_processes
 from tests.support.loopback import peer, read_request
 
 Run = Callable[..., tuple[int, str, str]]
@@ -79,6 +80,33 @@ def test_lists(command: Run, option: str) -> None:
     assert {"--profiles": "kyocera-m2040dn", "--effects": "close_after=BYTES"}[option] in out
 
 
+def test_a_scan_process_to_start_from(command: Run, tmp_path: Path) -> None:
+    code, shown, error = command("emulate", "dsm-device", "--show-process")
+    assert (code, error) == (0, "")
+    kept = tmp_path / f"{EXAMPLE_IDENTIFIER}.xml"
+    kept.write_text(shown)
+    assert load_processes(tmp_path)[EXAMPLE_IDENTIFIER].document == ScanProcess.example().document
+    # It may be edited and sent; here nobody takes it.
+    code, _, error = command("emulate", "dsm-device", "--process", str(kept), "--server", "http://127.0.0.1:9/")
+    assert (code, error) == (4, "dsmreplay: 127.0.0.1:9 cannot be reached: Connection refused\n")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("", "the following arguments are required: COMMAND"),
+        ("emulate dsm-device", "the following arguments are required: --server"),
+        ("emulate scanner --for x", "argument --for: 'x': seconds from 0 to 31622400 are expected"),
+        ("control http://127.0.0.1:9", "the following arguments are required: COMMAND"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence(command: Run, wrong: str, told: str) -> None:
+    code, out, error = command(*wrong.split())
+    assert (code, out) == (2, "")
+    path = " ".join(["dsmreplay", *wrong.partition(" --")[0].partition(" http")[0].split()])
+    assert error == f"dsmreplay: {told} (see “{path} --help”)\n"
+
+
 @pytest.mark.parametrize("name", ["scan-debian-adf", "debian-gray-mfp", "scan-any-sll2", "airscand-push"])
 def test_the_device_file_of_a_capture_is_one(command: Run, samples: Path, tmp_path: Path, name: str) -> None:
     code, shown, _ = command(*SCANNER, "--from", str(samples / "others" / f"{name}.pcap"), "--show-device")
@@ -125,14 +153,12 @@ def test_version(command: Run) -> None:
         ((*SERVER, "--client-certificates", "required"), "--authorities"),
         ((*SERVER, "--http", "--share", "x"), "UNC=DIR is expected"),
         ((*SERVER, "--http", "--smtp", "x"), "HOST:PORT is expected"),
-        ((*SERVER, "--http", "--share", r"\\a\b=/proc/x"), "--share /proc/x: No such file or directory"),
         ((*SERVER, "--http", "--ending", "nan"), "seconds from 0 to"),
         ((*SERVER, "--http", "--do", "SendImage: lost"), "SendImage has no use for this"),
         ((*DEVICE, "--server", "x", "--wait", "-1"), "seconds from 0 to"),
         ((*DEVICE, "--server", "x", "--cancel-after", "-1"), "a number from 0 on"),
         ((*DEVICE, "--server", "ftp://x"), "is no URL of http"),
         ((*DEVICE, "--server", "http://127.0.0.1:9/", "--leave", "--cancel-after", "1"), "exclude each other"),
-        ((*SERVER, "--http", "--output", "/proc/nothing"), "/proc/nothing: No such file or directory"),
         (("control", "nonsense", "status"), "is no URL"),
     ],
 )  # fmt: skip
@@ -141,6 +167,20 @@ def test_a_wrong_command_line(command: Run, arguments: tuple[str, ...], words: s
         arguments = tuple(one for one in arguments if one != "--no-discovery")
     code, _, error = command(*arguments)
     assert code == 2
+    assert words in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--http", "--share", r"\\a\b=/proc/x"), "--share /proc/x: No such file or directory"),
+        (("--http", "--output", "/proc/nothing"), "/proc/nothing: No such file or directory"),
+        (("--certificates", "/proc/nothing"), "/proc/nothing: no folder for certificates: No such file or directory"),
+    ],
+)
+def test_a_folder_that_cannot_be_made(command: Run, arguments: tuple[str, ...], words: str) -> None:
+    code, _, error = command(*SERVER, *arguments)
+    assert (code, error.count("\n")) == (3, 1)
     assert words in error
 
 
@@ -239,7 +279,7 @@ def test_certificates(command: Run, tmp_path: Path) -> None:
     assert again.splitlines()[0] == out.splitlines()[0]
     (tmp_path / "file").write_text("")
     code, _, error = command("certificate", "alice", "-o", tmp_path / "file")
-    assert (code, error.count("\n")) == (2, 1)
+    assert (code, error.count("\n")) == (3, 1)
 
 
 def hostile(body: bytes, *arguments: str) -> list[str]:
