@@ -184,6 +184,7 @@ class Framing:
         if not 0 < gap.length <= inside:
             part = replace(gap, length=min(inside, gap.length))
             draft.hole(part)
+            self._left -= part.length
             self._cut(gap.offset + part.length, "a gap hides where it ends")
             return
         draft.hole(gap)

@@ -84,6 +84,16 @@ def test_gap_longer_than_the_body() -> None:
     assert "http.skipped" in {f.rule for f in last.findings}
 
 
+@pytest.mark.parametrize("lost", [0, 50, 200])
+def test_a_body_that_a_gap_cuts_says_its_length(lost: int) -> None:
+    feed = Feed()
+    feed.up.data(build_request("POST", "/first", [("Host", "h")], bytes(100))[:-60])
+    feed.up.gap(lost)
+    feed.up.end()
+    (found,) = [f for m in feed.messages for f in m.findings if f.rule == "http.body-cut"]
+    assert found.text.startswith("40 of 100 bytes of the body are there: ")
+
+
 def test_capture_begins_inside_a_message() -> None:
     feed = Feed()
     feed.up.gap(0, "start")
