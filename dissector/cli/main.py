@@ -11,6 +11,7 @@ from importlib import import_module
 
 from dissector.base.errors import DsmsharkError, ExitCode
 from dissector.cli.parser import build_parser
+from dissector.cli.streams import abandon_stdout, ready_streams
 
 __all__ = ["main"]
 
@@ -24,15 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see :class:`~dissector.base.errors.ExitCode`.
     """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            # Closed by the caller (``2>&-``): what would be said there is lost, and nothing else.
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (open until the process ends)
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            # A terminal without UTF-8 shows escapes instead of ending the program.
-            reconfigure(errors="backslashreplace")
+    ready_streams()
     given = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in given
     if argv is None:
@@ -56,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(ExitCode.OK)
     except BrokenPipeError:
-        _abandon_stdout()
+        abandon_stdout()
         return int(ExitCode.OK)
     except KeyboardInterrupt:
         _say("interrupted")
@@ -70,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The input's errors are DsmsharkErrors by now: this is our own output, such as a full disk.
         if debug:
             raise
-        _abandon_stdout()
+        abandon_stdout()
         where = f"{error.filename}: " if error.filename else ""
         _say(f"{where}cannot write: {error.strerror or error}")
         return int(ExitCode.UNREADABLE)
@@ -97,12 +90,3 @@ def _say(text: str) -> None:
 
     with contextlib.suppress(OSError):
         print(f"dsmshark: {printable(text)}", file=sys.stderr)
-
-
-def _abandon_stdout() -> None:
-    """Nothing more can be written to standard output, and the interpreter must not try at exit."""
-    try:
-        sink = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(sink, sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass

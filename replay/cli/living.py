@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dissector.base.errors import UnreadableInput, UsageError
+from dissector.cli.streams import abandon_stdout
 from dissector.output.text import printable
 from replay.base.log import Entry, Sink
 from replay.behaviour.file import load_behaviour, parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.cli.emulated import LIMITS
-from replay.cli.main import abandon_stdout
 from replay.cli.trust import checked_trust, trust_of
 from replay.devices.emulator import Around, Encryption
 from replay.net.certificates import load_identity

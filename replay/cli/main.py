@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Sequence
 
 from dissector.base.errors import DsmsharkError, ExitCode
+from dissector.cli.streams import abandon_stdout, ready_streams
 from replay.cli.parser import make_parser
 
-__all__ = ["abandon_stdout", "main"]
+__all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dsmreplay``; gives an exit code of :class:`~dissector.base.errors.ExitCode`."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            # Closed by the caller (``2>&-``): what would be said there is lost, and nothing else.
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (open until the process ends)
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            # A terminal without UTF-8 shows escapes instead of ending the program.
-            reconfigure(errors="backslashreplace")
+    ready_streams()
     try:
         arguments = make_parser().parse_args(argv)
         code = int(arguments.run(arguments))
@@ -48,12 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         _say(f"internal error: {type(error).__name__}: {error}")
         return int(ExitCode.UNREADABLE)
-
-
-def abandon_stdout() -> None:
-    """The reader of a pipe has gone: what is printed from now on is lost, without a word and also at exit."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:
