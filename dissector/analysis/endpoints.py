@@ -12,7 +12,7 @@ from typing import Any
 
 from dissector.analysis.exchanges import Role, Turn
 from dissector.analysis.reading import is_event, number_of, operation_of, text_of, texts_of
-from dissector.catalog.model import Field
+from dissector.catalog.field import Field
 from dissector.messages import Message
 
 __all__ = ["Endpoints", "Host", "Hosted"]

@@ -30,7 +30,7 @@ from dissector.analysis.story import Call, Report, refusal
 from dissector.analysis.subscriptions import Subscriptions
 from dissector.analysis.words import count, filter_name, join, size_text, state_text
 from dissector.base.limits import DEFAULT_LIMITS, Limits
-from dissector.catalog.model import Field
+from dissector.catalog.field import Field
 from dissector.messages import Message
 
 __all__ = ["PostScanJobs"]

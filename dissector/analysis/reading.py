@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from dissector.base.origin import Endpoint
-from dissector.catalog.model import Field
+from dissector.catalog.field import Field
 from dissector.messages import Message
 
 __all__ = [

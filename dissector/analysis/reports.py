@@ -9,7 +9,7 @@ from dissector.analysis.model import FilterResult
 from dissector.analysis.reading import frame_of, number_of, parameters_of, text_of, texts_of
 from dissector.analysis.story import Final, Report
 from dissector.analysis.words import is_end_state
-from dissector.catalog.model import Field
+from dissector.catalog.field import Field
 from dissector.messages import Message
 
 __all__ = ["end_report", "scan_final", "scan_report", "status_report"]

@@ -20,7 +20,7 @@ from dissector.analysis.story import Call, Report
 from dissector.analysis.subscriptions import Subscriptions
 from dissector.analysis.words import count, join, size_text, state_text
 from dissector.base.limits import DEFAULT_LIMITS, Limits
-from dissector.catalog.model import Field
+from dissector.catalog.field import Field
 from dissector.messages import Message
 
 __all__ = ["ScanJobs"]

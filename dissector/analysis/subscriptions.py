@@ -22,7 +22,7 @@ from dissector.analysis.resting import Resting
 from dissector.base.findings import rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint
-from dissector.catalog.model import Field
+from dissector.catalog.field import Field
 from dissector.messages import Message
 
 __all__ = ["Subscriptions", "Watch"]

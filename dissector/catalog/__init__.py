@@ -7,8 +7,10 @@ and whatever else needs to know a protocol read it off here.
 from __future__ import annotations
 
 from dissector.catalog.check import check
+from dissector.catalog.convert import convert
 from dissector.catalog.decode import decode, decode_all, findings_of
 from dissector.catalog.encode import build, element_of
+from dissector.catalog.field import Field, field_json, value_json
 from dissector.catalog.model import (
     UNBOUNDED,
     AttributeDecl,
@@ -16,7 +18,6 @@ from dissector.catalog.model import (
     ElementDecl,
     EnumDecl,
     FaultDecl,
-    Field,
     MessageDecl,
     Recognised,
     Service,
@@ -42,7 +43,7 @@ from dissector.catalog.registry import (
     message,
 )
 from dissector.catalog.states import END_STATES, FILTER_NAMES, end_state, filter_name, is_known_state
-from dissector.catalog.values import DateTime, Duration, convert, field_json, value_json
+from dissector.catalog.times import DateTime, Duration
 
 __all__ = [
     "ALIASES",

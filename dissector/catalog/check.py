@@ -7,7 +7,8 @@ send them so (sane-airscan puts InputSize before InputSource).
 from __future__ import annotations
 
 from dissector.base.findings import Finding, rule
-from dissector.catalog.model import ElementDecl, Field
+from dissector.catalog.field import Field
+from dissector.catalog.model import ElementDecl
 
 __all__ = ["check"]
 

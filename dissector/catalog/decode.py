@@ -15,7 +15,8 @@ from lxml.etree import _Element as Element
 from dissector.base.findings import Finding, Rule, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.catalog.convert import WHITE, no_scope
-from dissector.catalog.model import EnumDecl, Field, SimpleType
+from dissector.catalog.field import Field
+from dissector.catalog.model import EnumDecl, SimpleType
 from dissector.catalog.plans import Edge, Plan, root_edge
 from dissector.catalog.prefixes import NAMESPACES
 from dissector.soap.model import QName

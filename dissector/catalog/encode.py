@@ -13,7 +13,8 @@ from lxml import etree
 from lxml.etree import _Element as Element
 
 from dissector.base.errors import UsageError
-from dissector.catalog.model import AttributeDecl, ElementDecl, Field, MessageDecl
+from dissector.catalog.field import Field
+from dissector.catalog.model import AttributeDecl, ElementDecl, MessageDecl
 from dissector.catalog.names import snake_case
 from dissector.catalog.prefixes import NAMESPACES, PREFIXES
 from dissector.catalog.registry import BY_NAME, ELEMENTS, TYPES, body_decl, by_key, message
@@ -53,7 +54,7 @@ def build(what: What, data: Any = None) -> Element:
     Args:
         what: an element (``ELEMENTS[…]`` or its key such as ``dsp:JobStatus``), or a message (its row, or its name such
             as ``SendImageRequest``, of the first service that has it) for its body element.
-        data: as ``dissector.catalog.values.field_json`` gives it, or with typed values (bool, int, QName, DateTime,
+        data: as ``dissector.catalog.field.field_json`` gives it, or with typed values (bool, int, QName, DateTime,
             Duration, lists of these). A Mapping for an element with children, ``{}`` for an empty one; None for
             ``xsi:nil``. A key may also be ``{namespace}local``: for elements that the catalogue does not know, and
             where two known ones have the same JSON name (``ThisModel`` of two device profiles; the plain key is

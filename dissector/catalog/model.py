@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from dissector.base.findings import Finding
 from dissector.soap.model import QName
@@ -16,7 +15,6 @@ __all__ = [
     "ElementDecl",
     "EnumDecl",
     "FaultDecl",
-    "Field",
     "MessageDecl",
     "Service",
     "SimpleType",
@@ -192,82 +190,6 @@ class Service:
     messages: tuple[MessageDecl, ...]
     faults: tuple[FaultDecl, ...] = ()
     roles: tuple[str, str] = ("", "")
-
-
-@dataclass(slots=True)
-class Field:
-    """One decoded element.
-
-    Attributes:
-        name: local name as sent; ``key`` is its JSON name (snake_case).
-        namespace: canonical.
-        prefix: as sent.
-        decl: its row, None for an element that the catalogue does not know here.
-        value: typed value of a simple element (str, int, bool, QName, DateTime, Duration, list), else None. Text
-            that does not fit its type is given as str, with a finding.
-        text: the text as sent, untouched ("" for none).
-        attributes: local name → (typed value, text as sent).
-        children: in document order.
-        vendor: the element or its value is a vendor's own.
-        nil: xsi:nil.
-        path: element path from the body element, such as ``JobStatus/JobState``; repeated siblings as ``[2]``.
-        index: position of the element in document order (root element 0): key of its byte span.
-    """
-
-    name: str
-    key: str
-    namespace: str
-    prefix: str
-    decl: ElementDecl | None
-    value: Any
-    text: str
-    attributes: dict[str, tuple[Any, str]]
-    children: list[Field]
-    path: str
-    index: int
-    vendor: bool = False
-    nil: bool = False
-    findings: list[Finding] = field(default_factory=list)
-
-    def find(self, path: str) -> Field | None:
-        """The first descendant by path of local names, such as ``JobStatus/JobState``.
-
-        A misspelt element is found by its right name, and an element of the catalogue before a vendor's own one of
-        the same name.
-        """
-        at: Field | None = self
-        for name in path.split("/"):
-            if at is None:
-                return None
-            first = None
-            for child in at.children:
-                decl = child.decl
-                if decl is not None:
-                    if decl.name == name:
-                        first = child
-                        break
-                elif first is None and child.name == name:
-                    first = child
-            at = first
-        return at
-
-    def find_all(self, path: str) -> list[Field]:
-        """All descendants by path of local names; a misspelt element is found by its right name."""
-        found = [self]
-        for name in path.split("/"):
-            found = [c for f in found for c in f.children if (c.decl.name if c.decl else c.name) == name]
-        return found
-
-    def get(self, path: str, default: Any = None) -> Any:
-        """The value of the first descendant by path, or the default."""
-        hit = self.find(path)
-        return default if hit is None else hit.value
-
-    def to_json(self) -> Any:
-        """The field as plain data, see ``dissector.catalog.values.field_json``."""
-        from dissector.catalog.values import field_json
-
-        return field_json(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 A simple element that can stand only once below the body element is a field named for it (``JobCompletedState``);
 where one message has several elements of a name, enough of the path is put before it (``MediaFront_Width``). An
 element that can repeat is a list field of plain values or of dictionaries (the JSON form of
-``dissector.catalog.values.field_json``). What has no field is kept in the field ``other``, by its path: what the
+``dissector.catalog.field.field_json``). What has no field is kept in the field ``other``, by its path: what the
 catalogue does not foresee, and the attributes of simple elements (``…/input_source@must_honor``).
 """
 

@@ -14,7 +14,8 @@ from dissector.base.findings import Finding
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import ByteRange, Endpoint, Origin, StreamRef
 from dissector.catalog.decode import decode, decode_all, findings_of
-from dissector.catalog.model import Field, MessageDecl
+from dissector.catalog.field import Field
+from dissector.catalog.model import MessageDecl
 from dissector.http.content import Content
 from dissector.http.model import HttpMessage, Part
 from dissector.soap.model import Envelope, Fault, QName

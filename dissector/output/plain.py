@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dissector.catalog.model import Field
+from dissector.catalog.field import Field
 from dissector.messages import Attachment, Message
 from dissector.output.findings import findings_json
 from dissector.output.times import iso_time

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from dissector.analysis.reading import operation_of, text_of, texts_of
-from dissector.catalog.model import Field
+from dissector.catalog.field import Field
 from dissector.messages import Attachment, Message
 from dissector.messages.images import fits
 from dissector.output.text import clip, count, printable, short_id, short_uri, size_text

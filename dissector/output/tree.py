@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dissector.base.origin import ByteRange
-from dissector.catalog.model import ElementDecl, EnumDecl, Field
+from dissector.catalog.field import Field
+from dissector.catalog.model import ElementDecl, EnumDecl
 from dissector.catalog.registry import ENUMS
 from dissector.messages import Attachment, Message
 from dissector.output.findings import finding_lines

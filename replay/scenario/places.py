@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dissector.catalog.model import Field
+from dissector.catalog.field import Field
 from dissector.http.model import Header
 from dissector.messages import Message
 from dissector.soap.spans import element_spans

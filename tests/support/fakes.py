@@ -13,7 +13,8 @@ from typing import Any
 from lxml import etree
 
 from dissector.base.origin import Endpoint, FrameMap, Gap, Origin, StreamRef
-from dissector.catalog.model import Field, MessageDecl
+from dissector.catalog.field import Field
+from dissector.catalog.model import MessageDecl
 from dissector.http.content import Content
 from dissector.http.model import HttpMessage
 from dissector.messages import Attachment, Message

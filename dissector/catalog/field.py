@@ -1,31 +1,98 @@
-"""Values of fields: their types, and their form as plain data.
+"""Decoded elements, and their form as plain data.
 
 The plain form (``fields`` of ``--json`` and ``--ndjson``) is stable; what it is, :func:`field_json` says.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
-from dissector.catalog.convert import WHITE, convert
-from dissector.catalog.model import Field
+from dissector.base.findings import Finding
+from dissector.catalog.convert import WHITE
+from dissector.catalog.model import ElementDecl
 from dissector.catalog.names import snake_case
 from dissector.catalog.plans import element_plan
-from dissector.catalog.times import DateTime, Duration, parse_date_time, parse_duration
+from dissector.catalog.times import DateTime, Duration
 from dissector.soap.model import QName
 
-__all__ = [
-    "DateTime",
-    "Duration",
-    "convert",
-    "field_json",
-    "parse_date_time",
-    "parse_duration",
-    "snake_case",
-    "value_json",
-]
+__all__ = ["Field", "field_json", "value_json"]
 
 _NONE: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Field:
+    """One decoded element.
+
+    Attributes:
+        name: local name as sent; ``key`` is its JSON name (snake_case).
+        namespace: canonical.
+        prefix: as sent.
+        decl: its row, None for an element that the catalogue does not know here.
+        value: typed value of a simple element (str, int, bool, QName, DateTime, Duration, list), else None. Text
+            that does not fit its type is given as str, with a finding.
+        text: the text as sent, untouched ("" for none).
+        attributes: local name → (typed value, text as sent).
+        children: in document order.
+        vendor: the element or its value is a vendor's own.
+        nil: xsi:nil.
+        path: element path from the body element, such as ``JobStatus/JobState``; repeated siblings as ``[2]``.
+        index: position of the element in document order (root element 0): key of its byte span.
+    """
+
+    name: str
+    key: str
+    namespace: str
+    prefix: str
+    decl: ElementDecl | None
+    value: Any
+    text: str
+    attributes: dict[str, tuple[Any, str]]
+    children: list[Field]
+    path: str
+    index: int
+    vendor: bool = False
+    nil: bool = False
+    findings: list[Finding] = field(default_factory=list)
+
+    def find(self, path: str) -> Field | None:
+        """The first descendant by path of local names, such as ``JobStatus/JobState``.
+
+        A misspelt element is found by its right name, and an element of the catalogue before a vendor's own one of
+        the same name.
+        """
+        at: Field | None = self
+        for name in path.split("/"):
+            if at is None:
+                return None
+            first = None
+            for child in at.children:
+                decl = child.decl
+                if decl is not None:
+                    if decl.name == name:
+                        first = child
+                        break
+                elif first is None and child.name == name:
+                    first = child
+            at = first
+        return at
+
+    def find_all(self, path: str) -> list[Field]:
+        """All descendants by path of local names; a misspelt element is found by its right name."""
+        found = [self]
+        for name in path.split("/"):
+            found = [c for f in found for c in f.children if (c.decl.name if c.decl else c.name) == name]
+        return found
+
+    def get(self, path: str, default: Any = None) -> Any:
+        """The value of the first descendant by path, or the default."""
+        hit = self.find(path)
+        return default if hit is None else hit.value
+
+    def to_json(self) -> Any:
+        """The field as plain data, see :func:`field_json`."""
+        return field_json(self)
 
 
 def value_json(value: Any) -> Any:
