@@ -1,4 +1,4 @@
-"""Element → :class:`~dissector.catalog.model.Field`: the whole subtree, typed by its context.
+"""Element → :class:`~dissector.catalog.field.Field`: the whole subtree, typed by its context.
 
 Rules: nothing is dropped, an element that the catalogue does not know is kept with its text; nothing raises on what a
 peer sent; findings are about names and values only and mild. Whether children are missing, too many or out of order is
