@@ -184,6 +184,7 @@ class SuiteResult:
         began: nanoseconds since 1970.
         seconds: that it took.
         interrupted: it was ended before its end.
+        endless: it had none, but for the first difference: ending it by hand is no breaking off.
     """
 
     name: str
@@ -191,6 +192,7 @@ class SuiteResult:
     began: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    endless: bool = False
 
     def states(self) -> dict[str, int]:
         """State → how many scenarios, in the order of :data:`STATES`; none with 0."""
@@ -209,13 +211,16 @@ class SuiteResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What differs counts most, then what cannot be reached, then what cannot be played."""
+        """What differs counts most, then what cannot be reached, then what cannot be played, then what was not played
+        since it was broken off."""
         if self.of(["different", "flaky"]):
             return ExitCode.FINDINGS
         if self.of(["unreachable"]):
             return ExitCode.UNREACHABLE
         for one in self.of(["broken"]):
             return one.problem.exit_code if one.problem is not None else ExitCode.USAGE
+        if self.interrupted and (not self.endless or self.of(["not run"])):
+            return ExitCode.INTERRUPTED
         return ExitCode.OK
 
     @property

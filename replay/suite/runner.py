@@ -56,7 +56,7 @@ class Suite:
         }
         self._round = 0
         self._failed = any(one.problem is not None for one in cases)
-        self.result = SuiteResult(name, list(self._results.values()))
+        self.result = SuiteResult(name, list(self._results.values()), endless=until_failure)
 
     async def run(self) -> SuiteResult:
         """Play; an interrupt (the cancelling of this task) ends it early and is no error."""
