@@ -15,6 +15,7 @@ import dissector
 from dissector.base.errors import UnreadableInput, UsageError
 from dissector.catalog import Field
 from dissector.messages import Message
+from dissector.output.notes import notes
 from replay.devices.scanner.device import Device, stable_address
 from replay.devices.scanner.device_file import default_ticket
 from replay.devices.scanner.retold import retold
@@ -103,14 +104,17 @@ def device_from_capture(
         UsageError: there are several scanners, and none was chosen.
     """
     hosts: dict[str, Told] = {}
+    number = 0
     with dissector.open(
         str(path), keylog=keylog, rsa_key=rsa_key, pre_master=pre_master, key_password=key_password
     ) as capture:  # fmt: skip
-        for message in capture.messages:
+        for number, message in enumerate(capture.messages, 1):
             if message.body is not None and message.kind in ("response", "discovery"):
                 _look(message, hosts.setdefault(message.source.address, Told()))
             elif message.fault is not None and message.status == 200:
                 hosts.setdefault(message.source.address, Told()).quirks["fault-status-200"] = True
+        # What could not be read, such as TLS without keys, may be what is looked for.
+        unread = "".join(f"; {text}" for text in notes(capture.stats, number))
     scanners = {host: seen for host, seen in hosts.items() if "scanner_configuration" in seen.sections}
     if address is not None:
         if address not in scanners:
@@ -119,9 +123,8 @@ def device_from_capture(
             )
         return scanners[address].device(str(path))
     if not scanners:
-        raise UnreadableInput(
-            f"{path}: no scanner in it told its configuration (GetScannerElementsResponse with ScannerConfiguration)"
-        )
+        lacking = "no scanner in it told its configuration (GetScannerElementsResponse with ScannerConfiguration)"
+        raise UnreadableInput(f"{path}: {lacking}{unread}")
     if len(scanners) > 1:
         raise UsageError(
             f"{path}: several scanners told their configuration: {', '.join(scanners)}; choose one by --host"

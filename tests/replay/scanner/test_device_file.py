@@ -179,12 +179,14 @@ def test_a_device_out_of_a_capture_of_tls(samples: Path, name: str, keys: dict[s
     device = device_from_capture(others / name, **{key: [str(others / file)] for key, file in keys.items()})
     assert device.sources == ("Platen", "ADF", "ADFDuplex")
     if keys:
-        with pytest.raises(UnreadableInput, match="no scanner in it told its configuration"):
+        with pytest.raises(UnreadableInput, match=r"no scanner in it told its config.*could not be read: no keys"):
             device_from_capture(others / name)
 
 
 def test_a_capture_without_a_scanner(samples: Path) -> None:
-    with pytest.raises(UnreadableInput, match="no scanner in it told its configuration"):
+    with pytest.raises(
+        UnreadableInput, match=r"no scanner in it told its config.*\(GetScannerElementsResponse with .*\)$"
+    ):
         device_from_capture(samples / "dsm-completed.pcapng")
     with pytest.raises(UsageError, match="told no scanner configuration; there is"):
         device_from_capture(samples / "others" / "scan-debian-adf.pcap", address="192.0.2.77")
