@@ -34,8 +34,9 @@ class Limits:
     connections: int = 10_000
     """TCP conversations being read at once (those of interest); the longest idle are closed."""
     held: int = 40 << 20
-    """Memory held at once for all conversations (behind gaps, undecided, of unfinished messages), and as much for the
-    bodies that wait to be given out; what the longest idle hold is given up."""
+    """Memory held at once for all conversations (behind gaps, undecided, of unfinished messages), as much for bodies
+    that wait to be given out, and one and a half times as much for the frame numbers of unfinished messages (2.8 GB of
+    them); what the longest idle hold is given up."""
     findings: int = 10_000
     """Findings of the transport, and of connections, that are kept; one says that there were more."""
     undecided: int = 64 << 10

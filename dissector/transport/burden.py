@@ -5,6 +5,9 @@ So their number is bounded, and what they hold in all. What is kept only to comp
 is said of it. Then those that were idle for longest go: to an attacker's thousand half-open requests a message that is
 under way just now is never sacrificed.
 
+Frame maps have a bound of their own (:data:`MAPS`): that of one image of 2 GB takes 45 MB, and nothing is wrong with
+it.
+
 It is looked at between blocks (for their number also within one), and only where it could be too much: what was counted
 last plus what was read since.
 """
@@ -23,6 +26,9 @@ __all__ = ["Burden"]
 
 CONNECTION = 3000
 """Bytes that a connection being read costs, whatever it says."""
+
+MAPS = 3 / 2
+"""Of the limit ``held``: what all frame maps may take besides. 60 MiB are the segments of 2.8 GB under way."""
 
 CONNECTIONS = rule(
     "tcp.connections", "warn", "more connections were being read at once than the limit: those idle for longest ended"
@@ -81,7 +87,8 @@ class Burden:
 
     def _give_up(self, many: bool) -> None:
         sizes = {number: _held(flow) for number, flow in (*self._read.items(), *self._weighed.items())}
-        total = sum(sizes.values())
+        held, mapped = sum(size for size, _ in sizes.values()), sum(size for _, size in sizes.values())
+        total = self._load(held, mapped)
         tails = self._forget_tails(total)
         much = total > self._limits.held or self._kept() > self._limits.held // 2
         if many:
@@ -98,7 +105,8 @@ class Burden:
             much = much and (total > self._limits.held * 3 // 4 or self._kept() > self._limits.held // 4)
             if not many and not much:
                 break
-            total -= sizes[flow.number]
+            held, mapped = held - sizes[flow.number][0], mapped - sizes[flow.number][1]
+            total = self._load(held, mapped)
             if flow.number in self._read:
                 count -= 1
                 del self._read[flow.number]
@@ -109,6 +117,11 @@ class Burden:
                 flow.pair = None
             flow.dismiss()
         self._held, self._since = total + tails, 0
+
+    @staticmethod
+    def _load(held: int, mapped: int) -> int:
+        """What is held, or the frame maps, whichever is nearer to its bound."""
+        return max(held, int(mapped / MAPS))
 
     def _forget_tails(self, held: int) -> int:
         """Those of the idlest, where they are too much with what else is held; gives what is left of them."""
@@ -135,7 +148,10 @@ class Burden:
             self._report(finding)
 
 
-def _held(flow: Flow) -> int:
+def _held(flow: Flow) -> tuple[int, int]:
+    """What a flow holds, and its frame maps."""
     if flow.pair is None:
-        return sum(len(segment.data) + PIECE for segment in flow.held or ())
-    return CONNECTION + sum(side.burden + int(getattr(side.consumer, "held", 0)) for side in flow.pair.sides)
+        return sum(len(segment.data) + PIECE for segment in flow.held or ()), 0
+    sides = flow.pair.sides
+    held = CONNECTION + sum(side.burden + int(getattr(side.consumer, "held", 0)) for side in sides)
+    return held, sum(side.mapped for side in sides)

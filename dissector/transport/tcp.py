@@ -309,8 +309,13 @@ class Direction:
 
     @property
     def burden(self) -> int:
-        """Bytes that it holds, roughly, but for the tail."""
-        return self._held_bytes + PIECE * len(self.held) + self._pending_bytes + ENTRY * len(self.frames)
+        """Bytes that it holds, roughly, but for the tail and the frame map."""
+        return self._held_bytes + PIECE * len(self.held) + self._pending_bytes
+
+    @property
+    def mapped(self) -> int:
+        """Bytes of its frame map: of the messages that are not whole yet."""
+        return ENTRY * len(self.frames)
 
     @property
     def tail(self) -> int:

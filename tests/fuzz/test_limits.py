@@ -216,6 +216,18 @@ def test_messages_that_come_at_once() -> None:
     assert "urn:uuid:good" in ids
 
 
+def test_where_a_long_message_came_from_has_a_room_of_its_own() -> None:
+    """The frame map of one image may take more than everything else may: it is no reason to give the image up."""
+    frames = [*Line(0).say(GOOD), *Line(1).say(post(bytes(8_000_000), b"image/jpeg"), size=200)]
+    raw = capture(frames)
+    found, ids = rules_of(raw, Limits(held=900_000))
+    assert not found & {"tcp.held", "http.cut-short"}
+    # But it has its bound: 40,000 segments of 32 bytes.
+    found, ids = rules_of(raw, Limits(held=500_000))
+    assert "tcp.held" in found
+    assert "urn:uuid:good" in ids
+
+
 def test_what_copies_are_compared_with_is_forgotten_first() -> None:
     """Connections that said a lot and hold nothing: no finding, and their messages go on."""
     lines = [Line(k + 10) for k in range(100)]
