@@ -108,7 +108,8 @@ def device_from_capture(
     with dissector.open(
         str(path), keylog=keylog, rsa_key=rsa_key, pre_master=pre_master, key_password=key_password
     ) as capture:  # fmt: skip
-        for number, message in enumerate(capture.messages, 1):
+        for message in capture.messages:
+            number += 1
             if message.body is not None and message.kind in ("response", "discovery"):
                 _look(message, hosts.setdefault(message.source.address, Told()))
             elif message.fault is not None and message.status == 200:
