@@ -223,6 +223,15 @@ def test_a_killed_process_is_told_and_none_is_left(monkeypatch, tmp_path, owner,
     assert all(map(gone, found))
 
 
+@pytest.fixture
+def heeding():
+    """SIGINT is Ctrl-C also where a shell started the tests in the background, and had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding")
 def test_ctrl_c_ends_the_pass_as_if_the_capture_ended(monkeypatch):
     with dissector.open(PCAPS / SAMPLES[2], jobs=2) as capture:
         seen = []

@@ -9,8 +9,15 @@ import sys
 from pathlib import Path
 from typing import Self
 
+__all__ = ["PATIENCE", "Command", "heeds_ctrl_c"]
+
 PATIENCE = 30.0
 """Seconds after which a test has failed; nothing waits so long when all is well."""
+
+
+def heeds_ctrl_c() -> None:
+    """For ``preexec_fn``: a shell that starts the tests in the background hands down that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Command:
@@ -30,6 +37,7 @@ class Command:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "replay", *self._arguments, stdin=self._stdin,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 22,
+            preexec_fn=heeds_ctrl_c,
         )  # fmt: skip
         return self
 

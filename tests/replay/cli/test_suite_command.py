@@ -24,6 +24,7 @@ from replay.devices.scanserver.server import ScanServer
 from replay.pytest_plugin import Running
 from replay.scenario.extract import extract
 from replay.scenario.files import save_scenario
+from tests.support.commands import heeds_ctrl_c
 
 DONE = Outcome("CompletedSuccessfully", ())
 USER = {"S-1-5-21-1004336348-1177238915-682003330-1109": "alice@example.test"}
@@ -192,6 +193,7 @@ def test_ctrl_c_gives_the_summary_so_far(suite: Path, often: tuple[str, ...], en
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            preexec_fn=heeds_ctrl_c,
         )
         assert child.stdout is not None
         first = child.stdout.readline()
