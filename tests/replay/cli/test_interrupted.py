@@ -108,6 +108,8 @@ def test_a_dsm_device_whose_job_has_no_known_end() -> None:
                 await command.line("file 1 sent")
                 code = await command.ended(number)
             await server.line("Canceled")
+            # In order, so that its folder goes with it.
+            assert await server.ended(signal.SIGINT) == 0
             return code
 
     assert asyncio.run(story(number=signal.SIGINT)) == 130
