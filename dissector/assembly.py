@@ -156,6 +156,7 @@ class MessagePass:
             if block is None:
                 break
             yield from self.feed(block)
+            block = None
             if self._progress is not None:
                 self._progress(self.source.info, self.stats)
         yield from self.finish()

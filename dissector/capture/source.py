@@ -104,7 +104,9 @@ class _Opened:
             yield from reader.blocks(data, ended)
             if ended or reader.abandoned:
                 return
-            data, ended = self.file.more(data[reader.used :], reader.need)
+            # Let go before the next one is read: else there are two blocks at a time.
+            tail, data = data[reader.used :], b""
+            data, ended = self.file.more(tail, reader.need)
 
 
 def _refusal(name: str, data: bytes, inside: str) -> str:
@@ -242,6 +244,7 @@ class CaptureSource:
                 if block is None:
                     break
                 yield block
+                block = None
             if self._closed:
                 return
             self._done_bytes += opened.file.position
