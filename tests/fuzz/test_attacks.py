@@ -47,7 +47,7 @@ TIGHT = {"held": 4 << 20, "connections": 500, "messages": 2000, "fragment_bytes"
 """Limits so small that a capture read in half a second is far too much for them."""
 GROWTH = 50
 """MiB that it may take more than a sample capture does. With the limits these take 43 at most, most of it blocks of
-the file under way; without them 55 to 110."""
+the file under way; without them (for documents: without those of XML too) 55 to 140."""
 
 
 def _limited(*words: str) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -566,6 +567,11 @@ def test_a_sink_that_answers_events_as_ordered(rule: str, refused: int) -> None:
     run(story())
 
 
+def _pauses(clock: ManualClock, until_when: float) -> bool:
+    """Whether somebody waits for this time."""
+    return any(one.at == until_when and one.action is not None for one in clock._due)
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_scan_that_is_cancelled_at_the_device_cancels_the_job(number: int) -> None:
     async def story() -> None:
@@ -576,7 +582,7 @@ def test_a_scan_that_is_cancelled_at_the_device_cancels_the_job(number: int) -> 
         ):
             going = asyncio.create_task(device.run(Order(server.url(), ScanProcess.example(), pause=100)))
             for image in range(1, number + 1):
-                await until(lambda: any(one.at == 100.0 * image and one.action is not None for one in clock._due))  # noqa: B023
+                await until(partial(_pauses, clock, 100.0 * image))
                 if image < number:
                     await clock.advance(100)
             device.engine.cancel(device.engine.jobs.active()[0], at_device=True)

@@ -138,6 +138,6 @@ def test_the_page_of_a_suite() -> None:
 def test_a_page_loads_nothing_and_runs_nothing() -> None:
     root = etree.HTML(suite_page(nasty(), CHANGED))
     assert not list(root.iter("script", "img", "link", "a", "iframe"))
-    assert {name for element in root.iter("*") for name in element.keys()} <= {  # noqa: SIM118 (lxml)
+    assert {name for element in root.iter("*") for name in element.keys()} <= {  # noqa: SIM118 (no mapping)
         "lang", "charset", "http-equiv", "content", "name", "class", "style", "open",
     }  # fmt: skip
