@@ -16,6 +16,7 @@ from dissector.base.errors import DsmsharkError, TargetUnreachable, UsageError
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint
 from dissector.http.model import HttpMessage
+from dissector.http.start import begins_message
 from replay.base.clock import Clock
 from replay.net.fingerprints import check_fingerprint
 from replay.net.line import Line, open_line, words_of
@@ -24,6 +25,7 @@ from replay.net.receiver import HttpReceiver
 from replay.net.server import BLOCK, Tap, lasting
 from replay.net.target import Target, target_of
 from replay.net.tls import TlsChannel
+from replay.net.tls_failure import FIRST
 
 __all__ = ["AnswerCut", "HttpClient", "Target", "in_few_writes", "target_of"]
 
@@ -216,6 +218,8 @@ class HttpClient:
         except (OSError, DsmsharkError) as error:
             await line.close()
             words = f"no answer within {self._timeout:g} s" if cut else words_of(error)
+            if channel is not None and not channel.heard and not cut and isinstance(error, OSError):
+                words += "; a port of plain HTTP does that to TLS: does its address begin with http://?"
             raise TargetUnreachable(f"{where}: no TLS connection: {words}") from error
         except asyncio.CancelledError:
             line.reset()
@@ -293,6 +297,8 @@ class HttpClient:
 
     async def _answer(self, opened: _Open, target: Target) -> HttpMessage:
         receiver = opened.receiver
+        fresh = opened.line.received == 0
+        first = b""
         while True:
             late = _Late(self._clock, self._timeout, opened.line)
             data, why = b"", CLOSED
@@ -303,6 +309,7 @@ class HttpClient:
             finally:
                 late.cancel()
                 opened.reading = None
+            first = first or data[:FIRST]
             came = receiver.pending
             if late:
                 why = f"nothing more for {self._timeout:g} s" if came else f"no answer within {self._timeout:g} s"
@@ -316,7 +323,16 @@ class HttpClient:
                     opened.odd = http is not messages[-1] or receiver.pending > 0
                     return http
             if not data:
-                raise TargetUnreachable(f"{target}: {why}" + (", without an answer" if why == CLOSED else ""))
+                if why == CLOSED:
+                    why += ", without an answer"
+                # What an https port does to plain HTTP: OpenSSL's servers just close, others send an alert first.
+                if first[:2] in (b"\x15\x03", b"\x16\x03"):
+                    why = "it answers in TLS, not in plain HTTP: use an address that begins with https://"
+                elif first and begins_message(first, request=False) is False:
+                    why += f"; what came is not HTTP: its first bytes are {first.hex(' ')}"
+                elif fresh and not first and not late and target.scheme == "http" and self._proxy is None:
+                    why += "; an https port does that to plain HTTP: does its address begin with https://?"
+                raise TargetUnreachable(f"{target}: {why}")
 
 
 def in_few_writes(pieces: Sequence[bytes]) -> list[bytes]:

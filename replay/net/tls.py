@@ -206,6 +206,11 @@ class TlsChannel:
         return self._done
 
     @property
+    def heard(self) -> bool:
+        """The peer said something, whatever it was."""
+        return bool(self._first)
+
+    @property
     def closed(self) -> bool:
         """The peer's close_notify came: nothing more comes from it."""
         return self._closed

@@ -104,7 +104,8 @@ def test_a_request_is_never_sent_twice() -> None:
         client, _ = make()
         async with peer(script) as port:
             assert (await client.exchange(at(port), [post()])).status == 200
-            with pytest.raises(TargetUnreachable, match="the connection was closed, without an answer"):
+            # It spoke HTTP before, so nothing is said of https.
+            with pytest.raises(TargetUnreachable, match=r"the connection was closed, without an answer$"):
                 await client.exchange(at(port), [post()])
         assert len(seen) == 2
         await client.close()
@@ -169,9 +170,12 @@ ENDLESS = b"HTTP/1.1 200 OK\r\n\r\n" + bytes(40)
         (ENDLESS, "reset", "the answer was cut"),
         (ENDLESS, "wait", "the answer was cut"),
         (ENDLESS[:17], "close", "the answer was cut|without an answer"),
-        (b"", "close", "the connection was closed, without an answer"),
-        (b"", "reset", "the connection broke: Connection reset by peer"),
-        (b"no http at all", "close", "without an answer"),
+        (b"", "close", "the connection was closed, without an answer; an https port does that to plain HTTP"),
+        (b"", "reset", "the connection broke: Connection reset by peer; an https port does that to plain HTTP"),
+        (b"", "wait", "no answer within 5 s$"),
+        (b"\x15\x03\x01\x00\x02\x02\x0a", "close", "it answers in TLS, not in plain HTTP: use an address that begins"),
+        (b"SSH-2.0-x", "close", "closed, without an answer; what came is not HTTP: its first bytes are 53 53 48 2d"),
+        (b"SSH-2.0-x", "wait", "nothing more for 5 s; what came is not HTTP: its first bytes are 53 53 48 2d"),
         (b"HTTP/1.1 100 Continue\r\n\r\n", "close", "without an answer"),
     ],
 )

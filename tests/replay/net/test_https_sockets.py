@@ -150,6 +150,27 @@ def test_https_to_the_plain_port() -> None:
     run(story())
 
 
+def test_our_client_at_a_port_of_the_other_kind(papers: Papers) -> None:
+    """Who only closes or resets the connection gives no reason: the likely one is said."""
+
+    async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.close()
+
+    async def story() -> None:
+        ours = client(lambda: client_context("none"))
+        async with Serving(context=server_context(papers.server)) as serving:
+            with pytest.raises(TargetUnreachable, match=r"an https port does that .*: does its address begin"):
+                await ours.exchange(target_of(f"http://127.0.0.1:{serving.port}/"), [post()])
+        async with await asyncio.start_server(closes, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(TargetUnreachable, match=r"port of plain HTTP does that .*: does its address begin"):
+                await ours.exchange(target_of(f"https://127.0.0.1:{port}/"), [post()])
+        await ours.close()
+
+    run(story())
+
+
 def test_a_handshake_that_does_not_go_on(papers: Papers) -> None:
     async def story() -> None:
         async with Serving(context=server_context(papers.server)) as serving, Raw(serving.port) as raw:
