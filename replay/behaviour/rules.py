@@ -18,12 +18,15 @@ from typing import Any
 from dissector.base.errors import UsageError
 from replay.behaviour.effects import Effects, WireEffects
 
-__all__ = ["Behaviour", "Rule", "merged"]
+__all__ = ["Behaviour", "Occasion", "Rule", "merged"]
 
 MAX_RULES = 1000
 """Rules of one device: each is looked at for each message."""
 
 _NONE = Effects()
+
+Occasion = tuple[str, str, str]
+"""Service, operation or event, and kind (``request`` or ``event``): what a rule is asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +49,19 @@ class Rule:
     probability: float = 1.0
     where: Mapping[str, str] = field(default_factory=dict)
 
+    def about(self, service: str, name: str, kind: str) -> bool:
+        """Whether it can be one of this rule's occasions, whatever the facts are."""
+        if self.on == "operations":
+            return kind == "request"
+        if self.on == "events":
+            return kind == "event"
+        return self.on in ("*", name, f"{service}.{name}")
+
     def matches(self, service: str, name: str, kind: str, facts: Mapping[str, str]) -> bool:
         """Whether an occasion is one of this rule's."""
-        if self.on == "operations":
-            fits = kind == "request"
-        elif self.on == "events":
-            fits = kind == "event"
-        else:
-            fits = self.on in ("*", name, f"{service}.{name}")
-        return fits and all(facts.get(key, "").lower() == value.lower() for key, value in self.where.items())
+        return self.about(service, name, kind) and all(
+            facts.get(key, "").lower() == value.lower() for key, value in self.where.items()
+        )
 
 
 class Behaviour:
@@ -74,6 +81,8 @@ class Behaviour:
         self._fired: list[int] = []
         self.seed = secrets.randbelow(1 << 32) if seed is None else seed
         self._random = random.Random(self.seed)
+        self._device = ""
+        self._occasions: frozenset[Occasion] = frozenset()
         for rule in rules:
             self.add(rule)
 
@@ -82,12 +91,32 @@ class Behaviour:
         """The rules, in order."""
         return tuple(self._rules)
 
+    def belong_to(self, device: str, occasions: Iterable[Occasion]) -> None:
+        """From now on take rules only that a device can ever come to.
+
+        Args:
+            device: what it is, for people.
+            occasions: all that it has.
+
+        Raises:
+            UsageError: a rule that is there already is about nothing of them.
+        """
+        self._device, self._occasions = device, frozenset(occasions)
+        for rule in self._rules:
+            self._check(rule)
+
+    def _check(self, rule: Rule) -> None:
+        if self._occasions and not any(rule.about(*one) for one in self._occasions):
+            names = sorted({name for _, name, _ in self._occasions})
+            raise UsageError(f"{rule.on}: the {self._device} has no such operation or event; it has {', '.join(names)}")
+
     def add(self, rule: Rule) -> None:
         """One rule more.
 
         Raises:
-            UsageError: there are :data:`MAX_RULES` already.
+            UsageError: there are :data:`MAX_RULES` already, or it is about nothing that the device has.
         """
+        self._check(rule)
         if len(self._rules) >= MAX_RULES:
             raise UsageError(f"there are {MAX_RULES} rules already, which is all that a device takes")
         self._rules.append(rule)
@@ -104,9 +133,12 @@ class Behaviour:
         """Other rules; counting begins anew, and chances too where a seed is given.
 
         Raises:
-            UsageError: there are more than :data:`MAX_RULES`; the old ones stay.
+            UsageError: there are more than :data:`MAX_RULES`, or one is about nothing that the device has; the old ones
+                stay.
         """
         rules = list(rules)
+        for rule in rules:
+            self._check(rule)
         if len(rules) > MAX_RULES:
             raise UsageError(f"{len(rules)} rules are too many: a device takes {MAX_RULES}")
         self.clear()

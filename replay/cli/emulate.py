@@ -34,6 +34,7 @@ from replay.cli.living import (
     until_signal,
     while_read,
 )
+from replay.cli.outputs import not_an_input
 from replay.cli.trust import trust_of
 from replay.devices.control import ControlPort
 from replay.devices.dsmdevice import DsmDevice, Order, Story
@@ -106,7 +107,7 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
         raise UsageError("--client-certificates required needs --authorities FILE, to know whose certificates are good")
     given = limits_of(arguments.limit)
     places = Places(
-        shares={unc: _folder(folder) for unc, folder in map(named("--share", "UNC=DIR"), arguments.share)},
+        shares={unc: Path(folder) for unc, folder in map(named("--share", "UNC=DIR"), arguments.share)},
         smtp=_mail_server(arguments),
         sender=arguments.mail_from,
         my_site=arguments.my_site,
@@ -133,6 +134,9 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
         )  # fmt: skip
 
     def ready(server: ScanServer) -> Ready:
+        # Not before: a command line that is wrong leaves nothing behind.
+        for folder in places.shares.values():
+            _make_share(folder)
         facts = {
             "host": server.url(),
             "WS-DSP": server.processing_url,
@@ -208,23 +212,23 @@ def _serve(
 ) -> int:
     behaviour = behaviour_of(arguments)
     listen = endpoints_of(arguments.listen or [arguments.default_listen])
-    pcap = opened(arguments.pcap) if arguments.pcap else None
+    read = [getattr(arguments, "capture", None), arguments.device, *arguments.pages] if "pages" in arguments else []
+    not_an_input("--pcap", arguments.pcap, [*filter(None, read), *filter(None, [arguments.behaviour])])
     interfaces = arguments.interface or list(dict.fromkeys(host for host, _ in listen))
     around = Around(
         listen=listen, name=arguments.name, interfaces=interfaces, unicast_ports=unicast,
         discovery=not arguments.no_discovery and (work is None or arguments.host),
-        must_be_found=bool(arguments.interface), pcap=pcap, behaviour=behaviour, clock=RealClock(), seed=arguments.seed,
+        must_be_found=bool(arguments.interface), behaviour=behaviour, clock=RealClock(), seed=arguments.seed,
     )  # fmt: skip
     limits = limits_of(arguments.limit)
     of_server = {name: value for name, value in limits.items() if name in ("request", "arriving", "connections")}
     around.limits = replace(around.limits, **of_server)
     around.subscriptions = limits.get("subscriptions", around.subscriptions)
     client_encryption(arguments, around)
-    try:
+    with contextlib.ExitStack() as files:
+        if arguments.pcap:
+            around.pcap = files.enter_context(opened(arguments.pcap))
         return asyncio.run(_run(arguments, around, make, ready, work))
-    finally:
-        if pcap is not None:
-            pcap.close()
 
 
 async def _run(
@@ -357,14 +361,12 @@ def _managers(admins: list[str]) -> Callable[[Call], bool]:
     return lambda call: any(one.casefold() in known for one in callers(call))
 
 
-def _folder(path: str) -> Path:
-    """A folder of the user's, made where it is missing."""
-    folder = Path(path)
+def _make_share(folder: Path) -> None:
+    """Make a folder of the user's where it is missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UnwritableOutput(f"--share {path}: {error.strerror or error}; expected a folder") from error
-    return folder
+        raise UnwritableOutput(f"--share {folder}: {error.strerror or error}; expected a folder") from error
 
 
 def _host_port(text: str, option: str) -> tuple[str, int]:

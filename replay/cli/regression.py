@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dissector.base.errors import ExitCode, UnreadableInput, UsageError
+from dissector.base.errors import ExitCode, UnreadableInput, UnwritableOutput, UsageError
 from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.clock import RealClock
+from replay.cli.outputs import check_outputs, why_not_writable
 from replay.cli.parser import make_parser
 from replay.cli.playing import ask_leave, bench, options_of, pair, play_once, targets_named
 from replay.net.client import Target
@@ -26,7 +27,7 @@ from replay.report.suite_html import suite_page
 from replay.report.suites import case_suites, run_line, suite_json, suite_lines
 from replay.suite.file import load_suite_file
 from replay.suite.find import chosen, find_scenarios, prepare
-from replay.suite.last import NAME, Last, changes, load_last, save_last
+from replay.suite.last import NAME, Last, beside_of, changes, load_last, save_last
 from replay.suite.model import Case, CaseResult, Run, Settings, SuiteResult
 from replay.suite.runner import Suite
 
@@ -65,14 +66,14 @@ def run_suite(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--set {name}: no scenario has such a value")
     if arguments.list:
         return _list(prepared)
+    memory = _memory(arguments, folder)
     ask_leave(list(dict.fromkeys(one for _, targets in prepared for one in targets.values())), yes=arguments.yes)
     captures = _captures(arguments)
     jobs = arguments.jobs or file.jobs or JOBS
     if arguments.listen.rpartition(":")[2] not in ("", "0"):
         # One port is there for one at a time.
         jobs = 1
-    memory = Path(arguments.last) if arguments.last else folder / NAME
-    last = Last() if arguments.forget else load_last(memory)
+    last = Last() if arguments.forget else load_last(memory or folder / NAME)
     if last.problem:
         print(printable(f"dsmreplay: {last.problem}; nothing is compared"), file=sys.stderr)
     several = arguments.until_failure or any(one.settings.repeat > 1 for one in cases)
@@ -143,6 +144,30 @@ def _captures(arguments: argparse.Namespace) -> Path | None:
     return folder
 
 
+def _memory(arguments: argparse.Namespace, folder: Path) -> Path | None:
+    """The file that remembers the result, None for none. All that is written at the end is looked at now.
+
+    Raises:
+        UsageError, UnwritableOutput: an output is none.
+    """
+    given = None if arguments.forget else arguments.last
+    check_outputs({"--junit": arguments.junit, "--html": arguments.html, "--last": given})
+    if arguments.forget:
+        return None
+    memory = Path(given) if given else folder / NAME
+    if memory.exists() and not memory.is_file():
+        raise UsageError(f"--last {memory}: no file; --forget remembers nothing")
+    why = why_not_writable(memory) or why_not_writable(beside_of(memory))
+    if why and given:
+        raise UnwritableOutput(f"--last {memory}: {why}")
+    if why:
+        # Scenarios may lie where nobody writes, such as in the checkout of a build server.
+        text = f"{folder / NAME}: {why}; this result is not remembered (--last FILE keeps it elsewhere)"
+        print(printable(f"dsmreplay: {text}"), file=sys.stderr)
+        return None
+    return memory
+
+
 def _list(prepared: Sequence[tuple[Case, Mapping[str, Target]]]) -> ExitCode:
     for case, targets in prepared:
         tags = f"  [{', '.join(sorted(case.settings.tags))}]" if case.settings.tags else ""
@@ -153,7 +178,7 @@ def _list(prepared: Sequence[tuple[Case, Mapping[str, Target]]]) -> ExitCode:
     return ExitCode.OK
 
 
-def _report(arguments: argparse.Namespace, result: SuiteResult, last: Last, memory: Path) -> int:
+def _report(arguments: argparse.Namespace, result: SuiteResult, last: Last, memory: Path | None) -> int:
     """Say what it came to, in all forms that were asked for, and remember it."""
     changed = changes(last, result)
     if arguments.json:
@@ -164,6 +189,6 @@ def _report(arguments: argparse.Namespace, result: SuiteResult, last: Last, memo
         write_junit(case_suites(result), Path(arguments.junit), name=result.name)
     if arguments.html:
         write_page(suite_page(result, changed), Path(arguments.html))
-    if not arguments.forget:
+    if memory is not None:
         save_last(memory, last, result)
     return result.exit_code

@@ -20,6 +20,7 @@ from dissector.output.text import printable
 from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import JsonSink, Log
+from replay.cli.outputs import not_an_input
 from replay.net.raw import RawSender, mtu_of
 from replay.packets import (
     Chosen,
@@ -174,9 +175,7 @@ def _pcap(arguments: argparse.Namespace, route: Route) -> Iterator[PcapngWriter 
     if not path:
         yield None
         return
-    with contextlib.suppress(OSError):
-        if os.path.samefile(path, arguments.capture):
-            raise UsageError(f"{path} is the capture itself; give --pcap another file")
+    not_an_input("--pcap", path, [arguments.capture])
     try:
         file = open(path, "wb")  # noqa: SIM115 - closed by the with below
     except OSError as error:

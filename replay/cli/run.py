@@ -12,6 +12,7 @@ from dissector.base.errors import ExitCode, UsageError
 from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.log import TextSink
+from replay.cli.outputs import check_outputs
 from replay.cli.playing import ask_leave, bench, options_of, play_once
 from replay.net.client import Target
 from replay.player.judge import ValueRule
@@ -39,6 +40,7 @@ def run_scenario(arguments: argparse.Namespace) -> int:
         print(printable(f"dsmreplay: {text}"), file=sys.stderr)
     if arguments.dry_run:
         return _dry(scenario, played, targets, options)
+    check_outputs({"--junit": arguments.junit, "--html": arguments.html, "--pcap": arguments.pcap})
     ask_leave(list(targets.values()), yes=arguments.yes)
     result = asyncio.run(_play(arguments, scenario, folder, options, main))
     if arguments.pcap:

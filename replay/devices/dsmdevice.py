@@ -24,6 +24,7 @@ from dissector.soap.model import QName
 from dissector.soap.namespaces import DSP, WSE
 from replay.base.repeats import DPWS_2006
 from replay.behaviour.effects import Effects, cut_image, malform, other_image
+from replay.behaviour.rules import Occasion
 from replay.devices.discovery import build_probe, read_matches
 from replay.devices.dsmstory import Order, Story, filters_of, read_end
 from replay.devices.emulator import Around, events_of, is_loopback
@@ -60,6 +61,21 @@ MAX_EVENTS = 10_000
 
 MAX_JOBS = 100
 """Jobs whose events are kept: a server tells of all its jobs, and anybody may tell of jobs that nobody knows."""
+
+ASKED: frozenset[Occasion] = frozenset(
+    (service, name, "request")
+    for service, names in (
+        ("WS-Discovery", ("Probe",)),
+        ("WS-Transfer", ("Get",)),
+        ("WS-Eventing", ("Subscribe", "Renew", "Unsubscribe")),
+        (
+            "WS-DSP",
+            ("CreatePostScanJob", "SendImage", "EndPostScanJob", "CancelPostScanJob", "GetPostScanJobElements"),
+        ),
+    )
+    for name in names
+)
+"""The requests that it sends."""
 
 ACTIONS = tuple(events_of("WS-DSP"))
 
@@ -105,6 +121,10 @@ class DsmDevice(Scanner):
         self._mine: set[str] = set()
         self._stale = ""
         """JobToken of the job before."""
+
+    def occasions(self) -> set[Occasion]:
+        """What it asks of a server belongs to it too."""
+        return super().occasions() | ASKED
 
     # -- the sequence --------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import Log
 from replay.behaviour.effects import malform, relate_otherwise
-from replay.behaviour.rules import Behaviour
+from replay.behaviour.rules import Behaviour, Occasion
 from replay.devices.discovery import DiscoveryHost, Transmission, transmit
 from replay.devices.eventing import Subscription, SubscriptionTable
 from replay.devices.host import Call, Host, Ignored, Reply
@@ -146,6 +146,7 @@ class Emulator:
         )
         self.caller = Caller(self.client, clock=self.clock, ids=self.ids, log=self.log, style=style)
         self.sources: list[EventSource] = []
+        self._events: set[Occasion] = set()
         self._sockets: DiscoverySockets | None = None
         self.discovery: DiscoveryHost | None = None
         self._info: DeviceInfo | None = None
@@ -190,7 +191,16 @@ class Emulator:
         )  # fmt: skip
         source.offer(path, manager)
         self.sources.append(source)
+        self._events |= {(service, action.rpartition("/")[2], "event") for action in events_of(service)}
+        self._events.add(("WS-Eventing", "SubscriptionEnd", "event"))
         return source
+
+    def occasions(self) -> set[Occasion]:
+        """All that rules of behaviour can be about at this device."""
+        found = self._events | self.host.occasions()
+        if self._info is not None:
+            found |= {("WS-Discovery", name, "request") for name in ("Hello", "Bye", "Probe", "Resolve")}
+        return found
 
     def may_contact(self, address: str) -> bool:
         """Whether a sink may be sent to: while the device listens on loopback only, nothing leaves the machine."""
@@ -258,6 +268,7 @@ class Emulator:
         await self._closing.aclose()
 
     async def _start(self) -> None:
+        self.behaviour.belong_to(self.kind, self.occasions())
         close = self._closing
         if self.tap is not None:
             close.callback(self.tap.close)

@@ -28,7 +28,7 @@ from replay.base.clock import Clock
 from replay.base.ids import Ids
 from replay.base.log import Log
 from replay.behaviour.effects import Effects, WireEffects, apply_to_wire, malform
-from replay.behaviour.rules import Behaviour
+from replay.behaviour.rules import Behaviour, Occasion
 from replay.net.server import Answer, HttpRequest
 from replay.soap.caller import action_of, read_message
 from replay.soap.compose import USUAL, Dress, Picture, Style, http_response, pack
@@ -80,6 +80,11 @@ OUR_ROLES = ("", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver")
 TWINS = {"WS-Scan": "WS-DSD", "WS-DSD": "WS-Scan"}
 """Services that are taken for each other where only one of them is offered."""
 
+
+TOLD = frozenset(
+    {"SubscriptionEnd"} | {row.operation for one in SERVICES.values() for row in one.messages if row.kind == "event"}
+)
+"""What comes to a sink unasked."""
 
 _NONE = Effects()
 
@@ -200,6 +205,14 @@ class Host:
         if found is None:
             found = self._points[path] = ServicePoint(path, service)
         return found
+
+    def occasions(self) -> set[Occasion]:
+        """All that is offered; an event that comes to a sink is one."""
+        return {
+            (service, name, "event" if name in TOLD else "request")
+            for point in self._points.values()
+            for service, name in point.operations
+        }
 
     async def handle(self, request: HttpRequest) -> Answer:
         """The answer to one HTTP request."""

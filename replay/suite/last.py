@@ -20,7 +20,7 @@ from dissector.output.jsontext import dumps
 from dissector.output.times import iso_time
 from replay.suite.model import STATES, SuiteResult
 
-__all__ = ["NAME", "SLOWER", "Changes", "Last", "changes", "load_last", "save_last"]
+__all__ = ["NAME", "SLOWER", "Changes", "Last", "beside_of", "changes", "load_last", "save_last"]
 
 NAME = ".dsmreplay-suite.json"
 """The file in the folder of a suite."""
@@ -138,7 +138,8 @@ def save_last(path: Path, last: Last, result: SuiteResult) -> None:
             cases[case.name] = {"state": case.state, "seconds": case.seconds, "began": iso_time(began) or ""}
     text = dumps({"schema": FORM, "scenarios": cases}, indent=2) + "\n"
     # As a whole or not at all: it is compared with the next time.
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside = beside_of(path)
+    path = path.resolve()
     try:
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)
@@ -146,6 +147,12 @@ def save_last(path: Path, last: Last, result: SuiteResult) -> None:
         with suppress(OSError):
             beside.unlink()
         raise UnreadableInput(f"{path}: {error.strerror or error}") from error
+
+
+def beside_of(path: Path) -> Path:
+    """The file that is written first, and then takes the place of what is remembered."""
+    path = path.resolve()
+    return path.with_name(f"{path.name}.{os.getpid()}")
 
 
 def changes(last: Last, result: SuiteResult) -> Changes:

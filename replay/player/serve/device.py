@@ -22,6 +22,7 @@ from dissector.http.model import BodyPolicy
 from dissector.messages import Message
 from dissector.output.text import count
 from replay.behaviour.effects import Effects
+from replay.behaviour.rules import Occasion
 from replay.devices.emulator import Around, Emulator
 from replay.devices.host import facts_of, ordered_fault, unreadable
 from replay.net.server import Answer, HttpRequest, HttpServer
@@ -150,6 +151,15 @@ class VirtualDevice(Emulator):
         asked = [one for one in self.scenario.steps if one.sender in self.parties and not told_unasked(one)]
         if asked:
             self.log.say("note", f"{count(len(asked), 'request')} of the served side itself: “run” sends these")
+
+    def occasions(self) -> set[Occasion]:
+        """What the served parties are asked and tell in the scenario, and what is asked of any device."""
+        found = super().occasions()
+        for step in self.scenario.steps:
+            kind = "event" if told_unasked(step) else "request"
+            if (step.sender if kind == "event" else step.receiver) in self.parties:
+                found |= {(step.service, name, kind) for name in (step.name, step.name.removesuffix("Request"))}
+        return found
 
     async def stopping(self) -> None:
         """No event is sent any more."""

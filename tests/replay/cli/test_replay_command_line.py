@@ -155,6 +155,9 @@ def test_version(command: Run) -> None:
         ((*SERVER, "--http", "--smtp", "x"), "HOST:PORT is expected"),
         ((*SERVER, "--http", "--ending", "nan"), "seconds from 0 to"),
         ((*SERVER, "--http", "--do", "SendImage: lost"), "SendImage has no use for this"),
+        ((*SCANNER, "--do", "SendImage: delay=2"), "SendImage: the scanner has no such operation or event; it has"),
+        ((*SERVER, "--http", "--do", "RetrieveImage: delay=2"), "the scan server has no such operation or event"),
+        ((*DEVICE, "--server", "x", "--do", "CreateScanJob: delay=2"), "the DSM device has no such operation or event"),
         ((*DEVICE, "--server", "x", "--wait", "-1"), "seconds from 0 to"),
         ((*DEVICE, "--server", "x", "--cancel-after", "-1"), "a number from 0 on"),
         ((*DEVICE, "--server", "ftp://x"), "is no URL of http"),
@@ -249,11 +252,23 @@ def test_files_that_are_not_there(command: Run, arguments: tuple[str, ...]) -> N
     assert "/nothing" in error
 
 
-def test_a_wrong_command_line_does_not_empty_an_old_capture(command: Run, tmp_path: Path) -> None:
-    path = tmp_path / "old.pcapng"
+@pytest.mark.parametrize(
+    "wrong", [("--do", "nonsense"), ("--listen", "x"), ("--limit", "x=1"), ("--trust", "sha256:zz"), ("--outcome", "x")]
+)
+def test_a_wrong_command_line_leaves_nothing_behind(command: Run, tmp_path: Path, wrong: tuple[str, ...]) -> None:
+    path, share = tmp_path / "old.pcapng", tmp_path / "share"
     path.write_bytes(b"old")
-    assert command(*SCANNER, "--pcap", path, "--do", "nonsense")[0] == 2
+    assert command(*SERVER, "--http", "--pcap", path, "--share", rf"\\a\b={share}", *wrong)[0] == 2
     assert path.read_bytes() == b"old"
+    assert not share.exists()
+
+
+def test_what_is_read_is_not_written_over(command: Run, samples: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    path.write_bytes((samples / "emulated" / "airscan-platen.pcap").read_bytes())
+    code, _, error = command(*SCANNER, "--from", path, "--pcap", path)
+    assert (code, error) == (2, f"dsmreplay: --pcap {path}: that file is read; give it another one\n")
+    assert path.stat().st_size > 1000
 
 
 def test_a_server_that_is_not_there(command: Run) -> None:

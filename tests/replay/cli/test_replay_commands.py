@@ -212,3 +212,28 @@ def test_only_events_of_a_story_without(samples: Path, tmp_path: Path, capsys: p
 def test_wrong_options(scenario: str, capsys: pytest.CaptureFixture[str], wrong: list[str], told: str) -> None:
     assert main(["run", scenario, "--target", "http://127.0.0.1:9/", *wrong]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--junit", "--html", "--pcap"])
+def test_outputs_are_looked_at_before_anything_is_sent(
+    scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    """The result of a long run must not be lost to a folder that is not there."""
+    file = tmp_path / "no" / "such"
+    assert main(["run", scenario, "--target", "http://127.0.0.1:9/", option, str(file)]) == 3
+    told = capsys.readouterr()
+    assert told.err.splitlines()[-1] == f"dsmreplay: {option} {file}: No such file or directory"
+    assert "not played" not in told.out
+
+
+def test_two_outputs_in_one_file(scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "result"
+    outputs = ["--junit", str(file), "--html", f"{tmp_path}/./result"]
+    assert main(["run", scenario, "--target", "http://127.0.0.1:9/", *outputs]) == 2
+    assert "--junit and --html name the same file" in capsys.readouterr().err
+    assert not file.exists()
+
+
+def test_outputs_that_are_no_files(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = ["--junit", "/dev/null", "--html", "/dev/null"]
+    assert main(["run", scenario, "--target", "http://127.0.0.1:9/", *outputs]) == 4

@@ -16,7 +16,7 @@ import pytest
 import dissector
 from replay.behaviour.file import parse_rule
 from replay.behaviour.rules import Behaviour
-from replay.cli import main
+from replay.cli import main, regression
 from replay.devices.emulator import Around
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.filters import Outcome
@@ -24,6 +24,7 @@ from replay.devices.scanserver.server import ScanServer
 from replay.pytest_plugin import Running
 from replay.scenario.extract import extract
 from replay.scenario.files import save_scenario
+from replay.suite.last import NAME
 from tests.support.commands import heeds_ctrl_c
 
 DONE = Outcome("CompletedSuccessfully", ())
@@ -182,6 +183,39 @@ def test_a_memory_that_is_none_is_told(suite: Path, tmp_path: Path, capsys: pyte
     assert main(["suite", str(suite), *arguments]) == 4
     assert "nothing is compared" in capsys.readouterr().err
     assert "dsm" in json.loads((tmp_path / "last").read_text())["scenarios"]
+
+
+@pytest.mark.parametrize("option", ["--junit", "--html", "--last"])
+def test_outputs_are_looked_at_before_anything_is_sent(
+    suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    arguments = ["--only", "dsm", "--target", "http://127.0.0.1:9/", option, str(tmp_path / "no" / "such")]
+    assert main(["suite", str(suite), *arguments]) == 3
+    told = capsys.readouterr()
+    assert (told.out, told.err.count(option)) == ("", 1)
+
+
+def test_a_memory_is_a_file(suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is remembered takes the place of the file as a whole: that must not be done to a device."""
+    arguments = ["--only", "dsm", "--target", "http://127.0.0.1:9/", "--last"]
+    assert main(["suite", str(suite), *arguments, "/dev/null"]) == 2
+    assert "--last /dev/null: no file; --forget" in capsys.readouterr().err
+    assert Path("/dev/null").is_char_device()
+    (tmp_path / "real").write_text("")
+    (tmp_path / "link").symlink_to("real")
+    assert main(["suite", str(suite), *arguments, str(tmp_path / "link")]) == 4
+    assert (tmp_path / "link").is_symlink()
+    assert "dsm" in json.loads((tmp_path / "real").read_text())["scenarios"]
+
+
+def test_a_folder_where_nothing_can_be_remembered(
+    suite: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the checkout of a build server: the suite is played all the same. (Root may write anywhere.)"""
+    monkeypatch.setattr(regression, "why_not_writable", lambda path: "Read-only file system")
+    assert main(["suite", str(suite), "--only", "dsm", "--target", "http://127.0.0.1:9/"]) == 4
+    assert "Read-only file system; this result is not remembered (--last FILE" in capsys.readouterr().err
+    assert not (suite / NAME).exists()
 
 
 @pytest.mark.parametrize(("often", "ended"), [(("--repeat", "100000"), 130), (("--until-failure",), 0)])

@@ -1,0 +1,70 @@
+"""Files that are written at the end of a run: looked at before it begins.
+
+A suite may play for hours. That its report cannot be written has to be said before, and not when the result is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dissector.base.errors import UnwritableOutput, UsageError
+
+__all__ = ["check_outputs", "not_an_input", "why_not_writable"]
+
+
+def check_outputs(outputs: Mapping[str, str | None]) -> None:
+    """Look whether all files can be written; what is in them stays, and none is left behind.
+
+    Args:
+        outputs: option → path; an empty one or None is not asked for.
+
+    Raises:
+        UsageError: two options name one file.
+        UnwritableOutput: one cannot be written.
+    """
+    seen: dict[str, str] = {}
+    for option, path in outputs.items():
+        if not path:
+            continue
+        real = os.path.realpath(path)
+        # Terminals and pipes take one after the other.
+        if real in seen and (os.path.isfile(real) or not os.path.exists(real)):
+            raise UsageError(f"{seen[real]} and {option} name the same file, {path}")
+        seen[real] = option
+    for option, path in outputs.items():
+        why = why_not_writable(Path(path)) if path else ""
+        if why:
+            raise UnwritableOutput(f"{option} {path}: {why}")
+
+
+def why_not_writable(path: Path) -> str:
+    """What keeps a file from being written, "" for nothing."""
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A pipe would take our opening and closing for the end of what is written.
+            return "" if os.access(path, os.W_OK) else os.strerror(13)
+        before = path.exists()
+        with path.open("ab"):
+            pass
+        if not before:
+            path.unlink()
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError as error:  # a null byte
+        return str(error)
+    return ""
+
+
+def not_an_input(option: str, path: str | None, inputs: Iterable[str]) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        UsageError: the file is one of the inputs.
+    """
+    for name in inputs:
+        with contextlib.suppress(OSError):
+            if path and os.path.samefile(path, name):
+                raise UsageError(f"{option} {path}: that file is read; give it another one")
