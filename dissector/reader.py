@@ -317,18 +317,35 @@ class Capture:
         self.close()
 
     @property
+    def undivided(self) -> str:
+        """Why ``jobs`` processes were asked for and one does it all; "" where several do, none were asked for, or the
+        capture is so small that it makes no difference."""
+        if self._jobs < 2 or (self._source.info.bytes_total or DIVIDED) < DIVIDED:
+            return ""
+        return self._hindrance
+
+    @property
+    def _hindrance(self) -> str:
+        """What keeps the stages of the pass from running in processes of their own, "" for nothing: all is in one file
+        that reading never waits for, and nothing is asked for that stays in those."""
+        if not self._rereadable:
+            return "standard input is read by one process"
+        if not isinstance(self._paths, Sequence) or len(self._paths) > 1:
+            return "several files are read by one process"
+        if self._source.info.bytes_total is None:
+            return "a pipe is read by one process"
+        if processors() < 2:
+            return "there is one processor"
+        if self._policy.keep:
+            return "whole bodies are written by one process"
+        if self._watch_tls:
+            return "TLS connections are watched by one process"
+        return ""
+
+    @property
     def _divisible(self) -> bool:
-        """The stages of the pass can run in processes of their own: nothing that stays in those is asked for, and
-        reading never waits; and they are worth their start."""
-        one_file = isinstance(self._paths, Sequence) and len(self._paths) == 1
-        return (
-            self._jobs > 1
-            and one_file
-            and self._rereadable
-            and processors() > 1
-            and (self._source.info.bytes_total or 0) >= DIVIDED
-            and not (self._policy.keep or self._watch_tls)
-        )
+        """The stages can run in processes of their own, and are worth their start."""
+        return self._jobs > 1 and not self._hindrance and (self._source.info.bytes_total or 0) >= DIVIDED
 
     @property
     def _rereadable(self) -> bool:

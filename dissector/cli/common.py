@@ -108,6 +108,8 @@ def opened(
         tls_records=tls_records,
         jobs=args.processes,
     ) as capture:
+        if capture.undivided:
+            note(f"--jobs {args.processes} makes nothing faster here: {capture.undivided}")
         try:
             yield capture
         finally:

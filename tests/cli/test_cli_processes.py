@@ -269,6 +269,26 @@ def test_where_processes_are_not_worth_it_or_cannot_be_there_are_none(monkeypatc
         assert capture.jobs
 
 
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (("jobs", "A", "B"), "several files are read by one process"),
+        (("tls", "A"), "TLS connections are watched by one process"),
+        (("export", "images", "-o", "OUT", "A"), "whole bodies are written by one process"),
+        (("jobs", "A"), ""),
+    ],
+)
+def test_where_one_process_does_it_all_that_is_said(cli, tmp_path, command, why):
+    names = {"A": str(PCAPS / SAMPLES[0]), "B": str(PCAPS / SAMPLES[1]), "OUT": str(tmp_path / "out")}
+    done = cli(*(names.get(one, one) for one in command), "--jobs", "2")
+    assert done.err.partition("\n")[0] == (f"dsmshark: --jobs 2 makes nothing faster here: {why}" if why else "")
+
+
+def test_of_a_small_capture_it_is_not_said(cli, monkeypatch):
+    monkeypatch.setattr(reader, "DIVIDED", 16 << 20)
+    assert cli("jobs", "--jobs", "2", *(str(PCAPS / one) for one in SAMPLES[:2])).err == ""
+
+
 def test_encrypted_ones_too(cli):
     path = PCAPS / "others/scan-tls-1.2.pcap"
     command = ["read", "--json", "--keylog", str(path.with_suffix(".keys")), str(path), "--jobs"]
