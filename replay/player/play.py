@@ -27,7 +27,7 @@ from replay.player.judge import Difference, Judge, ValueRule
 from replay.player.options import Options
 from replay.player.recorded import Recorded
 from replay.player.result import Result
-from replay.player.step import Heard, StepResult
+from replay.player.step import FINE, Heard, StepResult
 from replay.player.targets import is_loopback, played_of, targets_of
 from replay.player.values import Values, receives
 from replay.scenario.files import Folder
@@ -37,8 +37,6 @@ from replay.soap.caller import read_message
 from replay.soap.compose import USUAL, http_response
 
 __all__ = ["Options", "Player", "Result", "StepResult"]
-
-FINE = ("same", "skipped")
 
 
 class Player:
@@ -95,6 +93,8 @@ class Player:
         self._deadlines = Deadlines(clock.monotonic(), options.slack, options.wait)
         self._servers: dict[str, HttpServer] = {}
         self._news = asyncio.Event()
+        self._answering = 0
+        """Messages that came and are being answered: what became of them is not said yet."""
         self._stopped = False
         self._reached = False
         """A peer answered, so that a silent one is a difference and no unreachable target."""
@@ -138,6 +138,7 @@ class Player:
                 flying[asyncio.create_task(self._own_step(step))] = step
             await self._landed(flying)
             await self._await_rest()
+            await self._all_answered()
         except TargetUnreachable as error:
             self.result.unreachable = str(error)
         finally:
@@ -303,7 +304,7 @@ class Player:
         awaited = [one for one in self._awaited.left() if one.number in steps]
         if awaited:
             until = max(self._deadlines.of(one) for one in awaited)
-            await self._until(lambda: not missing(), until)
+            await self._until(lambda: self._stopped or not missing(), until)
         return missing()
 
     # -- what comes ----------------------------------------------------------------------------------------------
@@ -338,6 +339,14 @@ class Player:
 
     async def _deliver(self, party: str, request: HttpRequest) -> Answer:
         """A message came to a played party."""
+        self._answering += 1
+        try:
+            return await self._taken(party, request)
+        finally:
+            self._answering -= 1
+            self._news.set()
+
+    async def _taken(self, party: str, request: HttpRequest) -> Answer:
         message = read_message(request.http)
         name = message.name if message is not None else f"{request.http.method} {request.http.target}"
         service = message.service if message is not None else ""
@@ -364,7 +373,6 @@ class Player:
         self._say(result)
         if result.outcome not in FINE and not self._options.keep_going:
             self._stopped = True
-        self._news.set()
         return answer
 
     def _adopt(self, party: str, peer: Endpoint) -> None:
@@ -393,7 +401,6 @@ class Player:
         self._say(StepResult(0, name, arrival.how, text))
         if not self._options.keep_going:
             self._stopped = True
-            self._news.set()
         if step is not None and step.answer is not None:
             if message is not None:
                 self.values.born(step.number, "message", message)
@@ -440,6 +447,12 @@ class Player:
                 return
             if one.number not in self._awaited.came and not await self._come(one):
                 self._give_up(one)
+
+    async def _all_answered(self) -> None:
+        """What came has its answer, at the recorded pace, and what became of it is said."""
+        while self._answering:
+            self._news.clear()
+            await self._news.wait()
 
     async def _come(self, step: Step) -> bool:
         # The deadline moves on while the steps before this one are being done.

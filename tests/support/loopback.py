@@ -15,7 +15,7 @@ from replay.base.log import Log
 from replay.net.receiver import HttpReceiver
 from replay.net.server import Answer, HttpRequest, HttpServer
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds of real time after which a test has failed; nothing waits so long when all is well."""
 
 ANYWHERE = Endpoint("127.0.0.1", 1)

@@ -26,7 +26,7 @@ from replay.scenario.wires import bytes_of
 from replay.soap.caller import read_message
 from tests.support.loopback import PATIENCE, until
 
-__all__ = ["Answers", "Gets", "Passes", "Playbook", "Tells", "play"]
+__all__ = ["Answers", "Came", "Gets", "Passes", "Playbook", "Tells", "play"]
 
 MADE_BY_THE_PLAYER = (
     rb"MessageID>\s*([^<\s]+)",
@@ -68,6 +68,13 @@ class Tells:
 
 
 @dataclass
+class Came:
+    """The player has got the event of a step, be it answered or not: sockets take a time that no clock of ours tells."""
+
+    number: int
+
+
+@dataclass
 class Passes:
     """So many seconds go by."""
 
@@ -87,6 +94,7 @@ class Playbook:
     scenario: Scenario
     files: Folder
     clock: ManualClock
+    player: Player | None = None
     asked: list[Message] = field(default_factory=list)
     heads: list[bytes] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
@@ -161,13 +169,17 @@ class Playbook:
             self._told.append(told)
             if self.waits:
                 await told
+        elif isinstance(action, Came):
+            assert self.player is not None
+            came = self.player._awaited.came
+            await until(lambda: action.number in came)
         else:
             await self.clock.advance(action.seconds)
         await self.clock.settle()
 
 
 def play(
-    folder: Path, script: Sequence[Gets | Answers | Tells | Passes], *, ends: bool = True, **options: Any
+    folder: Path, script: Sequence[Gets | Answers | Tells | Came | Passes], *, ends: bool = True, **options: Any
 ) -> tuple[Result, Playbook]:
     """Play a scenario against a script; the run has to be over with the script (``ends``), or is stopped then."""
 
@@ -180,7 +192,7 @@ def play(
         events = HttpClient(clock=clock)
         at = await server.listen("127.0.0.1", 0)
         given = Options(**{"keep_going": True, "slack": 5.0, **options})
-        player = Player(
+        player = book.player = Player(
             scenario, files, f"http://{at}/ScanServer", options=given, clock=clock, log=log, ids=Ids(7),
             client=HttpClient(clock=clock),
         )  # fmt: skip

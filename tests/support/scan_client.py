@@ -33,7 +33,7 @@ from replay.net.server import Answer, HttpRequest, HttpServer
 from replay.soap.caller import Caller, Refused, Reply, read_message
 from replay.soap.compose import Packed, Style, http_request, http_response
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that a test waits for an event before it fails."""
 
 TOP = (0, 0, 4200, 1000)

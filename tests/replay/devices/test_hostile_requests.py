@@ -31,7 +31,7 @@ from tests.support.dsm import ALL_GOOD, PNG, SID, SPACE, names, process
 from tests.support.event_rig import envelope
 from tests.support.serving import scenario_folder
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds for one exchange; a test that takes so long has found a hang."""
 
 TOKEN = "0f8c2a4e-0000-4000-8000-000000000001"

