@@ -25,7 +25,10 @@ KEPT_BODY = 4096
 """Bytes."""
 
 LONGEST = 2000
-"""Characters of one line: peers may send longer names than anybody wants to read."""
+"""Characters of one line, and of one text among its facts: peers may send longer names than anybody wants to read."""
+
+MAX_LISTED = 100
+"""Texts of one list among the facts."""
 
 BODY_SHOWN = 64 << 10
 """Bytes of one body that ``-v`` prints."""
@@ -82,10 +85,20 @@ class Log:
         """Something happened."""
         if len(text) > LONGEST:
             text = f"{text[:LONGEST]}…"
+        facts = {name: _bounded(value) for name, value in facts.items()}
         entry = Entry(self._clock.time_ns(), kind, text, facts, body)
         self.entries.append(entry if body is None or len(body) <= KEPT_BODY else replace(entry, body=None))
         for sink in self._sinks:
             sink(entry)
+
+
+def _bounded(value: Any) -> Any:
+    """A fact that is no larger than a log can keep ten thousand of."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST else f"{value[:LONGEST]}…"
+    if isinstance(value, list):
+        return [_bounded(one) for one in value[:MAX_LISTED]]
+    return value
 
 
 class TextSink:

@@ -27,6 +27,7 @@ from dissector.catalog import ENUMS
 from replay.behaviour.file import rule_from_json
 from replay.devices.emulator import Emulator
 from replay.devices.eventing import duration
+from replay.devices.scanner.pages import MAX_PAGES
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.instructions import KINDS
 from replay.devices.scanserver.server import ScanServer
@@ -184,10 +185,10 @@ def _scanner_commands(scanner: Scanner) -> dict[tuple[str, str], Command]:
         files, pages = data.get("files"), data.get("pages")
         if isinstance(files, list) and files:
             scanner.load([str(one) for one in files])
-        elif isinstance(pages, int) and not isinstance(pages, bool) and 0 <= pages <= 1000:
+        elif isinstance(pages, int) and not isinstance(pages, bool) and 0 <= pages <= MAX_PAGES:
             scanner.load(pages)
         else:
-            raise UsageError('expected {"pages": 0 to 1000} or {"files": [...]}')
+            raise UsageError(f'expected {{"pages": 0 to {MAX_PAGES}}} or {{"files": [...]}}')
         return {"feeder": len(scanner.engine.feeder.pages)}
 
     def condition(data: Mapping[str, Any]) -> Any:

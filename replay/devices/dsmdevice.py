@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lxml.etree import _Element as Element
 
 from dissector.base.errors import TargetUnreachable, UsageError
 from dissector.base.origin import Endpoint
-from dissector.catalog import DateTime, Duration, build
+from dissector.catalog import DateTime, Duration, Field, build
 from dissector.messages import Message
 from dissector.soap.model import QName
 from dissector.soap.namespaces import DSP, WSE
@@ -57,7 +57,10 @@ RENEW = 0.5
 """Part of the granted time after which a subscription is renewed."""
 
 MAX_EVENTS = 10_000
-"""Events of one job that are kept."""
+"""Events of one job whose names are kept."""
+
+MAX_TOKEN = 255
+"""Characters of the token of an event that is kept; a longer one is no job's."""
 
 MAX_JOBS = 100
 """Jobs whose events are kept: a server tells of all its jobs, and anybody may tell of jobs that nobody knows."""
@@ -78,6 +81,14 @@ ASKED: frozenset[Occasion] = frozenset(
 """The requests that it sends."""
 
 ACTIONS = tuple(events_of("WS-DSP"))
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was told of one job: the names of its events, and the body of that which tells its end."""
+
+    names: list[str] = field(default_factory=list)
+    end: Field | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +127,7 @@ class DsmDevice(Scanner):
         sink = self.host.point(SINK_PATH)
         sink.offer("WS-DSP", {name.rpartition("/")[2]: self._event for name in ACTIONS})
         sink.offer("WS-Eventing", {"SubscriptionEnd": self._subscription_end})
-        self._told: dict[str, list[Message]] = {}
+        self._told: dict[str, _Told] = {}
         self._news = asyncio.Event()
         self._mine: set[str] = set()
         self._stale = ""
@@ -149,7 +160,7 @@ class DsmDevice(Scanner):
                     with contextlib.suppress(TargetUnreachable, Refused):
                         await self._unsubscribe(subscription, story)
                 self._mine.discard(story.job_token.lower())
-                story.events = [one.name for one in self._told.pop(story.job_token.lower(), [])]
+                story.events = self._told.pop(story.job_token.lower(), _Told()).names
                 self._stale = story.job_token or self._stale
         except Refused as refusal:
             story.failure = str(refusal)
@@ -372,24 +383,26 @@ class DsmDevice(Scanner):
 
     async def _await_end(self, order: Order, token: str, story: Story) -> None:
         """Wait for PostScanJobEndStateEvent."""
-        over = asyncio.Event()
-        timer = self.clock.call_later(order.wait, over.set)
+        over = False
+
+        def give_up() -> None:
+            nonlocal over
+            over = True
+            self._news.set()
+
+        timer = self.clock.call_later(order.wait, give_up)
         try:
             while True:
-                told = self._told.get(token.lower(), [])
-                end = next((one for one in told if one.name == "PostScanJobEndStateEvent"), None)
-                if end is not None and end.body is not None:
-                    read_end(end.body, story)
+                told = self._told.get(token.lower())
+                if told is not None and told.end is not None:
+                    read_end(told.end, story)
                     return
-                if over.is_set():
+                if over:
                     story.failure = f"no PostScanJobEndStateEvent within {order.wait:g} s"
                     story.steps.append(story.failure)
                     return
                 self._news.clear()
-                news, given_up = asyncio.create_task(self._news.wait()), asyncio.create_task(over.wait())
-                _, waiting = await asyncio.wait({news, given_up}, return_when=asyncio.FIRST_COMPLETED)
-                for one in waiting:
-                    one.cancel()
+                await self._news.wait()
         finally:
             timer.cancel()
 
@@ -425,11 +438,15 @@ class DsmDevice(Scanner):
         body = call.body
         inner = body.find("JobStatus") or body.find("PostScanJobEndState") or body
         token = str(inner.get("JobToken") or "").lower()
+        if len(token) > MAX_TOKEN:
+            raise SoapFault("Sender", None, "The event names no job")
         # Events may overtake the answer that names their job: they are kept by token, known or not (note 29).
-        told = self._told.setdefault(token, [])
-        if len(told) >= MAX_EVENTS:
+        told = self._told.setdefault(token, _Told())
+        if len(told.names) >= MAX_EVENTS:
             raise SoapFault("Receiver", None, f"No more than {MAX_EVENTS} events of one job are taken")
-        told.append(call.message)
+        told.names.append(call.message.name)
+        if told.end is None and call.message.name == "PostScanJobEndStateEvent":
+            told.end = body
         if len(self._told) > MAX_JOBS and (old := next((one for one in self._told if one not in self._mine), "")):
             del self._told[old]
         self._news.set()

@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from lxml import etree
-
-from dissector.catalog import DateTime, Duration, Field, build, decode
+from dissector.catalog import DateTime, Duration, Field, build
 from dissector.messages import Message
 from dissector.soap.model import EndpointReference, QName
 from dissector.soap.namespaces import WSA04, WSCN, WSDP06, WSE
 from replay.base.ids import Ids
 from replay.soap.faults import SoapFault, eventing_fault
 
-__all__ = ["IDENTIFIER", "Subscription", "SubscriptionTable", "actions_of", "reference_of"]
+__all__ = ["IDENTIFIER", "MAX_SUBSCRIBE", "Subscription", "SubscriptionTable", "actions_of", "reference_of"]
 
 PUSH = f"{WSE}/DeliveryModes/Push"
 ACTION_DIALECT = f"{WSDP06}/Action"
@@ -33,6 +31,9 @@ DEFAULT_EXPIRES = 3600.0
 
 MAX_EXPIRES = 24 * 3600.0
 """Seconds granted at most."""
+
+MAX_SUBSCRIBE = 64 << 10
+"""Bytes of the envelope of a Subscribe: its addresses and destinations are kept as long as the subscription lives."""
 
 
 @dataclass(slots=True)
@@ -295,11 +296,6 @@ def reference_of(field: Field | None) -> EndpointReference | None:
 def _text(field: Field, path: str) -> str:
     found = field.find(path)
     return found.text.strip() if found is not None else ""
-
-
-def read_subscribe(xml: bytes) -> Field:
-    """A wse:Subscribe from its XML, for tests and tools."""
-    return decode(etree.fromstring(xml))
 
 
 def end_body(subscription: Subscription, manager: str, status: str, reason: str) -> Mapping[str, Any]:

@@ -17,7 +17,6 @@ from lxml.etree import _Element as Element
 from dissector.catalog import SERVICES, Field, canonical_action, check, findings_of
 from dissector.catalog import message as catalogue_message
 from dissector.http.model import HttpMessage
-from dissector.http.writer import build_response
 from dissector.messages import Message
 from dissector.output.summary import summary
 from dissector.soap.addressing import qname_of
@@ -148,7 +147,6 @@ class Reply:
 
 
 Operation = Callable[[Call], Awaitable[Reply]]
-Facts = Callable[[Message], Mapping[str, str]]
 
 
 @dataclass(slots=True)
@@ -415,11 +413,6 @@ def unreadable(message: Message | None) -> str:
         return ""
     bad = (one for one in message.findings if one.severity == "error" and one.rule.startswith(ENVELOPE))
     return next((one.text for one in bad), "")
-
-
-def refused(status: int) -> bytes:
-    """A bare answer, for those who have no host."""
-    return build_response(status, "", [("Content-Length", "0")])
 
 
 def _broken(message: Message) -> SoapFault:

@@ -35,6 +35,11 @@ SMALL = 64 << 10
 """Bytes of pieces that are joined to one write."""
 
 
+MAX_KEPT = 500
+"""Connections that are kept open for a further request; of more, the one that was used longest ago is closed: sinks
+come and go, each on a port of its own."""
+
+
 class AnswerCut(TargetUnreachable):
     """The answer ended before its end; what came of it is in ``http``."""
 
@@ -111,6 +116,8 @@ class HttpClient:
         self._proxy = proxy
         self._limits = limits
         self._open: dict[_Key, list[_Open]] = {}
+        self._kept: dict[_Open, _Key] = {}
+        """All that are kept, the one that was used longest ago first."""
         self._closing: set[asyncio.Task[None]] = set()
 
     async def exchange(
@@ -143,13 +150,13 @@ class HttpClient:
         if self._proxy is not None and target.scheme == "http":
             pieces = absolute(pieces, target)
         key = (lane, target.scheme, target.host, target.port)
-        idle = self._open.get(key, [])
-        if idle:
+        if key in self._open:
             # Twice through the loop: what came from the sockets by now is read.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-        while idle:
-            kept = idle.pop()
+        while idle := self._open.get(key):
+            kept = idle[-1]
+            self._leave(kept)
             if not kept.read().done():
                 return await self._on(kept, key, target, pieces, method, end, rate)
             await kept.close()
@@ -158,23 +165,37 @@ class HttpClient:
 
     async def close(self) -> None:
         """Close all connections that are kept."""
-        kept = [one for several in self._open.values() for one in several]
+        kept = list(self._kept)
         self._open.clear()
+        self._kept.clear()
         await asyncio.gather(*(one.close() for one in kept), *self._closing, return_exceptions=True)
 
     def _keep_open(self, key: _Key, opened: _Open) -> None:
         """Keep a connection until its end."""
-        idle = self._open.setdefault(key, [])
-        idle.append(opened)
+        self._open.setdefault(key, []).append(opened)
+        self._kept[opened] = key
 
         def ended(task: asyncio.Task[bytes]) -> None:
-            if opened in idle and not task.cancelled():
-                idle.remove(opened)
-                closing = asyncio.get_running_loop().create_task(opened.close())
-                self._closing.add(closing)
-                closing.add_done_callback(self._closing.discard)
+            if opened in self._kept and not task.cancelled():
+                self._close_kept(opened)
 
         opened.read().add_done_callback(ended)
+        if len(self._kept) > MAX_KEPT:
+            self._close_kept(next(iter(self._kept)))
+
+    def _leave(self, opened: _Open) -> None:
+        """A connection is not kept any more: it is used, or ends."""
+        key = self._kept.pop(opened)
+        idle = self._open[key]
+        idle.remove(opened)
+        if not idle:
+            del self._open[key]
+
+    def _close_kept(self, opened: _Open) -> None:
+        self._leave(opened)
+        closing = asyncio.get_running_loop().create_task(opened.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def _connect(self, target: Target) -> _Open:
         goes = self._proxy or target

@@ -64,15 +64,19 @@ class LocalAddress:
 
 
 def local_addresses() -> list[LocalAddress]:
-    """All addresses that can be bound to, by interface; none where the kernel cannot be asked."""
+    """All addresses that can be bound to, by interface; none where the kernel cannot be asked (no Linux, or a sandbox
+    that forbids it)."""
     if not hasattr(socket, "AF_NETLINK"):
         return []
     found: list[LocalAddress] = []
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asked:
-        asked.bind((0, 0))
-        asked.send(struct.pack("=IHHIIBBBBI", 24, _RTM_GETADDR, _NLM_F_REQUEST_DUMP, 1, 0, 0, 0, 0, 0, 0))
-        while _read(asked.recv(1 << 17), found):
-            pass
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asked:
+            asked.bind((0, 0))
+            asked.send(struct.pack("=IHHIIBBBBI", 24, _RTM_GETADDR, _NLM_F_REQUEST_DUMP, 1, 0, 0, 0, 0, 0, 0))
+            while _read(asked.recv(1 << 17), found):
+                pass
+    except OSError:
+        return []
     return sorted(found, key=lambda one: (one.index, one.family, not one.link_local))
 
 

@@ -167,7 +167,7 @@ class HttpServer:
         """
         try:
             server = await asyncio.start_server(self._accept, host, port, limit=BUFFER, backlog=256)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: no host name can look so
             raise UsageError(f"cannot listen on {Endpoint(host, port)}: {words_of(error)}") from error
         self._servers.append(server)
         name = server.sockets[0].getsockname()

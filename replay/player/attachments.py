@@ -30,8 +30,9 @@ LOOK = 8.0
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "JPEG2000")
 """What is opened as a picture. Pillow knows more, and for PostScript it starts another program."""
 
-MAX_PIXELS = 200_000_000
-"""Pixels of one picture that are compared: A3 at 1200 dpi. Larger ones are refused, so that none eats the memory."""
+MAX_PIXELS = 150_000_000
+"""Pixels of one picture that are compared; A4 at 1200 dpi has 139 million. Larger ones are refused, so that none eats
+the memory. (Pillow itself refuses 179 million and more, in other words.)"""
 
 _NOTHING = frozenset({"", "application/octet-stream", "application/binary", "binary/octet-stream"})
 """Media types that say nothing."""

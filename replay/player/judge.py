@@ -63,7 +63,8 @@ class Judge:
             found += self._bodies(recorded, received)
         if len(found) > MAX_DIFFERENCES:
             more = len(found) - MAX_DIFFERENCES
-            text = f"{more} more differences, which are not listed"
+            text = "1 more difference" if more == 1 else f"{more} more differences"
+            text += f", which {'is' if more == 1 else 'are'} not listed"
             found[MAX_DIFFERENCES:] = [Difference("body", "", None, None, text)]
         return found
 

@@ -174,10 +174,6 @@ class Values:
                 self.now[value.name] = new
         return lacking
 
-    def born_in(self, step: int, part: str) -> list[str]:
-        """Names of the values that a part of a step hands out to a played party."""
-        return [value.name for value in self._born.get((step, part), ())]
-
     def birth(self, name: str) -> int:
         """Number of the step that hands a value out, 0 where none does that a played party sees."""
         return self._births[name].step if name in self._births else 0

@@ -11,7 +11,7 @@ from typing import Any
 from lxml import etree
 from lxml.etree import _Element as Element
 
-from dissector.catalog import NAMESPACES, SERVICES, build, fault
+from dissector.catalog import NAMESPACES, SERVICES, fault
 from dissector.soap.model import QName
 from dissector.soap.namespaces import DSC, DSD, DSP, SOAP12, WSA04, WSCN, WSDP06, WSE
 
@@ -105,8 +105,3 @@ def not_understood(header: QName) -> SoapFault:
 def version_mismatch() -> SoapFault:
     """An envelope of another SOAP version (SOAP 1.2 part 1, 2.8)."""
     return SoapFault("VersionMismatch", None, f"The envelope must be in the namespace {SOAP12}", status=500)
-
-
-def detail_of(what: str, data: Any) -> Element:
-    """An element of the catalogue for a Detail."""
-    return build(what, data)

@@ -28,6 +28,12 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
+def received(data: bytes) -> HttpMessage:
+    """The one request in bytes, as a server gets it."""
+    (http,) = HttpReceiver(ANYWHERE, ANYWHERE).feed(data, 1)
+    return http
+
+
 def run(work: Awaitable[Any]) -> Any:
     """Run a test's coroutine; fail rather than hang."""
 

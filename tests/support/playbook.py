@@ -69,7 +69,7 @@ class Tells:
 
 @dataclass
 class Came:
-    """The player has got the event of a step, be it answered or not: sockets take a time that no clock of ours tells."""
+    """The player has got the event of a step, be it answered or not: no clock of ours tells how long sockets take."""
 
     number: int
 

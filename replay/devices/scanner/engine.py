@@ -6,7 +6,6 @@ jobstate.md, scannerstate.md, devicecondition.md; fact table wsscan.yaml sequenc
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,9 +15,10 @@ from dissector.output.text import count
 from replay.base.clock import Clock
 from replay.base.ids import Ids
 from replay.base.log import Log
+from replay.base.waiting import Waiting
 from replay.devices.scanner.device import Device
 from replay.devices.scanner.feeder import FEEDER, Feeder
-from replay.devices.scanner.jobs import ScanJob, ScanJobTable, date_time
+from replay.devices.scanner.jobs import ScanJob, ScanJobTable, date_time, short
 from replay.devices.scanner.pages import Page
 from replay.devices.scanner.render import MULTI_PAGE
 
@@ -100,7 +100,7 @@ class ScannerEngine:
         self._numbers = 0
         self._busy_until = -1.0
         self._state: tuple[str, tuple[str, ...]] = ("Idle", ("None",))
-        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._waiting = Waiting()
         self.paused = False
 
     def listen(self, listener: Listener) -> None:
@@ -183,7 +183,7 @@ class ScannerEngine:
             self.end(job, "Aborted", "ImageTransferError")
             return
         job.scans_completed += count
-        job.documents.append(name)
+        job.documents.append(short(name))
         self._log.say("image", f"job {job.job_id}: file {len(job.documents)} sent, {count} pages", job_id=job.job_id)
         if job.pages or self._waits_for_more(job):
             self._await(job, self.device.jobs.next_image_timeout)
@@ -330,31 +330,23 @@ class ScannerEngine:
         if now != self._state:
             self._state = now
             self._tell(lambda one: one.status_changed())
-        self._wake()
+        self._waiting.changed()
 
     def _changed(self, job: ScanJob) -> None:
         self._tell(lambda one: one.job_changed(job))
-        self._wake()
+        self._waiting.changed()
 
     def _tell(self, what: Callable[[Listener], None]) -> None:
         for listener in self._listeners:
             what(listener)
 
-    def _wake(self) -> None:
-        for one in [one for one in self._waiting if one[0]()]:
-            self._waiting.remove(one)
-            if not one[1].done():
-                one[1].set_result(None)
-
     async def wait_for(self, condition: Callable[[], bool]) -> None:
         """Return as soon as a condition holds; looked at after each change."""
-        if not condition():
-            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append((condition, waiting))
-            await waiting
+        await self._waiting.until(condition)
 
     def stop(self) -> None:
-        """Stop the timers of jobs."""
+        """Stop the timers of jobs; who waits for a change is told so (CancelledError)."""
+        self._waiting.stop()
         for job in self.jobs.active():
             if job.timer is not None:
                 job.timer.cancel()

@@ -17,7 +17,7 @@ from replay.base.clock import Timer
 from replay.devices.requested import element_data
 from replay.devices.scanner.pages import Page
 
-__all__ = ["FINAL", "ScanJob", "ScanJobTable", "date_time", "may_follow"]
+__all__ = ["FINAL", "ScanJob", "ScanJobTable", "date_time", "may_follow", "short"]
 
 FINAL = frozenset({"Completed", "Canceled", "Aborted"})
 
@@ -85,12 +85,12 @@ class ScanJob:
     @property
     def name(self) -> str:
         """JobName."""
-        return _short(self.ticket.get("job_description", {}).get("job_name"))
+        return short(self.ticket.get("job_description", {}).get("job_name"))
 
     @property
     def user(self) -> str:
         """JobOriginatingUserName."""
-        return _short(self.ticket.get("job_description", {}).get("job_originating_user_name"))
+        return short(self.ticket.get("job_description", {}).get("job_originating_user_name"))
 
     @property
     def next_is_back(self) -> bool:
@@ -218,6 +218,6 @@ class ScanJobTable:
         return [job for job in self._ended.values() if service in ("", job.service)]
 
 
-def _short(value: Any) -> str:
-    """A text of a ticket, at most 255 characters (rule V19)."""
+def short(value: Any) -> str:
+    """A text of a client, at most 255 characters (rule V19)."""
     return str(value)[:255] if value is not None else ""

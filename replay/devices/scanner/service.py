@@ -136,7 +136,8 @@ class ScanService(DescribingService):
         name = str(call.body.get("DocumentDescription/DocumentName") or "")
         try:
             picture = await self._picture(job, pages, call.effects)
-        except SoapFault:
+        except BaseException:
+            # Whatever it was, the scan is over: a job that is rendering for ever would keep the scanner busy.
             self._engine.image_sent(job, 0, name, sent=False)
             raise
         if job.over:

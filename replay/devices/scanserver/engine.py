@@ -25,6 +25,7 @@ from pathlib import Path
 from dissector.output.text import count
 from replay.base.clock import Clock, Timer
 from replay.base.log import Log
+from replay.base.waiting import Waiting
 from replay.devices.scanserver.filters import FilterJob, ImageFile, Outcome, Places
 from replay.devices.scanserver.instructions import Instructions
 from replay.devices.scanserver.jobs import Document, FilterState, JobTable, PostScanJob
@@ -123,7 +124,7 @@ class JobEngine:
         self._warnings_known = warnings_known
         self._listeners: list[Listener] = []
         self._state = _State()
-        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._waiting = Waiting()
 
     def listen(self, listener: Listener) -> None:
         """Tell this one too."""
@@ -201,7 +202,8 @@ class JobEngine:
 
     def image_lost(self, job: PostScanJob, document_id: int) -> None:
         """The device was told that an image cannot be kept, by no fault of its own."""
-        job.missing.add(document_id)
+        if len(job.missing) < self._limits.images:
+            job.missing.add(document_id)
 
     @property
     def room(self) -> int:
@@ -320,9 +322,7 @@ class JobEngine:
 
     def _changed(self, job: PostScanJob) -> None:
         self._tell(lambda one: one.changed(job))
-        for condition, waiting in self._waiting:
-            if not waiting.done() and condition():
-                waiting.set_result(None)
+        self._waiting.changed()
 
     def _tell(self, what: Callable[[Listener], None]) -> None:
         for listener in self._listeners:
@@ -330,21 +330,12 @@ class JobEngine:
 
     async def wait_for(self, condition: Callable[[], bool]) -> None:
         """Return as soon as a condition on the jobs holds; looked at after each change."""
-        if condition():
-            return
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((condition, waiting))
-        try:
-            await waiting
-        finally:
-            # Who waits no longer is not asked for either.
-            self._waiting = [one for one in self._waiting if one[1] is not waiting]
+        await self._waiting.until(condition)
 
     async def stop(self) -> None:
         """Stop timers and filters; jobs stay as they are, and who waits for them is told so (CancelledError)."""
         self._state.stopped = True
-        for _, waiting in self._waiting:
-            waiting.cancel()
+        self._waiting.stop()
         tasks = []
         for run in self._state.runs.values():
             if run.timer is not None:

@@ -164,7 +164,7 @@ def _publish(part: str, directory: int, target: _Target, job: FilterJob, image: 
     Renaming replaces what is there, so the name is taken first by an empty file that only one can make.
     """
     key = document_name(job.document_root_name, job.created, job.user, image.format)
-    for number in range(target.numbers.get(key, 0) + 1, MAX_NUMBER):
+    for number in range(target.numbers.get(key, 0) + 1, MAX_NUMBER + 1):
         name = document_name(job.document_root_name, job.created, job.user, image.format, number)
         try:
             os.close(os.open(name, _NEW, 0o644, dir_fd=directory))

@@ -136,6 +136,8 @@ class _Reader:
             self.say(place(one), "Filter has no Dialect")
         elif not dialect:
             self.say(place(dialect_field), "Dialect is empty")
+        elif len(dialect) > MAX_URL:
+            self.say(place(dialect_field), f"Dialect has {len(dialect)} characters, {MAX_URL} are allowed")
         kind = FILTER_NAMES.get(dialect, "")
         holder = child(one, "Instructions")
         if holder is None:

@@ -30,7 +30,7 @@ from replay.player.clean import cleaned
 from replay.player.judge import Judge, ValueRule
 from replay.player.serve.delivery import Delivery
 from replay.player.serve.harm import check_rules, harmed
-from replay.player.serve.hearing import Heard, Hearing
+from replay.player.serve.hearing import LONGEST, Heard, Hearing
 from replay.player.serve.identity import identity_of
 from replay.player.serve.refusals import (
     bare_status,
@@ -60,7 +60,8 @@ OWN = (("Header/To", "ignore"), ("EndTo/**", "ignore"), ("NotifyTo/**", "ignore"
 NONE = Effects()
 
 KNOWN_FORMS = 2000
-"""Forms of requests whose differences from the recorded ones are remembered."""
+"""Forms of requests (those that are no longer than a remembered one) whose differences from the recorded ones are
+remembered."""
 
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 
@@ -354,7 +355,8 @@ class VirtualDevice(Emulator):
         if text is None:
             message = read_message(request.http) if heard.known else heard.message
             text = "; ".join(self._judged(exchange, run, message or heard.message)[:3])
-            self._known[form] = text
+            if max(len(heard.xml), len(request.http.head)) <= LONGEST:
+                self._known[form] = text
             if len(self._known) > KNOWN_FORMS:
                 self._known.popitem(last=False)
         if text:
@@ -371,7 +373,7 @@ class VirtualDevice(Emulator):
         self.log.say(
             "warning", f"{request.peer} {http.method} {http.target}: the recording has no such request ({said})"
         )
-        self.tally.lacks(f"{http.method} {http.target}"[:200], why)
+        self.tally.lacks(f"{http.method} {http.target}", why)
         if status:
             return Answer(plain_answer(status))
         return Answer(fault_answer(SoapFault("Sender", None, f"The message holds {why}"), None, self.ids))

@@ -31,9 +31,10 @@ REMEMBERED = 500
 """Requests that are known again."""
 
 LONGEST = 16 << 10
-"""Bytes of an envelope that is remembered."""
+"""Bytes of a head and of an envelope that are remembered, and of the images that are kept with them."""
 
 MAX_COOKIES = 64
+"""Cookies of one request that are looked at."""
 
 _ID = re.compile(rb"<(?:[\w.-]+:)?MessageID[^<>]*>([^<>&]*)</")
 _VARIES = re.compile(
@@ -118,7 +119,12 @@ class Hearing:
         heard = self.understood(request, message)
         # What opens a run is looked at itself: the values of its client are read out of it.
         opening = message.name == "Subscribe" or message.name.startswith("Create")
-        if form is not None and not opening and (heard.message_id, heard.texts) == (form.message_id, form.texts):
+        kept = sum(one.content.size for one in message.attachments if one.content.kept)
+        # An image in the text, in base64, is none of the parts that a form is known by.
+        alike = form is not None and (
+            (heard.message_id, heard.texts, heard.images) == (form.message_id, form.texts, form.images)
+        )
+        if form is not None and alike and not opening and kept <= LONGEST:
             self._known[form.key] = heard
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
@@ -154,6 +160,9 @@ class Hearing:
         root = http.root
         content = root.content if root is not None else http.body
         if not http.complete or not 0 < content.size <= LONGEST or (root is None and http.parts):
+            return None
+        if len(http.head) > LONGEST:
+            # Its target and its cookies would be kept.
             return None
         try:
             xml = content.data()

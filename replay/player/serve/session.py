@@ -38,7 +38,11 @@ AT_ONCE = 10.0
 """Seconds within which runs of one host count as going on at once."""
 
 MAX_TEXTS = 2000
-"""Texts that are remembered as handed out in one run: a client may ask for new ones without end."""
+"""Texts that are remembered as handed out in one run: a client may ask for new ones without end. Of more, that which
+was handed out longest ago is forgotten."""
+
+MAX_VALUE = 16 << 10
+"""Characters of one value of a client that are kept for its run; a longer one counts as not said."""
 
 MADE_HERE = uuid.UUID("6f0ad8b5-4a3f-4c0e-9a36-0d3c0c1d6a57")
 """Name space of the identities of virtual devices: not those of the recorded ones, and the same at each start."""
@@ -129,11 +133,14 @@ class _RunValues(Values):
         ids = self._ids_born.get(step, ())
         if len(self._born.get((step, "message"), ())) > len(ids):
             self.born(step, "message", message)
+            for value in self._born[step, "message"]:
+                if len(self.now.get(value.name, "")) > MAX_VALUE:
+                    del self.now[value.name]
         for name in ids:
-            self.now[name] = message_id or UNSPECIFIED
+            self.now[name] = message_id if message_id and len(message_id) <= MAX_VALUE else UNSPECIFIED
         for value in self._site.get(step, ()):
             text = text_at(message, value.where, value.path)
-            if text is not None:
+            if text is not None and len(text) <= MAX_VALUE:
                 self.now[value.name] = text.strip()
 
 
@@ -287,10 +294,19 @@ class Runs:
         """Know a run by what it hands out now; what it handed out before is known as well."""
         for value, element in self._tokens:
             text = run.values.now.get(value.name)
-            if text and len(run.names) < MAX_TEXTS:
+            if text:
                 key = _key(element, text)
+                run.names.pop(key, None)
                 run.names[key] = value.name
                 self._by_text[key] = run
+        while len(run.names) > max(MAX_TEXTS, len(self._tokens)):
+            self._disown(run, next(iter(run.names)))
+
+    def _disown(self, run: Run, key: tuple[str, str]) -> None:
+        """Forget that a run handed out a text."""
+        del run.names[key]
+        if self._by_text.get(key) is run:
+            del self._by_text[key]
 
     def _forget_old(self) -> None:
         late = self._now() - MAX_AGE
@@ -300,9 +316,8 @@ class Runs:
             if number == self.count:
                 continue
             del self._runs[number]
-            for key in run.names:
-                if self._by_text.get(key) is run:
-                    del self._by_text[key]
+            for key in list(run.names):
+                self._disown(run, key)
             for told in run.told.values():
                 told.over = True
 

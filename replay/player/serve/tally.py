@@ -13,6 +13,9 @@ __all__ = ["Tally"]
 MAX_TOLD = 1000
 """Entries of one kind that are kept; of more only the number."""
 
+MAX_NAME = 200
+"""Characters of the name of a request that the recording does not have: the client chooses it."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -33,31 +36,31 @@ class Tally:
     sent: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     used: set[int] = field(default_factory=set)
-    more: int = 0
-    """Entries that are not kept."""
+    more: Counter[str] = field(default_factory=Counter)
+    """Entries that are not kept: ``different``, ``unknown`` or ``failed`` → how many."""
 
     def differs(self, step: int, name: str, text: str) -> None:
         """A request did not mean what was recorded."""
-        self._keep(self.different, (step, name, text))
+        self._keep("different", self.different, (step, name, text))
 
     def lacks(self, name: str, why: str) -> None:
         """A request that the recording does not have."""
-        self._keep(self.unknown, (name, why))
+        self._keep("unknown", self.unknown, (name[:MAX_NAME], why))
 
     def fails(self, name: str, why: str) -> None:
         """A notice that could not be delivered."""
-        self._keep(self.failed, (name, why))
+        self._keep("failed", self.failed, (name, why))
 
-    def _keep(self, kept: list[Any], one: tuple[Any, ...]) -> None:
+    def _keep(self, kind: str, kept: list[Any], one: tuple[Any, ...]) -> None:
         if len(kept) < MAX_TOLD:
             kept.append(one)
         else:
-            self.more += 1
+            self.more[kind] += 1
 
     @property
     def clean(self) -> bool:
         """All that came was as recorded, and all that was sent arrived."""
-        return not (self.different or self.unknown or self.failed or self.more)
+        return not (self.different or self.unknown or self.failed)
 
     def lines(self, runs: int, left: list[str], unsent: list[str]) -> list[str]:
         """The account for people, one sentence a line.
@@ -71,10 +74,11 @@ class Tally:
         if self.unknown:
             names = Counter(name for name, _ in self.unknown)
             listed = ", ".join(f"{name} ({number})" if number > 1 else name for name, number in names.items())
-            told.append(f"the recording does not have: {listed}")
+            more = f" (and {self.more['unknown']} more)" if self.more["unknown"] else ""
+            told.append(f"the recording does not have: {listed}{more}")
         if self.different:
-            first = self.different[0]
-            more = f" (and {len(self.different) + self.more - 1} more)" if len(self.different) > 1 else ""
+            first, others = self.different[0], len(self.different) + self.more["different"] - 1
+            more = f" (and {others} more)" if others else ""
             told.append(f"not as recorded: {first[1]}: {first[2]}{more}")
         if self.failed:
             told.append(

@@ -106,7 +106,8 @@ class Template:
         self._head = _Text(head, wire.written, xml=False)
         xml = folder.read(wire.xml).decode("utf-8", "surrogateescape") if wire.xml else ""
         self._xml = _Text(xml, wire.written, xml=True)
-        self._bare = not wire.xml
+        # A file that a person emptied has no envelope to cut the message at.
+        self._bare = not xml
         said = list_items(tuple(_CONNECTION.findall(head)))
         endless = bool(wire.xml or wire.file) and not wire.chunks and _LENGTH.search(head) is None
         self.closes = "close" in said or endless

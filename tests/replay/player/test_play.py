@@ -45,7 +45,7 @@ def scenario_of(samples: Path, name: str, folder: Path, plays: str = "") -> Path
 async def play(folder: Path, target: str, **options: Any) -> Result:
     scenario, files = load_scenario(folder)
     clock = RealClock()
-    given = Options(**{"slack": 3.0, "keep_going": True, **options})
+    given = Options(**{"slack": 20.0, "keep_going": True, **options})
     client = HttpClient(clock=clock, timeout=5.0)
     player = Player(
         scenario, files, target, options=given, clock=clock, log=Log(clock), ids=Ids(), client=client,

@@ -23,7 +23,7 @@ def test_the_recorded_client_is_served_as_recorded_twice(name: str, tmp_path: Pa
     async def run() -> tuple[VirtualDevice, list[Result]]:
         async with VirtualDevice(folder) as device:
             results = [await played(device, folder), await played(device, folder)]
-            await asyncio.wait_for(device.over(), 10)
+            await asyncio.wait_for(device.over(), 60)
             return device, results
 
     device, results = asyncio.run(run())

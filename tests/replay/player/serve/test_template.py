@@ -103,3 +103,13 @@ def test_a_connection_ends_where_the_recorded_answer_says_so(tmp_path: Path) -> 
     for text, closes in told.values():
         (path / answer.head).write_bytes(text.encode())
         assert Template(answer, folder).closes is closes
+
+
+def test_an_envelope_that_a_person_emptied_is_sent_empty(tmp_path: Path) -> None:
+    scenario, folder = load_scenario(scenario_folder("dsm-completed.pcapng", tmp_path))
+    values = {one.name: one.recorded for one in scenario.values.values()}
+    answer = next(one.answer for one in scenario.steps if one.answer is not None and one.answer.xml)
+    (folder.path / answer.xml).write_bytes(b"")
+    data = b"".join(Template(answer, folder).fill(values))
+    assert data == b"".join(bytes_of(answer, folder, values))
+    assert data.endswith(b"\r\n\r\n")
