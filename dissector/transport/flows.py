@@ -128,7 +128,10 @@ class FlowTable:
         self._limits = limits
         self._bulk = bulk
         self._flows: dict[int, Flow] = {}
-        self._openings = Openings(self._flows)
+        # Those whose conversation has ended, packed (see Flow.asleep); the hashes that are to go there.
+        self._asleep: dict[int, bytes] = {}
+        self._ended: list[int] = []
+        self._openings = Openings(self._flows, self._asleep)
         self._words = Words(interest.words)
         self._opaque = OpaqueCounter(interest, stats)
         self._datagrams = DatagramPicker(interest, datagram, stats)
@@ -204,7 +207,8 @@ class FlowTable:
         if self._observer is not None:
             self._observer.feed(c, rows, word, order, starts, flow_of, openings.again)
         # Only now: until here the flows of this block are in use.
-        if len(self._flows) > self._limits.streams:
+        self._put_to_sleep()
+        if len(self._flows) + len(self._asleep) > self._limits.streams:
             self._make_room()
         # A byte may be kept twice: by who reads the stream, and to compare copies with.
         self._burden.relieve(2 * int(c.length[rows].sum()) + PIECE * len(rows))
@@ -218,18 +222,30 @@ class FlowTable:
 
     def _make_room(self) -> None:
         """Forget the flows that were idle for longest, a quarter of all, ending the taken ones among them."""
-        leave = max(len(self._flows) // 4 + 1, len(self._flows) - self._limits.streams)
-        hashes = list(self._flows)
-        last = np.fromiter((flow.last for flow in self._flows.values()), dtype=np.int64, count=len(hashes))
-        for at in np.argsort(last, kind="stable")[:leave].tolist():
-            flow = self._flows.pop(hashes[at])
-            if flow.pair is not None:
+        flows, asleep = self._flows, self._asleep
+        hashes = [*asleep, *flows]
+        leave = max(len(hashes) // 4 + 1, len(hashes) - self._limits.streams)
+        idle = [*map(Flow.last_of, asleep.values()), *(flow.last for flow in flows.values())]
+        for at in np.argsort(np.array(idle, np.int64), kind="stable")[:leave].tolist():
+            flow = flows.pop(hashes[at], None)
+            if flow is None:
+                del asleep[hashes[at]]
+            elif flow.pair is not None:
                 flow.pair.stop(StreamEnd.CAPTURE, 0, 0)
         if not self._closed:
             self._stats.findings.append(
                 STREAMS(f"more than {self._limits.streams} connections: those idle for longest were closed")
             )
         self._closed += leave
+
+    def _put_to_sleep(self) -> None:
+        """Pack the flows of this block whose conversation has ended."""
+        for h in (*self._openings.woken, *self._ended):
+            flow = self._flows.get(h)
+            # An opaque one is counted in its own way, and rare.
+            if flow is not None and flow.remains is not None and flow.pair is None and flow.opaque is None:
+                self._asleep[h] = self._flows.pop(h).asleep()
+        self._ended.clear()
 
     # -- flows of interest -------------------------------------------------------------------------------------------
 
@@ -247,6 +263,8 @@ class FlowTable:
             self._flows[h] = flow = fresh
             low = high
         self._carry(c, rows[low:], match[low:], flow, ready[low:] if ready is not None and low else ready)
+        if flow.remains is not None:
+            self._ended.append(h)
 
     def _carry(
         self, c: PacketColumns, rows: Rows, match: npt.NDArray[np.bool_], flow: Flow, ready: list[Segment] | None

@@ -24,17 +24,21 @@ class Openings:
 
     Args:
         flows: hash → flow; the new ones are put there.
+        asleep: hash → packed flow; those that have packets again are put among the others.
 
     Attributes:
         met: conversations so far, which is the number of the next one.
         again: of the last block: hash → first row and flow of each use of the same ports after the first. The table
             still holds the flow before them: the change is made when the rows are visited.
+        woken: hashes of the flows of the last block that were asleep.
     """
 
-    def __init__(self, flows: dict[int, Flow]) -> None:
+    def __init__(self, flows: dict[int, Flow], asleep: dict[int, bytes]) -> None:
         self.met = 0
         self.again: dict[int, list[tuple[int, Flow]]] = {}
+        self.woken: list[int] = []
         self._flows = flows
+        self._asleep = asleep
 
     def settle(self, c: PacketColumns, rows: Rows, order: Rows, starts: Rows) -> list[Flow]:
         """Make a :class:`Flow` for each new hash and number it, in order of first row.
@@ -49,6 +53,7 @@ class Openings:
         """
         flows = self._flows
         hashes = c.flow[rows[order[starts]]].tolist()
+        self.woken = self._wake(hashes)
         groups = [flows.get(h) for h in hashes]
         flags = c.flags[rows]
         opening = (flags & (SYN | ACK)) == SYN
@@ -76,6 +81,13 @@ class Openings:
                 again.setdefault(h, []).append((row, flow))
             flow.tell(side, seq, ack, bits, frame)
         return [flow or flows[h] for flow, h in zip(groups, hashes, strict=True)]
+
+    def _wake(self, hashes: list[int]) -> list[int]:
+        """Unpack those of the flows that are asleep, and tell which they were."""
+        woken = [h for h in hashes if h in self._asleep]
+        for h in woken:
+            self._flows[h] = Flow.awake(self._asleep.pop(h))
+        return woken
 
     def _new_flow(self, side: bool) -> Flow:
         flow = Flow(self.met, side)

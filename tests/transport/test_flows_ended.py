@@ -7,9 +7,13 @@ import struct
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dissector.base.findings import Finding
+from dissector.base.limits import DEFAULT_LIMITS
 from dissector.capture import open_source
+from dissector.transport.flow import TAKEN, Flow
 from dissector.transport.flows import FlowTable
 from dissector.transport.model import StreamEnd, TransportStats
 from dissector.transport.packets import PacketDecoder
@@ -61,7 +65,48 @@ def test_hardly_anything_stays_of_a_connection_that_has_ended() -> None:
     decoder = PacketDecoder(source.interfaces, stats)
     for block in source:
         table.feed(decoder.decode(block))
-    (flow,) = table._flows.values()
-    assert flow.pair is None
-    assert flow.remains is not None
-    assert len(flow.remains) < 50
+    assert not table._flows
+    (packed,) = table._asleep.values()
+    assert len(packed) < 80
+
+
+@given(
+    st.integers(0, (1 << 32) - 1), st.booleans(), st.sampled_from([None, False, True]), st.booleans(),
+    st.none() | st.integers(0, (1 << 32) - 1), st.none() | st.integers(0, (1 << 32) - 1), st.integers(-1, 1 << 30),
+    st.integers(0, (1 << 32) - 1), st.binary(max_size=50),
+)  # fmt: skip
+def test_a_flow_that_slept_is_as_it_was(
+    number: int, first_side: bool, client: bool | None, opened: bool, false: int | None, true: int | None, early: int,
+    last: int, remains: bytes,
+) -> None:  # fmt: skip
+    flow = Flow(number, first_side)
+    flow.state, flow.last, flow.early, flow.remains = TAKEN, last, early, remains
+    flow.client, flow.opened = client, opened and client is not None
+    flow.base_false, flow.base_true = false, true
+    packed = flow.asleep()
+    assert Flow.last_of(packed) == last
+    woken = Flow.awake(packed)
+    # Told anew by the block that wakes it.
+    woken.last = last
+    assert [getattr(woken, name) for name in Flow.__slots__] == [getattr(flow, name) for name in Flow.__slots__]
+
+
+def test_ended_connections_count_for_the_limit_and_the_oldest_are_forgotten() -> None:
+    frames: list[Frame] = []
+    for number in range(40):
+        story = Story(channels={"c": Channel(f"192.0.2.{number}", "192.0.3.2", 5357)})
+        story.say("c", REQUEST)
+        story.say("c", ANSWER, back=True)
+        frames += [replace(frame, time=number) for frame in frames_of(story)]
+    done = Passed()
+    limits = replace(DEFAULT_LIMITS, streams=20)
+    table = FlowTable(INTEREST, done.factory, done.datagrams.append, stats := TransportStats(), limits)
+    source = open_source(io.BytesIO(write_pcap(frames)), block_bytes=2000)
+    decoder = PacketDecoder(source.interfaces, stats)
+    for block in source:
+        table.feed(decoder.decode(block))
+        assert len(table._flows) + len(table._asleep) <= 20
+    assert stats.conversations == 40
+    numbers = sorted(Flow.awake(packed).number for packed in table._asleep.values())
+    assert numbers == list(range(40 - len(numbers), 40))
+    assert [finding.rule for finding in stats.findings] == ["tcp.streams"]
