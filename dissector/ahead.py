@@ -23,6 +23,7 @@ import mmap
 import os
 import pickle
 import signal
+import socket
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -153,20 +154,28 @@ class ColumnRing:
     made of a block may hold on to them (a held segment, a body). Those of a plain file are mapped anew by the reader,
     block by block, so that no copy is made and what is held costs nothing; others (decompressed) go through the slot
     and are copied out.
+
+    Each file's descriptor is handed over with its first block: one of a ring of captures may have another name by then,
+    or none.
     """
 
     def __init__(self) -> None:
         self._slots = [mmap.mmap(-1, SLOT) for _ in range(SLOTS)]
         self._freed, self._free = os.pipe()
         os.write(self._free, bytes(range(SLOTS)))
+        self._giving, self._given = socket.socketpair()
+        self._file = -1
+        self._descriptor = -1
 
     def write_only(self) -> None:
         """In the process that puts. Each side closes the other's end, so that it is told when the other is gone."""
         os.close(self._free)
+        self._given.close()
 
     def read_only(self) -> None:
         """In the process that takes."""
         os.close(self._freed)
+        self._giving.close()
 
     def put(self, columns: PacketColumns, place: FilePlace | None = None) -> Any:
         """Writer: what is to be sent to the reader for these columns. Waits for a free slot.
@@ -184,6 +193,9 @@ class ColumnRing:
         freed = os.read(self._freed, 1)
         if not freed:
             raise BrokenPipeError
+        if place is not None and place.file != self._file:
+            socket.send_fds(self._giving, [b"."], [place.descriptor])
+            self._file = place.file
         number = freed[0]
         slot = self._slots[number]
         slot[:at] = data[:at]
@@ -211,11 +223,20 @@ class ColumnRing:
         columns = {
             name: np.ndarray((rows,), dtype, slot, at) for name, (dtype, at) in zip(_COLUMNS, layout, strict=True)
         }
-        data: bytes | memoryview = _mapped(place, size) if place is not None else slot[:size]
+        data: bytes | memoryview = slot[:size] if place is None else _mapped(self._opened(place), size)
         yield PacketColumns(buffers=[data, *buffers], fragments=fragments, **columns)
         # The writer may be through with the capture.
         with suppress(BrokenPipeError):
             os.write(self._free, bytes([number]))
+
+    def _opened(self, place: FilePlace) -> FilePlace:
+        """Reader: a place by the descriptor that was handed over for its file."""
+        if place.file != self._file:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+            _, (self._descriptor, *_), _, _ = socket.recv_fds(self._given, 1, 1)
+            self._file = place.file
+        return place._replace(descriptor=self._descriptor)
 
 
 def _mapped(place: FilePlace, size: int) -> memoryview:

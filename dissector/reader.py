@@ -326,12 +326,10 @@ class Capture:
 
     @property
     def _hindrance(self) -> str:
-        """What keeps the stages of the pass from running in processes of their own, "" for nothing: all is in one file
+        """What keeps the stages of the pass from running in processes of their own, "" for nothing: all is in files
         that reading never waits for, and nothing is asked for that stays in those."""
         if not self._rereadable:
             return "standard input is read by one process"
-        if not isinstance(self._paths, Sequence) or len(self._paths) > 1:
-            return "several files are read by one process"
         if self._source.info.bytes_total is None:
             return "a pipe is read by one process"
         if processors() < 2:

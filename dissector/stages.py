@@ -27,11 +27,14 @@ from dissector.transport.model import Datagram
 
 __all__ = ["DividedPass"]
 
+_GROWING = ("secrets", "paths", "containers", "starts")
+"""What is known of the source, and is of use to the next stages while it is read."""
+
 
 class DividedPass(MessagePass):
     """A pass whose first stages run in processes of their own. Each works with its own copy of this object.
 
-    For one regular file; what is kept or seen of bodies and TLS connections stays in those processes.
+    For regular files; what is kept or seen of bodies and TLS connections stays in those processes.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -75,7 +78,8 @@ class DividedPass(MessagePass):
         """Take over what a stage before this one learnt."""
         source = self.source
         source.interfaces[:] = news.get("interfaces", source.interfaces)
-        source.info.secrets[:] = news.get("secrets", source.info.secrets)
+        for name in _GROWING:
+            getattr(source.info, name)[:] = news.get(name, getattr(source.info, name))
         source.info.bytes_read, self.stats.frames, self.stats.first_time = news["so far"]
         # At the places they would have got here: how many more are kept depends on those before.
         for number, finding in news.pop("findings", ()):
@@ -98,16 +102,19 @@ class DividedPass(MessagePass):
         """The first stage: for each block its columns, and what it learnt of the capture."""
         ring.write_only()
         info, interfaces = self.source.info, self.source.interfaces
-        known = (0, 0)
+        known: tuple[int, ...] = ()
         said: list[Finding] = []
         for block, place in self._parts():
             columns = ring.put(self._decoder.decode(block), place)
             news: dict[str, Any] = {"so far": (info.bytes_read, self.stats.frames, self.stats.first_time)}
             if self.stats.findings:
                 news["findings"] = self._changed(said)
-            if known != (len(info.secrets), len(interfaces)):
-                known = (len(info.secrets), len(interfaces))
-                news.update(secrets=info.secrets, interfaces=interfaces)
+            growing = {name: getattr(info, name) for name in _GROWING}
+            growing["interfaces"] = interfaces
+            lengths = tuple(map(len, growing.values()))
+            if lengths != known:
+                known = lengths
+                news.update(growing)
             yield columns, news
             if self._halt[0]:
                 break

@@ -91,6 +91,7 @@ class SourceInfo:
     Attributes:
         paths: files in the order read ("-" for standard input).
         containers: for each file, such as ``pcap little-endian microseconds`` or ``pcapng, gzip``.
+        starts: for each file, the number of its first frame.
         bytes_read: bytes of the files consumed so far (compressed size where compressed).
         bytes_total: size of the files together, None for a pipe.
         frames: frames given so far.
@@ -102,6 +103,7 @@ class SourceInfo:
 
     paths: list[str] = field(default_factory=list)
     containers: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
     bytes_read: int = 0
     bytes_total: int | None = None
     frames: int = 0
@@ -112,10 +114,12 @@ class SourceInfo:
 
 
 class FilePlace(NamedTuple):
-    """Where some bytes are in an opened plain file."""
+    """Where some bytes are in an opened plain file: ``file`` tells it from the others of one capture, as the number of
+    its descriptor does not once one of them is closed."""
 
     descriptor: int
     offset: int
+    file: int = 0
 
 
 class FrameSource(Protocol):

@@ -136,7 +136,6 @@ class CaptureSource:
         self._block_bytes = block_bytes
         self._limits = limits
         self._notes = Notes(self.info, limits)
-        self._starts: list[int] = []
         self._done_bytes = 0
         self._closed = False
         self._refusal: UnreadableInput | None = None
@@ -207,7 +206,7 @@ class CaptureSource:
             self._current = opened.file
             self.info.paths.append(file.name)
             self.info.containers.append(opened.container)
-            self._starts.append(self.info.frames + 1)
+            self.info.starts.append(self.info.frames + 1)
             return opened
         return None
 
@@ -276,14 +275,16 @@ class CaptureSource:
         if not 1 <= frame <= self.info.frames:
             raise UsageError(f"frame {frame} is not among the {self.info.frames} frames read")
         # Files without frames begin at the same number as the next one: the last of those holds it.
-        index = bisect_right(self._starts, frame) - 1
-        return self.info.paths[index], frame - self._starts[index] + 1
+        index = bisect_right(self.info.starts, frame) - 1
+        return self.info.paths[index], frame - self.info.starts[index] + 1
 
     def place(self, block: Block) -> FilePlace | None:
         """Where the bytes of the block just given are: in a plain file that is still open; None where it is compressed
         or a pipe."""
         # What a block points into reaches to where reading stands.
-        return self._current.place(len(block.data)) if isinstance(self._current, FileInput) else None
+        if not isinstance(self._current, FileInput):
+            return None
+        return self._current.place(len(block.data))._replace(file=len(self.info.paths))
 
 
 def _size(item: str | IO[bytes]) -> int | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import select
 import signal
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -28,6 +30,7 @@ from tests.fuzz.attacks import capture as plain_capture
 from tests.fuzz.mutations import KINDS, SMALL, damaged, sample_names
 from tests.fuzz.test_limits import EDGES, fragments, gapped
 from tests.support import wsd
+from tests.support.wire import Frame, write_pcap
 
 
 def capture(frames: Iterable[bytes]) -> bytes:
@@ -55,10 +58,11 @@ def test_more_processes_say_the_same(cli, command, sample):
 
 
 def passed(
-    path: Path, jobs: int, block_bytes: int = 20_000, limits: Limits = DEFAULT_LIMITS
+    paths: Path | list[Path], jobs: int, block_bytes: int = 20_000, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[list[object], object]:
     """All that is told of the messages, read in many small blocks."""
-    source = open_source([path], block_bytes=block_bytes, limits=limits)
+    paths = paths if isinstance(paths, list) else [paths]
+    source = open_source(paths, block_bytes=block_bytes, limits=limits)
     made = (DividedPass if jobs > 1 else MessagePass)(source, policy=BodyPolicy(), limits=limits)
     seen: list[object] = [
         (
@@ -92,6 +96,57 @@ def test_all_samples_in_blocks_of_any_size(sample):
     size = Random(sample).randrange(300, 60_000)
     jobs = 2 + size % 2
     assert passed(path, 1, size) == passed(path, jobs, size)
+
+
+def rotated(folder: Path) -> list[Path]:
+    """A sample in five files, one of them compressed, in the wrong order; one has no frames, one is no capture."""
+    source = open_source([PCAPS / SAMPLES[2]])
+    frames = [
+        Frame(int(time), bytes(block.data[offset : offset + length]))
+        for block in source
+        for time, offset, length in zip(block.time, block.offset.tolist(), block.caplen.tolist(), strict=True)
+    ]
+    source.close()
+    cuts = [0, len(frames) // 7, len(frames) // 3, len(frames) // 2, len(frames)]
+    paths = []
+    for number, (low, high) in enumerate(pairwise(cuts)):
+        paths.append(folder / f"{number}.pcap")
+        raw = write_pcap(frames[low:high], nanoseconds=True)
+        paths[-1].write_bytes(gzip.compress(raw) if number == 1 else raw)
+    (folder / "empty.pcap").write_bytes(write_pcap([]))
+    (folder / "none.pcap").write_bytes(b"nothing")
+    return [paths[2], paths[0], folder / "empty.pcap", paths[3], folder / "none.pcap", paths[1]]
+
+
+@pytest.mark.parametrize("block", [3000, 4 << 20])
+def test_a_rotated_capture(tmp_path, block):
+    paths = rotated(tmp_path)
+    one, two = (passed(paths, jobs, block) for jobs in (1, 2))
+    assert one == two
+    assert len(one[0]) == len(passed(PCAPS / SAMPLES[2], 1)[0])
+    with dissector.open(paths, jobs=2) as capture:
+        capture.run()
+        told = [capture.locate(frame) for frame in range(1, capture.info.frames + 1)]
+    with dissector.open(paths) as capture:
+        capture.run()
+        assert told == [capture.locate(frame) for frame in range(1, capture.info.frames + 1)]
+
+
+def test_files_that_are_deleted_while_they_are_read(tmp_path, monkeypatch):
+    # A ring of captures: what is opened is read, whatever becomes of its name.
+    paths = rotated(tmp_path)
+    whole = passed(paths, 1, 3000)
+    put = ahead.ColumnRing.put
+
+    def deleting(self, columns, place=None):
+        for path in paths:
+            if place is not None and path.exists() and os.path.samestat(os.fstat(place.descriptor), path.stat()):
+                path.unlink()
+        return put(self, columns, place)
+
+    monkeypatch.setattr(ahead.ColumnRing, "put", deleting)
+    assert passed(paths, 2, 3000) == whole
+    assert not paths[0].exists()
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -272,10 +327,10 @@ def test_where_processes_are_not_worth_it_or_cannot_be_there_are_none(monkeypatc
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        (("jobs", "A", "B"), "several files are read by one process"),
         (("tls", "A"), "TLS connections are watched by one process"),
         (("export", "images", "-o", "OUT", "A"), "whole bodies are written by one process"),
         (("jobs", "A"), ""),
+        (("jobs", "A", "B"), ""),
     ],
 )
 def test_where_one_process_does_it_all_that_is_said(cli, tmp_path, command, why):
