@@ -13,7 +13,7 @@ from dissector.output.tls_trust import trust_json
 from dissector.transport.tls.alerts import WORDS, alert_text
 from dissector.transport.tls.certificates import Certificate
 from dissector.transport.tls.model import RecordSeen, Talk, TlsFacts
-from dissector.transport.tls.names import Content, Shake, version_name
+from dissector.transport.tls.names import Content, Shake, group_name, version_name
 from dissector.transport.tls.suites import suite_name
 
 __all__ = ["SCHEMA", "content_name", "message_name", "tls_json", "tls_json_text"]
@@ -101,6 +101,7 @@ def _connection(facts: TlsFacts, digits: int, records: bool) -> dict[str, Any]:
         "versions_offered": [version_name(version) for version in facts.offered],
         "suites_offered": [suite_name(number) for number in facts.suites],
         "alpn_offered": list(facts.alpn_offered),
+        "groups_offered": [group_name(number) for number in facts.groups],
         "encrypted_client_hello": facts.hidden,
         "version": None if facts.version is None else version_name(facts.version),
         "suite": None if facts.suite is None else suite_name(facts.suite),
@@ -120,6 +121,7 @@ def _connection(facts: TlsFacts, digits: int, records: bool) -> dict[str, Any]:
         "client_certificate": {
             "asked": facts.asked,
             "given": facts.given,
+            "by_size": facts.by_size,
             "authorities": list(facts.authorities),
             "certificates": [_certificate(one) for one in facts.client_certificates],
         },

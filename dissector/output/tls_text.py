@@ -182,7 +182,10 @@ def _client_certificate(facts: TlsFacts, paint: Palette, shown: dict[str, int]) 
         more = f" and {len(facts.authorities) - 3} more" if len(facts.authorities) > 3 else ""
         accepted = f"; accepted are those of {printable('; '.join(facts.authorities[:3]))}{more}"
         given = {True: "given", False: "not given", None: "not known whether given"}[facts.given]
-        yield _fact("client's", f"certificate asked for, {given}{accepted if facts.authorities else ''}")
+        sizes = " (by the sizes of the encrypted records)" if facts.by_size else ""
+        yield _fact("client's", f"certificate asked for, {given}{sizes}{accepted if facts.authorities else ''}")
+    elif facts.by_size:
+        yield _fact("client's", "certificate not asked for (by the sizes of the encrypted records)")
     elif facts.asked is None and facts.version is not None and not facts.resumed:
         yield _fact("client's", "certificate: not known whether asked for (encrypted)")
     for place, one in enumerate(facts.client_certificates):

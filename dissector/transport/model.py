@@ -233,6 +233,7 @@ class Conversation:
         in_order: its consumers need both directions in the order of the frames, at the cost of speed.
         released: its consumers want no more of it.
         ended: how many of its directions have ended, as their consumers were told.
+        reset_by: the endpoint that reset it, None where nobody did.
     """
 
     number: int
@@ -245,6 +246,7 @@ class Conversation:
     in_order: bool = False
     released: bool = False
     ended: int = 0
+    reset_by: Endpoint | None = None
 
 
 ConsumerFactory = Callable[[Conversation, StreamRef], StreamConsumer]

@@ -114,6 +114,9 @@ class Pair:
             other.release(s.frame, s.time)
             own.fin((s.seq + s.wire + (1 if s.flags & SYN else 0)) & 0xFFFFFFFF, s.frame, s.time)
         if s.flags & RST:
+            conversation = self.conversation
+            if conversation.reset_by is None:
+                conversation.reset_by = conversation.first if own is self.ordered[0] else conversation.second
             self.stop(StreamEnd.RESET, s.frame, s.time)
             return
         # Asked here too, where the answer is nearly always no: the calls cost a tenth of a small connection.

@@ -66,10 +66,13 @@ class TlsFeed:
         end.consumer.gap(Gap(end.at, length, "lost", self.frame, self.frame + 1, self.frame + 1))
         end.at += length
 
-    def end(self, how: StreamEnd = StreamEnd.FIN) -> None:
-        for end in self.ends:
-            self.frame += 1
-            end.consumer.end(how, self.frame, START + self.frame * 1000)
+    def end(self, how: StreamEnd = StreamEnd.FIN, *, back: bool = False, after: float = 0) -> None:
+        """Both directions end, first that of the server (``back``) or of the client, so many seconds after the rest."""
+        if how is StreamEnd.RESET:
+            self.conversation.reset_by = SERVER if back else CLIENT
+        for end in (self.ends[back], self.ends[not back]):
+            self.frame += how is not StreamEnd.RESET or end is self.ends[back]
+            end.consumer.end(how, self.frame, START + self.frame * 1000 + int(after * 1e9))
 
     @property
     def facts(self) -> TlsFacts:
@@ -94,11 +97,13 @@ def read_talk(
     step: int | None = None,
     watch: bool = True,
     end: StreamEnd = StreamEnd.FIN,
+    server_first: bool = False,
+    after: float = 0,
     limits: Limits = DEFAULT_LIMITS,
 ) -> TlsFeed:
     """Read a whole talk."""
     feed = TlsFeed(keys, watch=watch, limits=limits)
     for back, data in pieces:
         feed.data(back, data, step)
-    feed.end(end)
+    feed.end(end, back=server_first, after=after)
     return feed

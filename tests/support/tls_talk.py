@@ -57,10 +57,11 @@ def identity(
     first: datetime.datetime = NOW - datetime.timedelta(days=30),
     days: int = 365,
     serial: int = 7,
+    bits: int = 2048,
 ) -> Identity:
     """A self-signed certificate; ``kind`` "rsa" or "ec"."""
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = (
-        rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
+        rsa.generate_private_key(65537, bits) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
     )
     subject = x509.Name(
         [x509.NameAttribute(NameOID.COMMON_NAME, name), x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example")]
@@ -85,10 +86,11 @@ def identity(
 
 
 def server_context(who: Identity, version: str = "", ciphers: str = "", options: int = 0) -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # The ciphers first: with them goes how strong the key has to be.
+    made = _set(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), version, ciphers, options)
     with who.file() as file:
         made.load_cert_chain(file)
-    return _set(made, version, ciphers, options)
+    return made
 
 
 def client_context(version: str = "", ciphers: str = "", options: int = 0) -> ssl.SSLContext:

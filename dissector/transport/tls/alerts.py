@@ -18,7 +18,10 @@ WORDS: dict[int, tuple[str, str]] = {
     30: ("decompression_failure", "a record could not be decompressed"),
     40: ("handshake_failure", "it cannot agree to what was offered"),
     41: ("no_certificate", "it has no certificate"),
-    42: ("bad_certificate", "the certificate is damaged or its signature is wrong"),
+    42: (
+        "bad_certificate",
+        "the certificate is not acceptable: damaged, not valid yet, or its name, key or signature is wrong",
+    ),
     43: ("unsupported_certificate", "the certificate is of a kind it does not support"),
     44: ("certificate_revoked", "the certificate was revoked"),
     45: ("certificate_expired", "the certificate has expired or is not valid yet"),

@@ -19,6 +19,9 @@ _NAMES = 100
 _LONG = 500
 """Characters of one name that are kept."""
 
+SERVER_USE, CLIENT_USE, ANY_USE = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "2.5.29.37.0"
+"""Extended key usages (RFC 5280 4.2.1.12)."""
+
 _SHORT = {
     "2.5.4.3": "CN", "2.5.4.4": "SN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST",
     "2.5.4.10": "O", "2.5.4.11": "OU", "1.2.840.113549.1.9.1": "emailAddress", "0.9.2342.19200300.100.1.25": "DC",
@@ -37,6 +40,7 @@ class Certificate:
         names: host names and addresses it is for (subjectAltName).
         key: such as ``RSA 2048``, ``EC secp256r1``.
         signature: hash of its signature, such as ``sha256``; "" where there is none.
+        serves, asks: whether it may be used by servers, and by clients (extended key usage).
         modulus: of an RSA key.
         problem: why it could not be read, or not whole; "".
         raw: it is no certificate but a public key alone (RFC 7250).
@@ -53,6 +57,8 @@ class Certificate:
     key: str = ""
     signature: str = ""
     authority: bool | None = None
+    serves: bool = True
+    asks: bool = True
     modulus: int | None = field(default=None, repr=False)
     problem: str = ""
     raw: bool = False
@@ -127,6 +133,7 @@ def _read(found: Any, digest: str, der: bytes) -> Certificate:
             return default
 
     key, modulus = field_of(lambda: _key(found.public_key()), ("", None))
+    uses = field_of(lambda: _uses(found), None)
     return Certificate(
         sha256=digest,
         subject=field_of(lambda: _name(found.subject), ""),
@@ -138,6 +145,8 @@ def _read(found: Any, digest: str, der: bytes) -> Certificate:
         key=key,
         signature=field_of(lambda: getattr(found.signature_hash_algorithm, "name", ""), ""),
         authority=field_of(lambda: _authority(found), None),
+        serves=uses is None or not uses.isdisjoint((SERVER_USE, ANY_USE)),
+        asks=uses is None or not uses.isdisjoint((CLIENT_USE, ANY_USE)),
         modulus=modulus,
         problem="; ".join(problems),
         der=der,
@@ -176,6 +185,15 @@ def _authority(found: Any) -> bool:
         return bool(found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
     except x509.ExtensionNotFound:
         return False
+
+
+def _uses(found: Any) -> set[str] | None:
+    from cryptography import x509
+
+    try:
+        return {one.dotted_string for one in found.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value}
+    except x509.ExtensionNotFound:
+        return None
 
 
 def _key(key: Any) -> tuple[str, int | None]:

@@ -26,6 +26,7 @@ from dissector.transport.tls.records import Record
 from dissector.transport.tls.rules import LOST, NOT_OPENED, WHY, WRONG_KEYS
 from dissector.transport.tls.shared import Shared
 from dissector.transport.tls.side import Side, State
+from dissector.transport.tls.sizes import Sealed, guess
 
 if TYPE_CHECKING:
     from dissector.transport.tls.ciphers import Opener
@@ -36,8 +37,6 @@ FINDINGS = 50
 """Findings of one connection."""
 SEALED = 20
 """Records without keys, of one side or the other, by which it is told whether a handshake of TLS 1.3 ended well."""
-SEALED_ALERT = 19
-"""Bytes of the fragment of an alert in TLS 1.3: two, the type, and the tag."""
 
 
 Inner = Callable[[StreamRef], StreamConsumer]
@@ -148,7 +147,13 @@ class TlsConnection:
             side.finish()
         self.shared.open.pop(self.conversation.number, None)
         facts = self.facts
-        self._guess13()
+        if self.negotiation.version == TLS13:
+            # One direction may have been read before the other.
+            sealed = sorted(self._sealed, key=lambda one: one[0])
+            told = [Sealed(frame, time, bool(side.client), size) for frame, time, side, size in sealed]
+            for one in guess(facts, told):
+                self._alert(one)
+        self._close()
         # One direction may have been read before the other.
         facts.records.sort(key=lambda one: one.frame)
         facts.messages.sort(key=lambda one: one.frame)
@@ -202,6 +207,7 @@ class TlsConnection:
         size = len(record.fragment)
         talk.records[record.type] = talk.records.get(record.type, 0) + 1
         talk.bytes += size
+        talk.last = max(time, talk.last)
         if inner is None and record.type == Content.ALERT and side.state is State.SHUT:
             self.alert(side, None, None, frame, time)
         if (
@@ -215,26 +221,16 @@ class TlsConnection:
             self.shared.records -= 1
             facts.records.append(RecordSeen(side.client is not False, record.type, inner, size, frame, time))
 
-    def _guess13(self) -> None:
-        """TLS 1.3 without keys: by their sizes, an alert and the client's Finished can be told."""
+    def _close(self) -> None:
+        """What is known of how the connection ended."""
         facts = self.facts
-        if self.negotiation.version != TLS13:
-            return
-        # One direction may have been read before the other.
-        for frame, time, side, size in sorted(self._sealed, key=lambda one: one[0]):
-            brief = size == SEALED_ALERT
-            if facts.finished:
-                # The server's first word behind the handshake is a ticket or an answer; as short as an alert, it
-                # refuses. Where the client closes, it is the answer to that.
-                if brief and not side.client:
-                    self.alert(side, None, None, frame, time)
-                if brief or not side.client:
-                    break
-            elif brief:
-                self.alert(side, None, None, frame, time)
-            elif side.client and facts.early != "accepted":
-                for talk in facts.talks:
-                    talk.finished = True
+        by = self.conversation.reset_by
+        facts.reset_by_client = by == facts.client if by is not None else None
+        for talk in facts.talks:
+            if self.negotiation.version < TLS13:
+                talk.spoke = Content.DATA in talk.records
+            elif talk.opened:
+                talk.spoke = talk.spoke or talk.plain > 0
 
     def _keep(self) -> None:
         shared = self.shared
@@ -271,8 +267,11 @@ class TlsConnection:
 
     def alert(self, side: Side, level: int | None, description: int | None, frame: int, time: int) -> None:
         """An alert; None where it is encrypted."""
+        self._alert(Alert(side.client is not False, level, description, frame, time))
+
+    def _alert(self, alert: Alert) -> None:
         if len(self.facts.alerts) < FINDINGS:
-            self.facts.alerts.append(Alert(side.client is not False, level, description, frame, time))
+            self.facts.alerts.append(alert)
 
     # -- what the sides ask ------------------------------------------------------------------------------------------
 

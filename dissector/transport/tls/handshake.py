@@ -92,6 +92,7 @@ class ClientHello:
         versions: offered by the extension, or the one of the field.
         server_name: SNI, "" where there is none.
         alpn: application protocols offered.
+        groups: for the key exchange; ``signatures``: algorithms that it accepts.
         ticket: the session ticket offered, b"" for none.
         psk: identities of pre-shared keys are offered (resumption in TLS 1.3).
         whole: it could be read to its end.
@@ -105,6 +106,8 @@ class ClientHello:
     versions: tuple[int, ...] = ()
     server_name: str = ""
     alpn: tuple[str, ...] = ()
+    groups: tuple[int, ...] = ()
+    signatures: tuple[int, ...] = ()
     ticket: bytes = b""
     psk: bool = False
     early_data: bool = False
@@ -201,6 +204,8 @@ def client_hello(body: bytes) -> ClientHello | None:
     found = hello.extensions
     hello.server_name = _server_name(found.get(Extension.SERVER_NAME, b""))
     hello.alpn = protocol_names(found.get(Extension.ALPN, b""))
+    hello.groups = _numbers(found.get(Extension.SUPPORTED_GROUPS, b"")[2:])
+    hello.signatures = _numbers(found.get(Extension.SIGNATURE_ALGORITHMS, b"")[2:])
     hello.ticket = found.get(Extension.SESSION_TICKET, b"")
     hello.psk = Extension.PRE_SHARED_KEY in found
     hello.early_data = Extension.EARLY_DATA in found

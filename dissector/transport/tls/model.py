@@ -51,7 +51,13 @@ class Talk:
     finished: bool = False
     """Its part of the handshake ended: Finished was seen, or encrypted records that can be nothing else."""
     opened: bool = False
+    spoke: bool | None = None
+    """It said something behind the handshake (other than an alert), None: not known."""
+    last: int = 0
+    """Time of its last record."""
     end: StreamEnd | None = None
+    end_frame: int = 0
+    end_time: int = 0
 
 
 class Flight(NamedTuple):
@@ -103,18 +109,22 @@ class TlsFacts:
         client, server: by the hellos; where none was seen, by who opened the connection.
         frame, time: of the first record.
         server_name: SNI.
-        offered: versions that the client offers; ``suites`` its cipher suites; ``alpn_offered`` its protocols.
+        offered: versions that the client offers; ``suites`` its cipher suites; ``alpn_offered`` its protocols;
+            ``groups`` and ``signatures`` numbers of the groups and signature algorithms.
         hidden: the client offers Encrypted Client Hello, or pretends to: ``server_name`` may be the name of another.
         version, suite, alpn: what the server chose; None, "" where its hello was not seen.
         answered: what the server answered in the clear in place of a ServerHello, "" for nothing.
         resumed: "", "id", "ticket" or "psk" (which may also have been agreed upon before).
         compression: how certificates were compressed, "" for not at all; of those that cannot be read nothing is known.
-        retried: the server asked for a second ClientHello.
+        retried: the server asked for a second ClientHello, with a key of ``wanted_group`` (0: not said).
         early: of early data: "", "offered", "accepted", "rejected".
         certificates: of the server, its own first; empty where they were encrypted or not sent.
         client_certificates: of the client.
         asked: the server asked for a client's certificate; None where that is encrypted.
         given: the client gave one; None where that is not known.
+        by_size: ``asked`` and ``given`` are concluded from the sizes of encrypted records.
+        shown: frame that completed the server's certificates, and the client's; 0: not seen.
+        reset_by_client: the client (True) or the server reset the TCP connection; None: nobody.
         authorities: names of the authorities that the server accepts for clients.
         tunnel: what the client asked for in HTTP before the TLS, such as ``CONNECT server:5362``; "" for nothing.
         handshakes: 1, more where it was renegotiated.
@@ -135,6 +145,8 @@ class TlsFacts:
     offered: tuple[int, ...] = ()
     suites: tuple[int, ...] = ()
     alpn_offered: tuple[str, ...] = ()
+    groups: tuple[int, ...] = ()
+    signatures: tuple[int, ...] = ()
     hidden: bool = False
     version: int | None = None
     suite: int | None = None
@@ -144,6 +156,7 @@ class TlsFacts:
     resumed: str = ""
     compression: str = ""
     retried: bool = False
+    wanted_group: int = 0
     extended_master: bool = False
     encrypt_then_mac: bool = False
     early: str = ""
@@ -151,6 +164,9 @@ class TlsFacts:
     client_certificates: list[Certificate] = field(default_factory=list)
     asked: bool | None = None
     given: bool | None = None
+    by_size: bool = False
+    shown: list[int] = field(default_factory=lambda: [0, 0])
+    reset_by_client: bool | None = None
     authorities: list[str] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     messages: list[Flight] = field(default_factory=list)

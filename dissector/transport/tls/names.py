@@ -9,7 +9,7 @@ from enum import IntEnum
 
 __all__ = [
     "COMPRESSIONS", "RAW_PUBLIC_KEY", "RETRY_RANDOM", "SSL30", "TLS10", "TLS11", "TLS12", "TLS13", "Content",
-    "Extension", "Shake", "version_name",
+    "Extension", "Shake", "group_name", "signature_name", "version_name",
 ]  # fmt: skip
 
 SSL20, SSL30, TLS10, TLS11, TLS12, TLS13 = 0x0002, 0x0300, 0x0301, 0x0302, 0x0303, 0x0304
@@ -56,6 +56,8 @@ class Extension(IntEnum):
     """Extensions that are looked at."""
 
     SERVER_NAME = 0
+    SUPPORTED_GROUPS = 10
+    SIGNATURE_ALGORITHMS = 13
     ALPN = 16
     CLIENT_CERTIFICATE_TYPE = 19
     SERVER_CERTIFICATE_TYPE = 20
@@ -84,6 +86,34 @@ _VERSIONS = {
     TLS12: "TLS 1.2",
     TLS13: "TLS 1.3",
 }
+
+
+_GROUPS = {
+    19: "P-192", 21: "P-224", 23: "P-256", 24: "P-384", 25: "P-521", 29: "X25519", 30: "X448",
+    256: "ffdhe2048", 257: "ffdhe3072", 258: "ffdhe4096", 259: "ffdhe6144", 260: "ffdhe8192",
+    0x11EB: "SecP256r1MLKEM768", 0x11EC: "X25519MLKEM768", 0x11ED: "SecP384r1MLKEM1024", 0x6399: "X25519Kyber768",
+}  # fmt: skip
+"""Groups of a key exchange (RFC 8446 4.2.7, RFC 8422 5.1.1, and the registry)."""
+
+
+_SIGNATURES = {
+    0x0201: "rsa_pkcs1_sha1", 0x0203: "ecdsa_sha1", 0x0401: "rsa_pkcs1_sha256", 0x0501: "rsa_pkcs1_sha384",
+    0x0601: "rsa_pkcs1_sha512", 0x0403: "ecdsa_secp256r1_sha256", 0x0503: "ecdsa_secp384r1_sha384",
+    0x0603: "ecdsa_secp521r1_sha512", 0x0804: "rsa_pss_rsae_sha256", 0x0805: "rsa_pss_rsae_sha384",
+    0x0806: "rsa_pss_rsae_sha512", 0x0807: "ed25519", 0x0808: "ed448", 0x0809: "rsa_pss_pss_sha256",
+    0x080A: "rsa_pss_pss_sha384", 0x080B: "rsa_pss_pss_sha512",
+}  # fmt: skip
+"""Signature algorithms (RFC 8446 4.2.3)."""
+
+
+def signature_name(number: int) -> str:
+    """``ecdsa_secp256r1_sha256``; unknown ones as numbers."""
+    return _SIGNATURES.get(number, f"0x{number:04x}")
+
+
+def group_name(group: int) -> str:
+    """``X25519``; unknown ones as numbers."""
+    return _GROUPS.get(group, f"group 0x{group:04x}")
 
 
 def version_name(version: int) -> str:

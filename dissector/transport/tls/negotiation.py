@@ -121,11 +121,11 @@ class Negotiation:
         if handshake.version < TLS13 and type not in (Shake.HELLO_REQUEST, Shake.FINISHED):
             self._note_said(side, handshake, message)
         if type == Shake.CERTIFICATE:
-            self._certificate(side, handshake, body)
+            self._certificate(side, handshake, body, frame)
         elif type == Shake.COMPRESSED_CERTIFICATE:
             plain, facts.compression = decompressed(body)
             if plain is not None:
-                self._certificate(side, handshake, plain)
+                self._certificate(side, handshake, plain, frame)
             else:
                 if side.client:
                     facts.given = True
@@ -148,6 +148,8 @@ class Negotiation:
         elif type == Shake.NEW_SESSION_TICKET and handshake.version < TLS13:
             handshake.ticket = ticket_of(body)
             self._keyring.remember(handshake)
+        elif type == Shake.NEW_SESSION_TICKET:
+            side.talk.spoke = True
         elif type == Shake.ENCRYPTED_EXTENSIONS:
             self._encrypted_extensions(handshake, body)
         elif type == Shake.FINISHED:
@@ -187,6 +189,10 @@ class Negotiation:
                 self._shared.one(hello.versions[:KEPT]),
                 self._shared.one(hello.suites[:KEPT]),
                 self._shared.one(hello.alpn),
+            )
+            facts.groups, facts.signatures = (
+                self._shared.one(hello.groups[:KEPT]),
+                self._shared.one(hello.signatures[:KEPT]),
             )
         # Inside of HTTP nobody else looks why it fails.
         followed = self._shared.watch or self._connection.tunnelled
@@ -229,6 +235,7 @@ class Negotiation:
         facts.handshakes = max(facts.handshakes, len(self.handshakes))
         if answer.retry:
             handshake.retried = facts.retried = True
+            facts.wanted_group = int.from_bytes(answer.extensions.get(Extension.KEY_SHARE, b"")[:2], "big")
             if handshake.early is not Early.NONE:
                 handshake.early = Early.REJECTED
                 facts.early = "rejected"
@@ -286,10 +293,12 @@ class Negotiation:
             else:
                 self._reject_early(handshake)
 
-    def _certificate(self, side: Side, handshake: Handshake, body: bytes) -> None:
+    def _certificate(self, side: Side, handshake: Handshake, body: bytes, frame: int) -> None:
         raw = bool(side.client) in self._raw
         ders = (raw_key if raw else certificates)(body, contexts=handshake.version >= TLS13)
         facts = self._facts
+        if not facts.shown[bool(side.client)]:
+            facts.shown[bool(side.client)] = frame
         if side.client:
             facts.given = bool(ders)
         self._shown[bool(side.client)] = ders[:CHAIN]

@@ -11,6 +11,7 @@ __all__ = [
     "CERTIFICATE_EXPIRED",
     "CERTIFICATE_NAME",
     "CERTIFICATE_UNREADABLE",
+    "CERTIFICATE_USE",
     "CERTIFICATE_WEAK",
     "COMPRESSION",
     "EARLY_REJECTED",
@@ -24,6 +25,7 @@ __all__ = [
     "SELF_SIGNED",
     "UNSUPPORTED",
     "UNTRUSTED",
+    "UNUSED",
     "WEAK_SUITE",
     "WHY",
     "WRONG_KEYS",
@@ -31,6 +33,10 @@ __all__ = [
 
 HANDSHAKE_FAILED = rule("tls.handshake-failed", "error", "the handshake failed", "RFC 8446 6.2, RFC 5246 7.2.2")
 HANDSHAKE_UNFINISHED = rule("tls.handshake-unfinished", "warn", "the connection ended before the handshake did")
+UNUSED = rule(
+    "tls.unused", "warn",
+    "the client ended the connection after the handshake without a word, and something is wrong with the certificate",
+)  # fmt: skip
 ALERT = rule("tls.alert", "error", "a fatal alert ended the connection", "RFC 8446 6")
 CERTIFICATE_EXPIRED = rule(
     "tls.certificate-expired", "error", "a certificate was no longer valid when it was shown", "RFC 5280 4.1.2.5"
@@ -43,6 +49,9 @@ CERTIFICATE_NAME = rule(
     "RFC 9525 6",
 )  # fmt: skip
 CERTIFICATE_WEAK = rule("tls.certificate-weak", "note", "a certificate has a weak key or signature", "RFC 9155")
+CERTIFICATE_USE = rule(
+    "tls.certificate-use", "warn", "a certificate that may not be used by the side that shows it", "RFC 5280 4.2.1.12"
+)
 CERTIFICATE_UNREADABLE = rule("tls.certificate-unreadable", "warn", "a certificate cannot be read", "RFC 5280 4.1")
 SELF_SIGNED = rule(
     "tls.self-signed", "note", "the server's certificate is signed by itself: clients have to be told to trust it"
@@ -66,5 +75,5 @@ NOT_TLS = rule("tls.not-tls", "note", "bytes that are no records", "RFC 8446 5.1
 BAD_MESSAGE = rule("tls.bad-message", "warn", "a handshake message cannot be read", "RFC 8446 4")
 EARLY_REJECTED = rule("tls.early-data-rejected", "note", "the server refused early data", "RFC 8446 4.2.10")
 
-WHY = frozenset([HANDSHAKE_FAILED.id, HANDSHAKE_UNFINISHED.id, ALERT.id])
+WHY = frozenset([HANDSHAKE_FAILED.id, HANDSHAKE_UNFINISHED.id, UNUSED.id, ALERT.id])
 """Those that say why a connection failed, at most one of a connection."""

@@ -11,6 +11,7 @@ A lost record is a gap; decoding goes on behind it (see :mod:`~dissector.transpo
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import deque
 from collections.abc import Iterable
@@ -35,6 +36,8 @@ __all__ = ["Side", "State"]
 
 SHARED = 64 << 20
 """Bytes that wait for keys in all connections together."""
+_TEXT = re.compile(rb"[\t\n\r -~]{4}")
+"""How an answer in the clear begins, and no record."""
 LINE = 100
 """Bytes shown of a line that is no TLS."""
 SIDE = 4000
@@ -110,7 +113,7 @@ class Side:
         self.plain.released = max(self.plain.released, run.released)
         if not self._begun_at_all:
             self._begun_at_all = True
-            if run.data[:5] == b"HTTP/":
+            if _TEXT.match(run.data):
                 self._connection.answered(self, bytes(run.data[:LINE]), run.frames.carrier(run.offset)[0])
         if self.state is State.DEAD:
             self.consumed = run.offset + len(run.data)
@@ -119,6 +122,7 @@ class Side:
 
     def gap(self, gap: Gap) -> None:
         """Bytes that the capture does not hold."""
+        self._begun_at_all = self._begun_at_all or gap.length > 0
         self.plain.released = max(self.plain.released, gap.released)
         if self.state is not State.DEAD:
             self._take(self._records.gap(gap))
@@ -130,7 +134,7 @@ class Side:
         self._end = (how, frame, time)
         self._last_time = time
         self.ended = True
-        self.talk.end = how
+        self.talk.end, self.talk.end_frame, self.talk.end_time = how, frame, time
         if not self._held:
             self._end_plain()
         self._connection.progress()

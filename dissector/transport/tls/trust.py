@@ -30,8 +30,8 @@ DEPTH = 10
 """Certificates of one chain."""
 STEPS = 100
 """Signatures that are looked at for one chain."""
-SERVER, CLIENT, ANY = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "2.5.29.37.0"
-"""Extended key usages (RFC 5280 4.2.1.12)."""
+SERVER, CLIENT = "server", "client"
+"""Whose certificate it is."""
 
 _CONNECT = re.compile(r"CONNECT \[?([^\]/]+?)\]?(?::[0-9]+)?\Z")
 
@@ -103,9 +103,8 @@ class TrustStore:
                 problems.append(f"{whose} is not valid before {day(first)}")
         if broken:
             problems.append(broken)
-        refused = _usage(leaf, usage)
-        if refused:
-            problems.append(refused)
+        if not (own.serves if usage == SERVER else own.asks):
+            problems.append(f"it may not be used by {usage}s (extended key usage)")
         remark = ""
         names = ", ".join(own.names[:5]) or own.subject or "nobody"
         if named and not own.fits(named):
@@ -196,18 +195,6 @@ def _not_issued(one: x509.Certificate, issuer: x509.Certificate) -> str:
     except Exception:
         found = False
     return "" if found else f"is issued by {_name(issuer)}, which is no authority"
-
-
-def _usage(leaf: x509.Certificate, usage: str) -> str:
-    from cryptography import x509
-
-    try:
-        allowed = {one.dotted_string for one in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value}
-    except Exception:
-        return ""
-    if usage in allowed or ANY in allowed:
-        return ""
-    return f"it may not be used by {'servers' if usage == SERVER else 'clients'} (extended key usage)"
 
 
 def _read(der: bytes) -> x509.Certificate | None:

@@ -4,18 +4,45 @@ from __future__ import annotations
 
 import datetime
 import ssl
+from collections.abc import Callable
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from dissector.base.findings import Finding
 from dissector.transport.model import StreamEnd
-from tests.support.tls_feed import TlsFeed, read_talk
-from tests.support.tls_talk import NOW, client_context, identity, server_context, talk
+from dissector.transport.tls.model import TlsFacts
+from dissector.transport.tls.names import RETRY_RANDOM, TLS13
+from dissector.transport.tls.sizes import Sealed, guess
+from tests.support.authority import issue
+from tests.support.tls_feed import CLIENT, SERVER, TlsFeed, read_talk
+from tests.support.tls_talk import NOW, Identity, client_context, identity, server_context, talk
 
 GET = [(False, b"GET / HTTP/1.1\r\n\r\n")]
 DAY = datetime.timedelta(days=1)
+NANO = int(NOW.timestamp()) * 1_000_000_000
 EXPIRED = identity("ec", "old.example", NOW - 400 * DAY, 365, 8)
 EARLY = identity("ec", "new.example", NOW + 1 * DAY, 365, 9)
+
+
+def issued(usage: x509.ObjectIdentifier | None, authority: bool = True) -> Identity:
+    """A certificate of an authority, for that use."""
+    made = issue("scanner.example", issue("Lab", authority=True) if authority else None, usage=usage)
+    key = made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Identity(made.pem, key, made.der)
+
+
+PEOPLE: dict[str, Callable[[], Identity]] = {
+    "plain": lambda: identity("ec"),
+    "early": lambda: EARLY,
+    "expired": lambda: EXPIRED,
+    "small": lambda: identity("rsa", bits=1024),
+    "clients": lambda: issued(ExtendedKeyUsageOID.CLIENT_AUTH),
+    "servers": lambda: issued(ExtendedKeyUsageOID.SERVER_AUTH, authority=False),
+    "issued": lambda: issued(None),
+}
 
 
 def found(feed: TlsFeed, rule: str) -> Finding:
@@ -71,6 +98,51 @@ def test_validity_is_judged_by_the_time_of_the_capture(who, rule, words) -> None
     assert finding.severity.value == "error"
 
 
+def refusing(code: int, who: Identity, *, name: str | None = "scanner.example", client: bool = False) -> str:
+    """What is said where a side refuses this certificate of the other one with an alert of that code."""
+    server, asks = server_context(identity("ec") if client else who, "1.2"), client_context("1.2")
+    if client:
+        server.verify_mode = ssl.CERT_OPTIONAL
+        server.load_verify_locations(cadata=who.certificate.decode())
+        with who.file() as file:
+            asks.load_cert_chain(file)
+    done = talk(asks, server, GET, name=name)
+    alert = b"\x15\3\3\0\2\2" + bytes([code])
+    return failed(read_talk([*done.pieces[: 3 if client else 2], (client, alert)]))
+
+
+@pytest.mark.parametrize(
+    ("code", "who", "words"),
+    [
+        (42, "early", "the server's certificate is not valid before 2026-03-03"),
+        (42, "small", "the server's certificate has a key of 1024 bits"),
+        (43, "clients", "the server's certificate may not be used by servers (extended key usage)"),
+        (45, "plain", "by the time of the capture it is valid (2026-01-31 to 2027-01-31): is a clock wrong?"),
+        (45, "expired", "the server's certificate expired on 2026-01-26"),
+        (48, "expired", "the server's certificate is signed by itself (CN=old.example, O=Example)"),
+        (48, "issued", "the server's chain ends at the authority CN=Lab, and no intermediate was sent"),
+        (44, "expired", "the certificate was revoked"),
+    ],
+)
+def test_what_is_blamed_fits_the_alert(code: int, who: str, words: str) -> None:
+    assert refusing(code, PEOPLE[who](), name={"early": "new.example"}.get(who, "scanner.example")).endswith(words)
+
+
+def test_a_name_that_does_not_fit_is_blamed() -> None:
+    fits = "the server's certificate is for scanner.example"
+    assert refusing(42, identity("ec"), name="printer.example").endswith(
+        f"the client asked for printer.example; {fits}"
+    )
+    assert refusing(42, identity("ec"), name=None).endswith(
+        f"the client named no host; {fits}, its address is 192.0.2.20"
+    )
+
+
+def test_a_use_that_the_client_has_not_is_blamed() -> None:
+    text = refusing(43, PEOPLE["servers"](), client=True)
+    assert text.endswith("the client's certificate may not be used by clients (extended key usage)")
+
+
 def test_an_expired_certificate_explains_the_alert() -> None:
     client = client_context("1.2")
     client.verify_mode = ssl.CERT_REQUIRED
@@ -85,7 +157,10 @@ def test_no_shared_cipher_suite() -> None:
     done = talk(client_context("1.2", "AES128-SHA"), server_context(identity(), "1.2", "AES256-SHA"), GET)
     text = failed(read_talk(done.pieces))
     assert "the server broke the handshake off with handshake_failure" in text
-    assert "most likely no cipher suite or no version is shared (the client offers TLS 1.2, 2 cipher suites" in text
+    assert "most likely no version, cipher suite, group or signature algorithm is shared" in text
+    # The number that says that a renegotiation is safe is no suite.
+    assert "(the client offers TLS 1.2; TLS_RSA_WITH_AES_128_CBC_SHA; " in text
+    assert text.endswith(" signature algorithms; for the name scanner.example)")
 
 
 def test_no_shared_version() -> None:
@@ -126,6 +201,69 @@ def test_another_name_than_asked_for() -> None:
     assert finding.text == "the client asked for printer.example; the server's certificate is for scanner.example"
 
 
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_client_that_says_nothing_behind_the_handshake(version: str) -> None:
+    """As curl, which checks the name then. Where nothing is wrong it may have been opened in advance."""
+    for name, told in (("printer.example", True), ("scanner.example", False)):
+        done = talk(client_context(version), server_context(identity("ec"), version), [], name=name)
+        feed = read_talk(done.pieces, done.keylog)
+        assert ("tls.unused" in feed.rules()) is told
+        if told:
+            assert found(feed, "tls.unused").text == (
+                "the client closed the connection after the handshake and had said nothing; most likely it did not "
+                "accept the server's certificate (the client asked for printer.example; the server's certificate is "
+                "for scanner.example)"
+            )
+    done = talk(client_context(version), server_context(identity("ec"), version), GET, name="printer.example")
+    assert "tls.unused" not in read_talk(done.pieces, done.keylog).rules()
+
+
+@pytest.mark.parametrize(
+    ("answer", "means"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "“HTTP/1.1 400 Bad Request”: it expects http on this port, not https"),
+        (b"<!DOCTYPE HTML>\n<html>", "“<!DOCTYPE HTML>”: it expects no TLS on this port, most likely http"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "“SSH-2.0-OpenSSH_9.2”: it expects no TLS on this port"),
+    ],
+)
+def test_an_answer_in_the_clear(answer: bytes, means: str) -> None:
+    done = talk(client_context("1.2"), server_context(identity("ec"), "1.2"), GET)
+    feed = read_talk([*done.pieces[:1], (True, answer)])
+    assert failed(feed) == f"the server answered the ClientHello in the clear, with {means}"
+    assert found(feed, "tls.handshake-failed").frames == (2,)
+
+
+def test_an_alert_behind_the_end_of_the_other_side_is_not_the_reason() -> None:
+    done = talk(client_context("1.2"), server_context(EXPIRED, "1.2"), GET, name="old.example")
+    feed = TlsFeed()
+    for back, data in done.pieces[:2]:
+        feed.data(back, data)
+    client, server = feed.ends
+    client.consumer.end(StreamEnd.FIN, 3, NANO)
+    feed.frame = 3
+    feed.data(True, b"\x15\3\3\0\2\2\x0a")
+    server.consumer.end(StreamEnd.FIN, 5, NANO)
+    assert "tls.handshake-failed" not in feed.rules()
+    assert found(feed, "tls.handshake-unfinished").text.startswith(
+        "the client closed the connection in the midst of the"
+    )
+    assert found(feed, "tls.handshake-unfinished").frames == (3,)
+
+
+def test_a_group_that_the_client_does_not_have() -> None:
+    """The server asks for another key share, and the client refuses."""
+    hello = talk(client_context("1.3"), server_context(identity("ec"), "1.3"), []).pieces[0]
+    session = hello[1][44 : 44 + 32]
+    body = (
+        b"\3\3" + RETRY_RANDOM + b"\x20" + session + b"\x13\1\0" + b"\0\x0c" + b"\0\x2b\0\2\3\4" + b"\0\x33\0\2\0\x19"
+    )
+    message = b"\2" + len(body).to_bytes(3, "big") + body
+    retry = b"\x16\3\3" + len(message).to_bytes(2, "big") + message
+    text = failed(read_talk([hello, (True, retry), (False, b"\x15\3\3\0\2\2\x2f")]))
+    assert "the client broke the handshake off with illegal_parameter" in text
+    assert "; the server asked for a key of the group P-521, the client offers X25519, P-256, " in text
+
+
 def test_an_application_protocol_that_nobody_speaks_is_shown() -> None:
     client, server = client_context("1.2"), server_context(identity("ec"), "1.2")
     client.set_alpn_protocols(["h2", "http/1.1"])
@@ -137,8 +275,105 @@ def test_an_application_protocol_that_nobody_speaks_is_shown() -> None:
 @pytest.mark.parametrize("how", [StreamEnd.RESET, StreamEnd.FIN])
 def test_a_server_that_closes_without_an_answer(how: StreamEnd) -> None:
     done = talk(client_context("1.2"), server_context(identity("ec"), "1.2"), GET)
-    finding = found(read_talk(done.pieces[:1], end=how), "tls.handshake-unfinished")
-    assert "before the server answered the ClientHello" in finding.text
+    finding = found(read_talk(done.pieces[:1], end=how, server_first=True), "tls.handshake-unfinished")
+    ended = "reset" if how is StreamEnd.RESET else "closed"
+    assert finding.text.startswith(
+        f"the server {ended} the connection without an answer to the ClientHello: it may expect"
+    )
+    assert finding.frames == (2,)
+
+
+@pytest.mark.parametrize("how", [StreamEnd.RESET, StreamEnd.FIN])
+def test_a_server_that_never_answers(how: StreamEnd) -> None:
+    done = talk(client_context("1.2"), server_context(identity("ec"), "1.2"), GET)
+    ended = "reset" if how is StreamEnd.RESET else "closed"
+    text = found(read_talk(done.pieces[:1], end=how, after=4), "tls.handshake-unfinished").text
+    assert text == f"the server did not answer the ClientHello within 4.0 s: the client {ended} the connection"
+    text = found(read_talk(done.pieces[:3], end=how, after=30), "tls.handshake-unfinished").text
+    assert text == (
+        f"the server did not answer the client's part of the handshake within 30.0 s: the client {ended} the connection"
+    )
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("how", [StreamEnd.RESET, StreamEnd.FIN])
+@pytest.mark.parametrize("keys", [False, True])
+def test_a_server_that_refuses_the_client_without_an_alert(version: str, how: StreamEnd, keys: bool) -> None:
+    """As servers of Windows do."""
+    server = server_context(identity("ec"), version)
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(cadata=identity("ec", "authority.example").certificate.decode())
+    done = talk(client_context(version), server, GET)
+    feed = read_talk(done.pieces[:3], done.keylog if keys else None, end=how, server_first=True)
+    finding = found(feed, "tls.handshake-unfinished")
+    ended = "reset" if how is StreamEnd.RESET else "closed"
+    assert finding.text.startswith(
+        f"the server {ended} the connection in answer to the client's part of the handshake, without an alert; "
+        "the server asked for a client certificate and got none"
+    )
+    assert finding.frames == (4,)
+    by_size = version == "1.3" and not keys
+    assert (feed.facts.asked, feed.facts.given, feed.facts.by_size) == (True, False, by_size)
+    assert ("(as the sizes of the encrypted records tell)" in finding.text) is by_size
+
+
+@pytest.mark.parametrize("wants", [False, True])
+@pytest.mark.parametrize("gives", [False, True])
+def test_the_sizes_of_records_tell_of_client_certificates(wants: bool, gives: bool) -> None:
+    server, client = server_context(identity("ec"), "1.3"), client_context("1.3")
+    device = identity("ec", "device.example")
+    if wants:
+        server.verify_mode = ssl.CERT_OPTIONAL
+        server.load_verify_locations(cadata=device.certificate.decode())
+    if gives:
+        with device.file() as file:
+            client.load_cert_chain(file)
+    facts = read_talk(talk(client, server, GET).pieces).facts
+    assert (facts.asked, facts.given, facts.by_size) == (wants, gives if wants else None, True)
+    assert (facts.talks[0].spoke, facts.talks[1].spoke) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("suite", "sizes", "asked", "given"),
+    [
+        (0x1301, (53,), False, None),
+        (0x1301, (25, 53), True, False),
+        (0x1301, (61,), True, False),
+        (0x1303, (700, 281, 53), True, True),
+        (0x1302, (69,), False, None),
+        (0x1302, (25, 69), True, False),
+        (0x1302, (77,), True, False),
+        (0x1302, (1200, 93, 69), True, True),
+        # None of them: padded, cut, an alert in its place, another length of tags.
+        (0x1302, (53,), None, None),
+        (0x1301, (70,), None, None),
+        (0x1301, (19, 53), None, None),
+        (0x1305, (45,), None, None),
+    ],
+)
+def test_sizes_by_suite(suite: int, sizes: tuple[int, ...], asked: bool | None, given: bool | None) -> None:
+    facts = TlsFacts(0, CLIENT, SERVER, version=TLS13, suite=suite)
+    sealed = [Sealed(5, 0, False, 900), *(Sealed(7 + number, 0, True, size) for number, size in enumerate(sizes))]
+    guess(facts, [*sealed, Sealed(12, 0, False, 255)])
+    assert (facts.asked, facts.given, facts.by_size) == (asked, given, asked is not None)
+    spoke = (False, True) if asked is not None else (None, None)
+    assert (facts.talks[0].spoke, facts.talks[1].spoke) == spoke
+
+
+def test_a_quiet_connection_that_the_server_closes_is_no_refusal() -> None:
+    """TLS 1.3 without keys: a close_notify is as long as a refusal."""
+    server = server_context(identity("ec"), "1.3")
+    server.num_tickets = 0
+    feed = TlsFeed()
+    done = talk(client_context("1.3"), server, [])
+    for back, data in done.pieces[:3]:
+        feed.data(back, data)
+    feed.frame += 60_000_000
+    for back, data in done.pieces[3:]:
+        if back:
+            feed.data(back, data)
+    feed.end(back=True)
+    assert not {"tls.handshake-failed", "tls.handshake-unfinished"} & set(feed.rules())
 
 
 def test_a_client_that_hangs_up_when_it_sees_the_certificate() -> None:
