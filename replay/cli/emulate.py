@@ -38,7 +38,7 @@ from replay.cli.outputs import not_an_input
 from replay.cli.trust import trust_of
 from replay.devices.control import ControlPort
 from replay.devices.dsmdevice import DsmDevice, Order, Story
-from replay.devices.emulator import Around, Emulator, Encryption, is_loopback
+from replay.devices.emulator import Around, Emulator, Encryption
 from replay.devices.host import Call
 from replay.devices.scanner.device import Device
 from replay.devices.scanner.device_file import device_to_yaml, load_device
@@ -52,6 +52,7 @@ from replay.devices.scanserver.profiles import PROFILES
 from replay.devices.scanserver.server import ScanServer, callers
 from replay.net.certificates import Identity, issue, make_authority, own_certificate
 from replay.net.interfaces import local_addresses
+from replay.net.target import is_loopback
 from replay.net.tls import client_context, server_context
 
 E = TypeVar("E", bound=Emulator)

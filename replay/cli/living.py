@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from dissector.base.errors import UnreadableInput, UsageError
+from dissector.base.errors import UnwritableOutput, UsageError
 from dissector.cli.streams import abandon_stdout
 from dissector.output.text import printable
 from replay.base.log import Entry, Sink
@@ -154,12 +154,12 @@ def opened(path: str) -> BinaryIO:
     """A file to write.
 
     Raises:
-        UnreadableInput: it cannot be written.
+        UnwritableOutput: it cannot be written.
     """
     try:
         return open(path, "wb")
     except OSError as error:
-        raise UnreadableInput(f"{path}: {error.strerror or error}") from error
+        raise UnwritableOutput(f"{path}: {error.strerror or error}") from error
 
 
 def named(option: str, form: str) -> Callable[[str], tuple[str, str]]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dissector import __version__
-from dissector.base.errors import UnreadableInput, UnwritableOutput, UsageError
+from dissector.base.errors import UnwritableOutput, UsageError
 from dissector.output.text import printable
 from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
@@ -25,12 +25,13 @@ from replay.cli.trust import checked_trust, trust_of
 from replay.net.certificates import load_identity, own_certificate
 from replay.net.client import HttpClient, Target, target_of
 from replay.net.tap import PacketTap
+from replay.net.target import is_loopback
 from replay.net.tls import client_context, server_context
 from replay.player.options import Options
 from replay.player.play import Player
 from replay.player.result import Result
 from replay.player.step import StepResult, describe_step
-from replay.player.targets import is_loopback, played_of, targets_of
+from replay.player.targets import played_of, targets_of
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step
 
@@ -56,7 +57,7 @@ async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
     """Clock, log, client and capture, as the command line has them.
 
     Raises:
-        UsageError, UnreadableInput: an option is wrong, or a file of it cannot be used.
+        UsageError, UnreadableInput, UnwritableOutput: an option is wrong, or a file of it cannot be used.
     """
     clock = RealClock()
     log = Log(clock)
@@ -73,7 +74,7 @@ async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
             try:
                 file = stack.enter_context(open(arguments.pcap, "wb"))
             except OSError as error:
-                raise UnreadableInput(f"{arguments.pcap}: {error.strerror or error}") from error
+                raise UnwritableOutput(f"{arguments.pcap}: {error.strerror or error}") from error
             tap = PacketTap(file, application=f"dsmreplay {__version__}", clock=clock, keylog=keylog)
             stack.callback(tap.close)
         client = HttpClient(

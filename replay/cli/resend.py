@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import dissector
-from dissector.base.errors import ExitCode, UnreadableInput, UsageError
+from dissector.base.errors import ExitCode, UnreadableInput, UnwritableOutput, UsageError
 from dissector.capture.linktypes import link_name
 from dissector.capture.writer import PcapngWriter
 from dissector.output.text import printable
@@ -22,6 +22,7 @@ from replay.base.ids import Ids
 from replay.base.log import JsonSink, Log
 from replay.cli.outputs import not_an_input
 from replay.net.raw import RawSender, mtu_of
+from replay.net.tap import LINKTYPE_RAW
 from replay.packets import (
     Chosen,
     Identities,
@@ -37,8 +38,6 @@ from replay.packets import (
 )
 
 __all__ = ["resend"]
-
-LINKTYPE_RAW = 101
 
 _NS = 1_000_000_000
 
@@ -179,7 +178,7 @@ def _pcap(arguments: argparse.Namespace, route: Route) -> Iterator[PcapngWriter 
     try:
         file = open(path, "wb")  # noqa: SIM115 - closed by the with below
     except OSError as error:
-        raise UnreadableInput(f"{path}: {error.strerror or error}") from error
+        raise UnwritableOutput(f"{path}: {error.strerror or error}") from error
     with file:
         tap = PcapngWriter(file, application=f"dsmreplay {dissector.__version__}")
         tap.add_interface(LINKTYPE_RAW, name=route.interface)

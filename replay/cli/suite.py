@@ -6,11 +6,9 @@ import argparse
 from typing import Any
 
 from replay.cli.options import EXIT_CODES, add_command, add_playing, later, span
+from replay.suite import MAX_JOBS, MAX_REPEAT
 
 __all__ = ["add_suite"]
-
-MAX_JOBS = 64
-MAX_REPEAT = 1_000_000
 
 
 def add_suite(commands: Any) -> None:

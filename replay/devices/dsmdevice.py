@@ -27,7 +27,7 @@ from replay.behaviour.effects import Effects, cut_image, malform, other_image
 from replay.behaviour.rules import Occasion
 from replay.devices.discovery import build_probe, read_matches
 from replay.devices.dsmstory import Order, Story, filters_of, read_end
-from replay.devices.emulator import Around, events_of, is_loopback
+from replay.devices.emulator import Around, events_of
 from replay.devices.eventing import ACTION_DIALECT, PUSH
 from replay.devices.host import Call, Reply
 from replay.devices.scanner.device import Device
@@ -40,6 +40,7 @@ from replay.devices.scanner.ticket import judge_ticket, settings_for
 from replay.devices.source import FAREWELL
 from replay.net.client import target_of
 from replay.net.probing import probe_unicast
+from replay.net.target import is_loopback
 from replay.soap.caller import Refused, action_of
 from replay.soap.compose import Picture
 from replay.soap.faults import SoapFault

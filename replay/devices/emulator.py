@@ -11,7 +11,6 @@ import contextlib
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -35,11 +34,12 @@ from replay.net.client import HttpClient
 from replay.net.interfaces import local_addresses
 from replay.net.server import USUAL_LIMITS, HttpServer, ServerLimits
 from replay.net.tap import PacketTap
+from replay.net.target import is_loopback
 from replay.net.udp import DiscoverySockets
 from replay.soap.caller import Caller
 from replay.soap.compose import USUAL, Style
 
-__all__ = ["Around", "Emulator", "Encryption", "is_loopback"]
+__all__ = ["Around", "Emulator", "Encryption"]
 
 DIRECTED_PROBE = "/StableWSDiscoveryEndpoint/schemas-xmlsoap-org_ws_2005_04_discovery"
 """Path of the Probe over HTTP (lore: Windows and many devices; fact table wsstack.yaml, directed_probe)."""
@@ -395,14 +395,6 @@ class Emulator:
 def events_of(service: str) -> list[str]:
     """The actions of a service's events."""
     return [row.actions[0] for row in SERVICES[service].messages if row.kind == "event" and row.actions]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or a name is that of this machine alone."""
-    try:
-        return ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host.lower() in ("localhost", "ip6-localhost")
 
 
 def _is_any(host: str) -> bool:

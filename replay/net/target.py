@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
 from dissector.base.errors import UsageError
 
-__all__ = ["Target", "target_of"]
+__all__ = ["Target", "is_loopback", "target_of"]
 
 PORTS = {"http": 80, "https": 443}
 
@@ -35,6 +36,14 @@ class Target:
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.path}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or a name is that of this machine alone."""
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host.lower() in ("localhost", "ip6-localhost")
 
 
 def target_of(url: str) -> Target:

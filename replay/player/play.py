@@ -21,6 +21,7 @@ from replay.base.ids import Ids
 from replay.base.log import Log
 from replay.net.client import AnswerCut, HttpClient, Target, in_few_writes, target_of
 from replay.net.server import Answer, HttpRequest, HttpServer, Tap
+from replay.net.target import is_loopback
 from replay.player.awaited import Arrival, Awaited, Deadlines
 from replay.player.clean import cleaned, refusal
 from replay.player.judge import Difference, Judge, ValueRule
@@ -28,7 +29,7 @@ from replay.player.options import Options
 from replay.player.recorded import Recorded
 from replay.player.result import Result
 from replay.player.step import FINE, Heard, StepResult
-from replay.player.targets import is_loopback, played_of, targets_of
+from replay.player.targets import played_of, targets_of
 from replay.player.values import Values, receives
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step, Wire

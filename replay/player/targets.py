@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 
 from dissector.base.errors import UsageError
 from replay.net.client import Target, target_of
 from replay.player.values import receives
 from replay.scenario.model import Scenario
 
-__all__ = ["is_loopback", "played_of", "targets_of"]
+__all__ = ["played_of", "targets_of"]
 
 
 def played_of(scenario: Scenario, names: str) -> frozenset[str]:
@@ -49,11 +48,3 @@ def targets_of(scenario: Scenario, played: frozenset[str], main: str, others: Ma
     if begins is not None and begins.sender in played and begins.receiver not in found:
         raise UsageError(f"--target URL is missing: where the {begins.receiver} is")
     return found
-
-
-def is_loopback(host: str) -> bool:
-    """An address of this machine alone, or its usual name."""
-    try:
-        return ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

@@ -11,7 +11,7 @@ from dissector.output.times import duration_text, iso_time
 from replay.report.junit import add_case, suite_element
 from replay.report.text import step_lines
 from replay.suite.last import Changes
-from replay.suite.model import SCHEMA, STATES, CaseResult, Run, SuiteResult
+from replay.suite.model import BAD, SCHEMA, STATES, CaseResult, Run, SuiteResult
 
 __all__ = ["MARKS", "case_suites", "run_line", "runs_words", "suite_json", "suite_lines"]
 
@@ -19,7 +19,6 @@ MARKS = {"same": "ok", "different": "DIFF", "unreachable": "GONE", "broken": "FA
 """Outcome of a run → its mark."""
 
 _NS = 1_000_000_000
-_BAD = ("different", "flaky", "unreachable", "broken")
 
 
 def run_line(case: CaseResult, run: Run, several: bool) -> str:
@@ -32,7 +31,7 @@ def run_line(case: CaseResult, run: Run, several: bool) -> str:
 def suite_lines(result: SuiteResult, changed: Changes) -> Iterator[str]:
     """What it came to: what is not as recorded and why, what changed, and the headline last."""
     yield ""
-    for state in _BAD:
+    for state in BAD:
         for case in result.of([state]):
             yield printable(f"{STATES[state]}: {case.name}{_how_often(case)}: {case.text}")
             shown = case.shown

@@ -221,7 +221,7 @@ class _Extraction:
         bound = {value.name: self._bound(value) for value in values}
         self._secrets.hide(bound)
         steps = [self._step(number, one) for number, one in numbered(self._rounds)]
-        missing = [*self._missing(values), *self._secrets.left(self._contents)]
+        missing = [*self._missing(values), *self._secrets.left(self._contents, bound.values())]
         title = _joined([actor.role for actor in self._actors.values()])
         scenario = Scenario(title, self._recording.name, self._parties(), self._plays, bound, steps, missing=missing)
         numbers = {place: one.step for place, one in enumerate(self._placed)}

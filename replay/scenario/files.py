@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from dissector.base.errors import UnreadableInput, UsageError
+from dissector.base.errors import UnreadableInput, UnwritableOutput, UsageError
 from replay.base.yamlfile import load_yaml
 from replay.scenario.folder import MAIN, Folder
 from replay.scenario.loaded import RuleCheck, scenario_of
@@ -22,11 +22,12 @@ from replay.scenario.written import as_yaml
 __all__ = ["MAIN", "Folder", "ill_formed", "load_scenario", "save_scenario"]
 
 KINDS = ("heads", "bodies", "images")
+"""Folders of files beside a scenario."""
+
 CAPTURES = frozenset(
     [b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a"]
 )
 """How pcap (both orders, micro- and nanoseconds) and pcapng files begin."""
-"""Folders of files beside a scenario."""
 
 
 def save_scenario(
@@ -41,7 +42,7 @@ def save_scenario(
 
     Raises:
         UsageError: the folder holds something already.
-        UnreadableInput: it cannot be written.
+        UnwritableOutput: it cannot be written.
     """
     place = Path(folder)
     try:
@@ -61,7 +62,7 @@ def save_scenario(
         place.mkdir(parents=True, exist_ok=True)
         (place / MAIN).write_text(as_yaml(scenario), encoding="utf-8")
     except OSError as error:
-        raise UnreadableInput(f"{place}: {error.strerror or error}") from error
+        raise UnwritableOutput(f"{place}: {error.strerror or error}") from error
     return place / MAIN
 
 

@@ -11,8 +11,8 @@ from dissector.base.errors import UsageError
 from dissector.http.inflate import CODINGS
 from replay.base.yamlfile import wrong
 from replay.scenario.chunks import is_chunk_line
-from replay.scenario.model import FORMAT, KINDS, PARTS, Birth, Bound, Part, Party, Scenario, Step, Wire
-from replay.scenario.values import WHERE, is_url
+from replay.scenario.model import FORMAT, PARTS, Birth, Bound, Part, Party, Scenario, Step, Wire
+from replay.scenario.values import KINDS, WHERE, is_url
 
 __all__ = ["SITE", "RuleCheck", "scenario_of"]
 

@@ -10,13 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["FORMAT", "KINDS", "PARTS", "Birth", "Bound", "Part", "Party", "Scenario", "Step", "Wire"]
+__all__ = ["FORMAT", "PARTS", "Birth", "Bound", "Part", "Party", "Scenario", "Step", "Wire"]
 
 FORMAT = "dsmreplay.scenario/1"
 """What the first line of ``scenario.yaml`` says."""
-
-KINDS = ("token", "identifier", "address", "message_id", "parameter", "uuid", "cookie", "vendor")
-"""What a value can be."""
 
 PARTS = ("message", "answer")
 """Where in a step a value is handed out."""

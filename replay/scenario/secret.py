@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from xml.sax.saxutils import escape
 
 from dissector.base.errors import UsageError
 from replay.scenario.material import Material
@@ -80,18 +81,29 @@ class Secrets:
         for name in self.texts:
             wire.written.pop(name, None)
 
-    def left(self, contents: Mapping[str, Material]) -> list[str]:
-        """Files in which a secret stands all the same, in words."""
+    def left(self, contents: Mapping[str, Material], values: Iterable[Bound] = ()) -> list[str]:
+        """Files and values in which a secret stands all the same, in words."""
         told = []
+        others = [one for one in values if not one.secret]
         for name, text in self.texts.items():
-            files = [file for file, data in contents.items() if isinstance(data, bytes) and _holds(data, text)]
-            if files:
-                told.append(f"{name} is secret, and its text stands in {', '.join(files)} too")
+            places = [file for file, data in contents.items() if isinstance(data, bytes) and _holds(data, text)]
+            places += [f"the value {one.name}" for one in others if _holds(_said(one), text)]
+            if places:
+                told.append(f"{name} is secret, and its text stands in {', '.join(places)} too")
         return told
 
 
+def _said(value: Bound) -> bytes:
+    """All that a scenario says of the recorded text of a value."""
+    texts = [value.recorded, value.default, value.within, *(birth.within for birth in value.again)]
+    return "\n".join(texts).encode("utf-8", "replace")
+
+
 def _holds(data: bytes, text: str) -> bool:
-    return len(text) >= SHORTEST and len(data) <= MAX_SEARCHED and text.encode("utf-8", "replace") in data
+    if len(text) < SHORTEST or len(data) > MAX_SEARCHED:
+        return False
+    # In an envelope it may be written with references.
+    return any(one.encode("utf-8", "replace") in data for one in (text, escape(text)))
 
 
 def secrets_of(options: Iterable[str]) -> Secrets:

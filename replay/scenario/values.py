@@ -19,6 +19,7 @@ WHERE = ("body", "header", "target", "http")
 """Where in a message a value can stand."""
 
 KINDS = ("token", "identifier", "address", "message_id", "parameter", "uuid", "cookie", "vendor")
+"""What a value can be."""
 
 GUID = re.compile(
     r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f-])"

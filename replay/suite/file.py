@@ -28,13 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from replay.base.yamlfile import load_yaml, wrong
+from replay.suite import MAX_JOBS, MAX_REPEAT
 from replay.suite.model import Settings
 
-__all__ = ["MAIN", "MAX_JOBS", "MAX_REPEAT", "SuiteFile", "load_suite_file"]
+__all__ = ["MAIN", "SuiteFile", "load_suite_file"]
 
 MAIN = "suite.yaml"
-MAX_REPEAT = 1_000_000
-MAX_JOBS = 64
 
 _TOP = ("name", "jobs", "scenarios")
 _EITHER = ("target", "as", "set", "repeat", "speed", "slack", "wait")

@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dissector.base.errors import DsmsharkError, UnreadableInput, UsageError
-from replay.net.client import Target
+from replay.net.target import Target, is_loopback
 from replay.player.judge import ValueRule
-from replay.player.targets import is_loopback, played_of, targets_of
+from replay.player.targets import played_of, targets_of
 from replay.scenario.files import MAIN, load_scenario
 from replay.suite.model import Case, Settings
 

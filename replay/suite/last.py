@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dissector.base.errors import UnreadableInput
+from dissector.base.errors import UnwritableOutput
 from dissector.output.jsontext import dumps
 from dissector.output.times import iso_time
-from replay.suite.model import STATES, SuiteResult
+from replay.suite.model import BAD, STATES, SuiteResult
 
 __all__ = ["NAME", "SLOWER", "Changes", "Last", "beside_of", "changes", "load_last", "save_last"]
 
@@ -27,14 +27,13 @@ NAME = ".dsmreplay-suite.json"
 
 FORM = "dsmreplay.suite-last/1"
 MAX_FILE = 32 << 20
+"""Bytes of the file that are read; what is longer is not what was written."""
 
 SLOWER = 1.5
 """Times the last duration from which on a scenario is slower."""
 
 LEAST = 0.25
 """Seconds by which it has to be slower: what is less is the machine's own business."""
-
-_BAD = ("different", "flaky", "unreachable", "broken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ def save_last(path: Path, last: Last, result: SuiteResult) -> None:
     """Remember a result; scenarios that were not played stay as they are.
 
     Raises:
-        UnreadableInput: it cannot be written.
+        UnwritableOutput: it cannot be written.
     """
     cases = {name: {"state": one.state, "seconds": one.seconds, "began": one.began} for name, one in last.cases.items()}
     for case in result.cases:
@@ -146,7 +145,7 @@ def save_last(path: Path, last: Last, result: SuiteResult) -> None:
     except OSError as error:
         with suppress(OSError):
             beside.unlink()
-        raise UnreadableInput(f"{path}: {error.strerror or error}") from error
+        raise UnwritableOutput(f"{path}: {error.strerror or error}") from error
 
 
 def beside_of(path: Path) -> Path:
@@ -169,7 +168,7 @@ def changes(last: Last, result: SuiteResult) -> Changes:
         if before is None:
             found.new.append(case.name)
             continue
-        bad, was_bad = state in _BAD, before.state in _BAD
+        bad, was_bad = state in BAD, before.state in BAD
         if bad or was_bad:
             {(True, False): found.failing, (False, True): found.mended, (True, True): found.still}[bad, was_bad].append(
                 case.name

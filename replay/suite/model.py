@@ -15,13 +15,17 @@ from replay.player.result import Result
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario
 
-__all__ = ["KEPT", "SCHEMA", "STATES", "Case", "CaseResult", "Run", "Settings", "SuiteResult"]
+__all__ = ["BAD", "KEPT", "SCHEMA", "STATES", "Case", "CaseResult", "Run", "Settings", "SuiteResult"]
 
 SCHEMA = "dsmreplay.suite/1"
 """Name and version of the plain data; ``replay/report/schemas/suite.json`` describes them."""
 
 KEPT = 1000
-"""Runs of one scenario that are kept one by one; of further ones only their number is."""
+"""Runs of one scenario that are kept one by one; of further ones only their number is, and the first that was not as
+recorded."""
+
+BAD = ("different", "flaky", "unreachable", "broken")
+"""States of a scenario that is not as recorded, what counts most first."""
 
 STATES = {
     "same": "as recorded", "different": "different", "flaky": "flaky", "unreachable": "not reached", "broken": "broken",
@@ -109,7 +113,7 @@ class CaseResult:
 
     Attributes:
         name, tags, skip: as in its :class:`Case`.
-        runs: the first :data:`KEPT`, in order.
+        runs: the first :data:`KEPT`, in order, and the first one that was not as recorded where it came later.
         counts: outcome → number of runs.
         shown: the result of the first run that was not as recorded, else of the last one.
         problem: why it could not be played.
@@ -125,7 +129,7 @@ class CaseResult:
 
     def add(self, run: Run, result: Result | None) -> None:
         """One more run is over; ``result`` None for one that could not be played."""
-        if len(self.runs) < KEPT:
+        if len(self.runs) < KEPT or (run.outcome != "same" and set(self.counts) <= {"same"}):
             self.runs.append(run)
         self.counts[run.outcome] += 1
         if result is not None and (self.shown is None or self.shown.same):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from dissector.base.errors import DsmsharkError, TargetUnreachable
+from dissector.base.errors import DsmsharkError, TargetUnreachable, UnreadableInput
 from replay.base.clock import Clock
 from replay.player.result import Result
 from replay.suite.model import Case, CaseResult, Run, SuiteResult
@@ -124,10 +124,12 @@ class Suite:
             text = result.verdict
         except TargetUnreachable as error:
             outcome, text = "unreachable", str(error)
-        except DsmsharkError as error:
-            # It will not get better by trying again.
-            outcome, text = "broken", str(error)
-            into.problem = error
+        except Exception as error:
+            # It will not get better by trying again; a fault of ours must not take away what is known of the others.
+            words = f"internal error: {type(error).__name__}: {error}"
+            problem = error if isinstance(error, DsmsharkError) else UnreadableInput(words)
+            outcome, text = "broken", str(problem)
+            into.problem = problem
             self._cases[case.name].scenario = None
         run = Run(number, outcome, text, began, self._clock.monotonic() - begun)
         into.add(run, result)

@@ -10,7 +10,7 @@ from dissector.base.errors import UsageError
 from replay.cli.main import main
 from replay.scenario.extract import extract
 from replay.scenario.files import load_scenario
-from replay.scenario.secret import Secrets, is_credential, secrets_of
+from replay.scenario.secret import MAX_SEARCHED, SHORTEST, Secrets, is_credential, secrets_of
 from tests.support.scenarios import plain
 from tests.support.talk import Talk
 from tests.support.wire import frames_of, write_pcap
@@ -89,6 +89,31 @@ def test_a_secret_that_stands_elsewhere_too_is_told(tmp_path: Path) -> None:
     told = [text for text in scenario.missing if "secret" in text]
     assert told == [f"password is secret, and its text stands in {scenario.steps[0].message.xml} too"]
     assert PASSWORD.encode() in plain(contents)[scenario.steps[0].message.xml]
+
+
+def test_a_secret_that_another_value_holds_is_told(capture: Path, tmp_path: Path) -> None:
+    talk = Talk()
+    owner = "<wscn:JobOriginatingUserName>anna@example.com</wscn:JobOriginatingUserName>"
+    talk.ask("Other", f"<wscn:EmailAddress>anna@example.com</wscn:EmailAddress>{owner}", "")
+    path = tmp_path / "told.pcap"
+    path.write_bytes(write_pcap(frames_of(talk.story)))
+    scenario, _ = extract(path, secrets=Secrets({"email_address": ""}))
+    told = [text for text in scenario.missing if "secret" in text]
+    assert told == ["email_address is secret, and its text stands in the value job_originating_user_name too"]
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "found"),
+    [
+        (SHORTEST - 1, 0, False), (SHORTEST, 0, True), (SHORTEST + 1, 0, True),
+        (SHORTEST, MAX_SEARCHED, True), (SHORTEST, MAX_SEARCHED + 1, False),
+    ],
+)  # fmt: skip
+def test_what_is_searched_for_secrets(length: int, size: int, found: bool) -> None:
+    text = "&" * length
+    data = f"it is {text.replace('&', '&amp;')}!".encode()
+    data += bytes(max(size - len(data), 0))
+    assert (Secrets(texts={"password": text}).left({"bodies/1.xml": data}) != []) is found
 
 
 @pytest.mark.parametrize(

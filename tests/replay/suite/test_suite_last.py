@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dissector.base.errors import UnreadableInput
+from dissector.base.errors import UnwritableOutput
 from replay.suite.last import changes, load_last, save_last
 from replay.suite.model import CaseResult, Run, SuiteResult
 
@@ -97,5 +97,5 @@ def test_seconds_that_are_none(seconds: object, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableInput, match="No such file"):
+    with pytest.raises(UnwritableOutput, match="No such file"):
         save_last(tmp_path / "no" / "last", load_last(tmp_path / "x"), suite(a=1.0))

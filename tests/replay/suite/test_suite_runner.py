@@ -203,6 +203,31 @@ def test_headlines(states: str, headline: str) -> None:
     assert SuiteResult("bench", cases).headline == headline
 
 
+@pytest.mark.parametrize("good", [KEPT - 1, KEPT, KEPT + 1])
+def test_the_first_failure_after_thousands_of_runs_is_kept(good: int) -> None:
+    one = CaseResult("a")
+    for number in range(good):
+        one.add(Run(number, "same", "", 0, 1.0), GOOD)
+    for number in range(3):
+        one.add(Run(good + number, "different", f"failure {number + 1}", 0, 1.0), BAD)
+    assert one.text == "failure 1"
+    assert [run.outcome for run in one.runs].count("different") == 1
+    assert one.state == "flaky"
+    assert one.counts == {"same": good, "different": 3}
+
+
+def test_a_fault_of_ours_takes_nothing_away_from_the_others() -> None:
+    async def play(case: Case, number: int) -> Result:
+        if case.name == "a":
+            raise KeyError("job_token")
+        return GOOD
+
+    result = run([case("a"), case("b")], play)
+    assert [one.state for one in result.cases] == ["broken", "same"]
+    assert result.cases[0].text == "internal error: KeyError: 'job_token'"
+    assert result.exit_code == 3
+
+
 def test_thousands_of_runs_are_counted_and_not_kept() -> None:
     one = CaseResult("a")
     for number in range(KEPT + 5):
