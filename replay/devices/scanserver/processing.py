@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lxml.etree import _Element as Element
 
-from dissector.catalog import Field, build
+from dissector.catalog import build
 from dissector.http.content import Content
 from replay.base.ids import Ids
 from replay.base.log import Log
@@ -95,8 +95,8 @@ class Processing(Listener):
     async def create(self, call: Call) -> Reply:
         """CreatePostScanJob."""
         body = call.body
-        user_identifier = _text(body, "UserIdentifier")
-        process_id = _text(body, "PSP_Identifier")
+        user_identifier = str(body.get("UserIdentifier") or "").strip()
+        process_id = str(body.get("PSP_Identifier") or "").strip()
         given = body.find("PostScanInstructions")
         if given is None:  # the body is that of another message
             raise service_fault(DSP_NAME, "InvalidArgs", "PostScanInstructions is missing", "PostScanInstructions")
@@ -141,7 +141,10 @@ class Processing(Listener):
         if document_id in job.arriving or any(one.document_id == document_id for one in job.documents):
             words = f"The job has a document {document_id} already (at {where})"
             raise service_fault(DSP_NAME, "InvalidArgs", words, where)
-        format_name = _text(call.body, "DocumentDescription/Format")
+        format_name = str(call.body.get("DocumentDescription/Format") or "").strip()
+        if len(format_name) > MAX_TEXT:
+            words = f"Format has {len(format_name)} characters, {MAX_TEXT} are allowed"
+            raise service_fault(DSP_NAME, "InvalidArgs", words, "DocumentDescription/Format")
         image = next((one for one in call.message.attachments if one.element == "ImageData"), None)
         if image is None:
             raise service_fault(DSP_NAME, "InvalidArgs", "ImageData names no part that came with it", "ImageData")
@@ -256,20 +259,6 @@ class Processing(Listener):
         if job.canceling or job.state == "Canceled":
             return service_fault(DSP_NAME, "ServerErrorPostScanJobCanceled", "The job was cancelled")
         return not_found(job.token, DSP_NAME)
-
-
-def _text(body: Field, path: str) -> str:
-    """A text that is kept with a job.
-
-    Raises:
-        SoapFault: InvalidArgs for one that is longer than a text of the service may be.
-    """
-    text = str(body.get(path) or "").strip()
-    if len(text) > MAX_TEXT:
-        raise service_fault(
-            DSP_NAME, "InvalidArgs", f"{len(text)} characters, {MAX_TEXT} are allowed (at {path})", path
-        )
-    return text
 
 
 def _write(content: Content, path: Path) -> str:

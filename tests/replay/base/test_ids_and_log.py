@@ -6,9 +6,11 @@ import io
 import json
 import uuid
 
+import pytest
+
 from replay.base.clock import ManualClock
 from replay.base.ids import Ids
-from replay.base.log import KEPT_BODY, LONGEST, REMEMBERED, Entry, JsonSink, Log, TextSink
+from replay.base.log import KEPT_BODY, LONGEST, MAX_LISTED, REMEMBERED, Entry, JsonSink, Log, TextSink
 
 
 def test_identifiers_are_the_same_again_from_the_same_seed() -> None:
@@ -44,6 +46,17 @@ def test_memory_is_bounded() -> None:
     for _ in range(REMEMBERED + 5):
         log.say("note", "x")
     assert len(log.entries) == REMEMBERED
+
+
+@pytest.mark.parametrize(("length", "kept"), [(LONGEST - 1, LONGEST - 1), (LONGEST, LONGEST), (LONGEST + 1, LONGEST)])
+def test_facts_are_bounded_too(length: int, kept: int) -> None:
+    log = Log(ManualClock())
+    log.say("received", "x", message_id="m" * length, actions=["a" * length] * (MAX_LISTED + 1), status=200)
+    facts = log.entries[-1].facts
+    text = "m" * kept + ("…" if length > kept else "")
+    assert facts["message_id"] == text
+    assert facts["actions"] == [text.replace("m", "a")] * MAX_LISTED
+    assert facts["status"] == 200
 
 
 def test_lines_for_people() -> None:
