@@ -17,6 +17,7 @@ from replay.cli.playing import ask_leave, bench, options_of, play_once
 from replay.net.client import Target
 from replay.player.judge import ValueRule
 from replay.player.options import Options
+from replay.player.recorded import Recorded
 from replay.player.result import Result
 from replay.player.step import StepResult
 from replay.player.targets import played_of, targets_of
@@ -39,7 +40,7 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     for text in ill_formed(scenario, folder, played):
         print(printable(f"dsmreplay: {text}"), file=sys.stderr)
     if arguments.dry_run:
-        return _dry(scenario, played, targets, options)
+        return _dry(scenario, folder, played, targets, options)
     check_outputs({"--junit": arguments.junit, "--html": arguments.html, "--pcap": arguments.pcap})
     ask_leave(list(targets.values()), yes=arguments.yes)
     result = asyncio.run(_play(arguments, scenario, folder, options, main))
@@ -80,8 +81,13 @@ async def _play(
         return await play_once(scenario, folder, options, target, on, progress, keep=True)
 
 
-def _dry(scenario: Scenario, played: frozenset[str], targets: Mapping[str, Target], options: Options) -> int:
-    """What would be sent where."""
+def _dry(
+    scenario: Scenario, folder: Folder, played: frozenset[str], targets: Mapping[str, Target], options: Options
+) -> int:
+    """What would be sent where: of the first request to each party the whole address, since the target's path stands
+    for the recorded one there. The others' may be handed out on the way."""
+    recorded = Recorded(folder, {name: value.recorded for name, value in scenario.values.items()})
+    begun: set[str] = set()
     steps = [one for one in scenario.steps if options.wants(one) and (one.sender in played) != (one.receiver in played)]
     if not steps:
         raise UsageError(f"{scenario.name}: {', '.join(sorted(played))} has nothing to do in these steps")
@@ -91,7 +97,13 @@ def _dry(scenario: Scenario, played: frozenset[str], targets: Mapping[str, Targe
     for step in steps:
         sends, gets = step.sender in played, step.receiver in played
         target = targets.get(step.receiver)
-        where = f" to {target.host}" if sends and target is not None else f" from the {step.sender}" if gets else ""
+        where = f" from the {step.sender}" if gets else ""
+        if sends and target is not None:
+            where = f" to {target.host}"
+            if step.receiver not in begun:
+                begun.add(step.receiver)
+                path = target.path if target.path != "/" else recorded.path(step.message)
+                where = f" to {target.scheme}://{target.authority}{path}"
         print(
             printable(f"{step.number:3}  {'send ' if sends else 'await'}  {step.name}{where}  (at {step.time:.3f} s)")
         )

@@ -92,6 +92,8 @@ class Player:
         self._recorded = Recorded(folder, names)
         self._awaited = Awaited(theirs, self._repeats(theirs))
         self._deadlines = Deadlines(clock.monotonic(), options.slack, options.wait)
+        self._kept_from: dict[str, str] = {}
+        """Party → address of another machine that it came from, where nobody allowed that it is sent anything."""
         self._servers: dict[str, HttpServer] = {}
         self._news = asyncio.Event()
         self._answering = 0
@@ -191,6 +193,14 @@ class Player:
             words = f"as recorded, since step {number}, which hands it out, is not played: {', '.join(names)}"
             self.log.say("note", f"{words} (--set NAME=VALUE gives another one)", step=number)
 
+    def _say_where_it_went(self, step: Step) -> None:
+        """The target's path stands for the recorded one. Where the peer refuses the first request, it may be another
+        request's: a control point, say, was recorded with the address of one service, not with that of the device."""
+        target, recorded = self._targets[step.receiver], self._recorded.path(step.message)
+        if target.path not in ("/", recorded):
+            words = f"{step.name} went to {target.path}, the target's path; it was recorded at {recorded}"
+            self.log.say("note", f"{words}: --target is the address that this request goes to", step=step.number)
+
     def _first_paths(self) -> dict[str, str]:
         """Party → recorded path that the first request to it went to."""
         found: dict[str, str] = {}
@@ -225,7 +235,9 @@ class Player:
             text = f"not sent: {', '.join(lacking)} is not known, since what hands it out did not come"
             return StepResult(step.number, step.name, "failed", text, origin=step.origin)
         if step.receiver not in self._targets:
-            text = f"not sent: no target was named for the {step.receiver}, and it did not come by itself"
+            came = self._kept_from.get(step.receiver)
+            why = f"came from {came}, which was not named as a target" if came else "did not come by itself"
+            text = f"not sent: no target was named for the {step.receiver}, and it {why}"
             return StepResult(step.number, step.name, "failed", text, origin=step.origin)
         pieces = self._bytes(step.message, request=True)
         if self._options.gate is not None:
@@ -245,6 +257,8 @@ class Player:
             if not self._reached:
                 raise
             return self._unanswered(step, str(error), self._clock.monotonic() - begun)
+        if http.status >= 400 and not self._reached:
+            self._say_where_it_went(step)
         self._reached = True
         received = read_message(http)
         result = self._judged(step, "answer", step.answer, http, received)
@@ -383,8 +397,10 @@ class Player:
         if is_loopback(peer.address) or self._options.others:
             self._targets[party] = Target("http", peer.address, peer.port, "/", str(peer))
         else:
-            words = f"the {party} came from {peer.address}, which was not named as a target: it is sent no events"
-            self.log.say("warning", words, party=party)
+            if self._kept_from.get(party) != peer.address:
+                words = f"the {party} came from {peer.address}, another machine: it is sent nothing (--yes allows it)"
+                self.log.say("warning", words, party=party)
+            self._kept_from[party] = peer.address
 
     def _distance(self, step: Step, message: Message | None) -> int:
         expected = self._recorded.message(step.message, request=True)

@@ -125,6 +125,15 @@ def test_the_server_is_played_towards_a_new_device(job: tuple[Path, Told]) -> No
     assert story.job_token != recorded.job_token
 
 
+def test_who_comes_from_elsewhere_is_sent_nothing(job: tuple[Path, Told], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless --yes was said; that it came is not kept quiet."""
+    monkeypatch.setattr("replay.player.play.is_loopback", lambda host: False)
+    folder, _ = job
+    result, _ = towards(folder, lambda url: Order(url, ScanProcess.example(parameters=GRAY), wait=1.0), slack=1)
+    words = "not sent: no target was named for the device, and it came from 127.0.0.1, which was not named as a target"
+    assert words in [one.text for one in result.steps]
+
+
 def test_a_device_that_cancels_is_no_longer_as_recorded(job: tuple[Path, Told]) -> None:
     folder, _ = job
     process = ScanProcess.example(parameters=GRAY)

@@ -95,6 +95,13 @@ def test_a_run_that_is_as_recorded(scenario: str, tmp_path: Path, capsys: pytest
         assert [one for m in capture.messages for one in m.all_findings() if one.severity == "error"] == []
 
 
+def test_a_target_of_another_path_is_told(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A target is the address of the first request: who names another one is told so."""
+    with server() as peer:
+        assert main(["run", scenario, "--target", f"{peer.url}/other"]) == 1
+    assert "the target's path; it was recorded at /ScanServer: --target is the address that" in capsys.readouterr().err
+
+
 def test_a_run_that_differs(scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     junit = tmp_path / "junit.xml"
     failed = {"fileshare": Outcome("CompletedWithErrors", ("FileShareAccessDenied",)), "email": DONE}
@@ -159,6 +166,9 @@ def test_a_dry_run_sends_nothing(scenario: str, capsys: pytest.CaptureFixture[st
     told = capsys.readouterr().out
     assert told.count(" send ") == 8
     assert told.count("await") == 12
+    assert " 1  send   Get to http://192.0.2.99/ScanServer  (at" in told
+    assert main(["run", scenario, "--target", "http://192.0.2.99", "--dry-run"]) == 0
+    assert " 1  send   Get to http://192.0.2.99/ScanServer  (at" in capsys.readouterr().out
     assert main(["run", scenario, "--target", "http://192.0.2.99/", "--dry-run", "--only", "3-4,20"]) == 0
     told = capsys.readouterr().out
     assert [line.split()[:2] for line in told.splitlines()[1:]] == [["3", "send"], ["4", "await"], ["20", "send"]]
