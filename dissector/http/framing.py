@@ -3,7 +3,7 @@
 A state machine inside that of the reader, made for each message with a body. States and what ends them::
 
     LENGTH   in a body of known length               → its last byte → the end, or PEEK where that is in doubt
-    PEEK     where the body ends by one reading      → a start line stands there → the end; else LENGTH or CLOSE
+    PEEK     where the body ends by one reading      → a start line stands there → the end; else LENGTH, CHUNKS or CLOSE
     CHUNKS   in a chunked body                       → last chunk and trailers, or framing lost → the end
     CLOSE    in a body that ends with the stream
 
@@ -61,7 +61,7 @@ class Framing:
         lost: what follows is not known to be the beginning of a message.
     """
 
-    __slots__ = ("_at", "_further", "_left", "_peeked", "_state", "back", "draft", "end", "lost")
+    __slots__ = ("_at", "_further", "_left", "_peeked", "_state", "_withheld", "back", "draft", "end", "lost")
 
     def __init__(self, draft: Draft, plan: BodyPlan, policy: BodyPolicy, at: int) -> None:
         draft.open_body(plan, policy)
@@ -75,7 +75,11 @@ class Framing:
         """PEEK: stream offset at which the body may end, where the bytes looked at begin."""
         first, self._further = plan.lengths[0], plan.lengths[1:]
         """Further ends to try."""
-        if plan.chunked:
+        self._withheld = plan.withheld
+        """The client waits for leave, and nothing of the body came."""
+        if plan.withheld:
+            self._state = _State.PEEK
+        elif plan.chunked:
             self._state = _State.CHUNKS
         elif first is None:
             self._state = _State.CLOSE
@@ -146,24 +150,30 @@ class Framing:
         if not verdict:
             self._goes_on()
             return pos
-        if not draft.passed and self._further[0] is not None:
-            if draft.line.status:
-                draft.report(HEAD_ANSWER, offset=draft.start)
-            else:
-                draft.report(NOT_SENT, offset=draft.start)
-                draft.complete = False
+        if self._withheld:
+            self._not_sent()
+        elif not draft.passed and self._further[0] is not None:
+            draft.report(HEAD_ANSWER, offset=draft.start)
         self.end, self.back = self._at, before
         return pos
+
+    def _not_sent(self) -> None:
+        self.draft.report(NOT_SENT, offset=self.draft.start)
+        self.draft.complete = False
 
     def _goes_on(self) -> None:
         """PEEK: the body does not end here."""
         held, self._peeked = self._peeked, b""
-        length, self._further = self._further[0], self._further[1:]
-        if length is None:
-            self._state = _State.CLOSE
+        self._withheld = False
+        if self.draft.chunked is not None:
+            self._state = _State.CHUNKS
         else:
-            self._left = length - self.draft.passed
-            self._state = _State.LENGTH
+            length, self._further = self._further[0], self._further[1:]
+            if length is None:
+                self._state = _State.CLOSE
+            else:
+                self._left = length - self.draft.passed
+                self._state = _State.LENGTH
         if held:
             self.back = held[self.feed(held, self._at, 0, len(held)) :]
 
@@ -195,15 +205,20 @@ class Framing:
         if not self._left:
             self._boundary(gap.offset + gap.length)
 
-    def close(self, offset: int, why: str, *, closed: bool) -> None:
+    def close(self, offset: int, why: str, *, closed: bool, over: bool) -> None:
         """The stream ends, and the body with it.
 
         Args:
             offset: stream offset of the end.
             why: what ended it.
             closed: it was closed as it should be.
+            over: nothing was sent behind it (where the capture ends, that is not known).
         """
         draft, chunked = self.draft, self.draft.chunked
+        if self._withheld and over and not self._peeked:
+            self._not_sent()
+            self.end = offset
+            return
         while self._state is _State.PEEK and self.end is None:
             if draft.passed and not self._peeked:
                 # Of several lengths this one fits.

@@ -170,11 +170,14 @@ class BodyPlan:
             earlier one. None stands for the end of the connection. Not used where ``chunked``.
         chunked: chunked coding says it.
         codings: transfer codings below chunked, outermost last.
+        withheld: of a request: the client waits for leave to send the body, and may never send it. Then the first of
+            ``lengths`` is 0, or ``chunked`` says how the body ends if it comes.
     """
 
     lengths: tuple[int | None, ...] = (0,)
     chunked: bool = False
     codings: tuple[str, ...] = ()
+    withheld: bool = False
 
 
 def plan_body(
@@ -198,13 +201,16 @@ def plan_body(
     coded = fields.transfer_encoding
     codings = [c for c in list_items(coded) if c != "identity"] if coded else []
     lengths = _lengths(fields.content_length, report, base) if fields.content_length else []
+    # "A server that responds with a final status code instead of reading the entire request content"
+    # (RFC 9110 10.1.1): the client may have left out the body.
+    withheld = not status and bool(fields.expect) and "100-continue" in list_items(fields.expect)
     if codings:
         chunked = codings[-1] == "chunked"
         below = tuple(c for c in codings if c != "chunked")
         if fields.content_length:
             report(LENGTH_AND_CODING, offset=base)
         if chunked:
-            return BodyPlan(chunked=True, codings=below)
+            return BodyPlan(chunked=True, codings=below, withheld=withheld)
         report(TRANSFER_CODING, f"transfer coding {', '.join(codings)!r} does not end with chunked", offset=base)
         if not lengths:
             return BodyPlan(lengths=(None,) if status else (0,), codings=below)
@@ -212,10 +218,8 @@ def plan_body(
         if status and method is None and lengths[0]:
             # The answer to HEAD says a length and has no body. Where the request is not known, look.
             return BodyPlan(lengths=(0, *lengths))
-        if not status and lengths[0] and fields.expect and "100-continue" in list_items(fields.expect):
-            # "A server that responds with a final status code instead of reading the entire request content"
-            # (RFC 9110 10.1.1): the client may have left out the body.
-            return BodyPlan(lengths=(0, *lengths))
+        if withheld and lengths[0]:
+            return BodyPlan(lengths=(0, *lengths), withheld=True)
         return BodyPlan(lengths=tuple(lengths))
     if not status:
         return BodyPlan()

@@ -159,7 +159,8 @@ class MessageReader:
         """No more bytes."""
         self._speaker.high = max(self._speaker.high, frame)
         if self._framing is not None:
-            self._framing.close(self._end, _END_WORDS[how], closed=how is StreamEnd.FIN)
+            over = how in (StreamEnd.FIN, StreamEnd.RESET)
+            self._framing.close(self._end, _END_WORDS[how], closed=how is StreamEnd.FIN, over=over)
             self._look(self._framing, self._end)
         if self._search is not None:
             self._skip(self._search.why, self._search.region, self._search.passed)

@@ -168,6 +168,41 @@ def test_close_delimited(how: StreamEnd, complete: bool) -> None:
     assert bool(message.findings) is not complete
 
 
+HELD_BACK = b"POST /big HTTP/1.1\r\nExpect: 100-continue\r\n"
+SAYS_LENGTH = HELD_BACK + b"Content-Length: 8\r\n\r\n"
+SAYS_CHUNKED = HELD_BACK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [SAYS_LENGTH, SAYS_CHUNKED], ids=["length", "chunked"])
+@pytest.mark.parametrize("behind", [NEXT, b""], ids=["next", "closed"])
+def test_a_body_that_was_never_sent(head: bytes, behind: bytes) -> None:
+    """The server refused, and the client left the body out (curl does so with 401, 413, 417)."""
+    data = head + behind
+    first, *others = read(data).messages
+    assert (first.complete, first.body.data()) == (False, b"")
+    assert [f.rule for f in first.findings] == ["http.body-not-sent"]
+    assert [m.target for m in others] == (["/next"] if behind else [])
+    assert outcome(read(data, bytewise(data))) == outcome(read(data))
+
+
+@pytest.mark.parametrize(
+    "data", [SAYS_LENGTH + XML, SAYS_CHUNKED + b"8\r\n" + XML + b"\r\n0\r\n\r\n"], ids=["length", "chunked"]
+)
+def test_a_body_that_was_sent_after_leave(data: bytes) -> None:
+    for behind in (b"", NEXT):
+        first = read(data + behind).messages[0]
+        assert (first.complete, first.body.data(), first.findings) == (True, XML, [])
+        assert outcome(read(data + behind, bytewise(data + behind))) == outcome(read(data + behind))
+
+
+@pytest.mark.parametrize(
+    ("head", "rule"), [(SAYS_LENGTH, "http.body-cut"), (SAYS_CHUNKED, "http.no-last-chunk")], ids=["length", "chunked"]
+)
+def test_where_the_capture_ends_a_body_may_have_followed(head: bytes, rule: str) -> None:
+    (message,) = read(head, how=StreamEnd.CAPTURE).messages
+    assert [f.rule for f in message.findings] == [rule]
+
+
 def test_a_length_is_not_reached() -> None:
     message = read(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n<a/>").messages[0]
     assert not message.complete
