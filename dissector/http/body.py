@@ -7,6 +7,7 @@ type says so, or the first byte that is not blank is ``<``, or a byte order mark
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from dissector.base.findings import rule
@@ -33,6 +34,10 @@ MAX_CODINGS = 4
 XML_LIMIT = rule("http.xml-limit", "error", "the body is larger than is kept of one that could be XML")
 CODINGS_LIMIT = rule("http.codings-limit", "warn", "more codings on top of each other than are undone")
 
+_FIRST_PART = re.compile(rb"--[!-~]{1,100}[ \t]*\r?\n(?:content-|mime-)", re.IGNORECASE)
+_FIRST_BYTES = 120
+"""So many bytes tell whether a part begins."""
+
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _BLANKS = b" \t\r\n"
 
@@ -47,6 +52,15 @@ def looks_like_xml(first: bytes, *, final: bool) -> bool | None:
     if not final and (bare == b"\0" or any(bom.startswith(bare) for bom in _BOMS)):
         return None
     return False
+
+
+def begins_parts(first: bytes, *, final: bool) -> bool | None:
+    """Whether the first bytes are a delimiter line and a header of a part; None where they are too few to tell."""
+    if not first.startswith(b"--"):
+        return None if not final and first in (b"", b"-") else False
+    if _FIRST_PART.match(first):
+        return True
+    return False if final or len(first) >= _FIRST_BYTES else None
 
 
 class BodyReader:
@@ -77,6 +91,7 @@ class BodyReader:
         "_multipart",
         "_policy",
         "_report",
+        "_undeclared",
         "_writer",
         "decoded",
         "transferred",
@@ -111,6 +126,8 @@ class BodyReader:
             self._inflaters.append(Inflater(CODINGS[coding], limits, report))
         self._coders = STATE * len(self._inflaters)
         self._first = b""
+        self._undeclared = False
+        """It is a package of parts that is not declared as one."""
         self._writer: ContentWriter | None = None
         self._lead: ContentWriter | None = None
         self._multipart: MultipartReader | None = None
@@ -170,6 +187,8 @@ class BodyReader:
             if not self._open(final=bool(rest)):
                 return
             data = rest
+            if self._undeclared and self._multipart is not None:
+                self._multipart.write(rest)
             if not data:
                 return
         assert self._writer is not None
@@ -177,10 +196,18 @@ class BodyReader:
 
     def _open(self, *, final: bool) -> bool:
         """Make the writer for a body without parts, as soon as its first bytes tell whether it could be XML."""
+        policy, limits = self._policy, self._limits
+        if self._decoded and self._multipart is None:
+            parts = begins_parts(self._first, final=final)
+            if parts is None:
+                return False
+            if parts:
+                self._undeclared = True
+                self._multipart = MultipartReader({}, policy, limits, self._report, declared=False)
+                self._multipart.write(self._first)
         xml = self._decoded and (could_be_xml(self._media.value) or looks_like_xml(self._first, final=final))
         if xml is None:
             return False
-        policy, limits = self._policy, self._limits
         self._writer = ContentWriter(
             digest=policy.digest and not xml,
             keep=xml or policy.keep,

@@ -3,7 +3,7 @@
 The reader is fed the body (transfer and content coding undone) in pieces of any size and never holds more of it than
 a delimiter line or a part's headers. Devices' habits it knows: no final delimiter, no line end before a delimiter
 (Xerox 3025), a ``start`` that names no part (Ricoh MP 201), a boundary that is not declared or differs from the one
-used, headers with LF alone, parts without headers.
+used, headers with LF alone, parts without headers, the root behind the image.
 
 Offsets of parts count the body's bytes that are there, gaps left out, as :mod:`dissector.http.content` says.
 """
@@ -45,6 +45,12 @@ MAX_LINE = 200
 NO_BOUNDARY = rule("mime.no-boundary", "warn", "the multipart type does not declare its boundary", "RFC 2046 5.1.1")
 BOUNDARY_DIFFERS = rule(
     "mime.boundary-differs", "error", "the body uses another boundary than was declared", "RFC 2046 5.1.1"
+)
+UNDECLARED = rule(
+    "mime.undeclared", "error", "the body is a package of parts, the Content-Type does not say so", "RFC 2045 5"
+)
+ROOT_LATER = rule(
+    "mime.root-not-first", "warn", "the root part is not the first one, and no start names it", "RFC 2387 3.2"
 )
 NO_DELIMITER = rule("mime.no-delimiter", "error", "the multipart body has no delimiter line", "RFC 2046 5.1.1")
 NO_CRLF = rule("mime.no-crlf", "warn", "the line end before a delimiter is missing", "RFC 2046 5.1.1")
@@ -102,18 +108,21 @@ class MultipartReader:
         policy: what is done with the bytes of parts.
         limits: bounds.
         report: takes the deviations of the body as a whole.
+        declared: the Content-Type says that it is one.
     """
 
-    def __init__(self, parameters: dict[str, str], policy: BodyPolicy, limits: Limits, report: Report) -> None:
+    def __init__(
+        self, parameters: dict[str, str], policy: BodyPolicy, limits: Limits, report: Report, *, declared: bool = True
+    ) -> None:
         self._policy = policy
         self._limits = limits
         self._report = report
         self._start = _bare_id(parameters.get("start"))
-        declared = parameters.get("boundary", "").rstrip(" \t")
+        boundary = parameters.get("boundary", "").rstrip(" \t")
         # Header values are latin-1 in the model, so this gives the bytes that were sent.
-        self._search = DelimiterSearch(declared.encode("latin-1", "replace")) if declared else None
-        if not declared:
-            report(NO_BOUNDARY)
+        self._search = DelimiterSearch(boundary.encode("latin-1", "replace")) if boundary else None
+        if not boundary:
+            report(NO_BOUNDARY if declared else UNDECLARED)
         self._state = _PREAMBLE
         self._held = b""
         self._line = bytearray()
@@ -404,7 +413,9 @@ class MultipartReader:
         if self._root is None and self._start is not None:
             root = part.content_id == self._start
         elif self._root is None:
-            root = (first and not self._before_lost) or could_be_xml(part.media_type)
+            # An image first, and the envelope behind it: the one that says what it is.
+            unsaid = not part.media_type or part.media_type.startswith("text/")
+            root = (first and unsaid and not self._before_lost) or could_be_xml(part.media_type)
         if root:
             self._root = part
             part.writer = ContentWriter(digest=False, keep=True, cap=limits.xml, limits=limits, room=policy.room)
@@ -441,6 +452,8 @@ class MultipartReader:
             self._root = self._drafts[0]
         if self._complete and self._start and self._root is not None and self._root.content_id != self._start:
             self._report(START_UNMATCHED, f"no part has the Content-ID {self._start!r} that start names")
+        if self._start is None and self._drafts and not self._before_lost and self._root is not self._drafts[0]:
+            self._report(ROOT_LATER, f"the first part is {self._drafts[0].media_type[:80]}, the root is a later one")
         return [self._finished(part, origin) for part in self._drafts]
 
     def _finished(self, part: _Draft, origin: Origin) -> Part:

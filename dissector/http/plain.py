@@ -111,6 +111,9 @@ def plain_message(
     line, length = plain.line, plain.length
     if length > SMALL or policy.digest_bodies or len(plain.headers) > limits.headers:
         return None
+    if bytes(data[:2]) == b"--":
+        # It may be a package of parts.
+        return None
     start, end = at + len(head), at + len(head) + length
     frames = frames.cut(at, end)
     numbers, times = frames.frames, frames.times

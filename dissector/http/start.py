@@ -34,8 +34,10 @@ METHODS = (
 )  # fmt: skip
 """Methods that are met on networks with WSD devices: HTTP, UPnP eventing (SUBSCRIBE …), WebDAV."""
 
-INTEREST_WORDS: frozenset[bytes] = frozenset((method + b" ")[:4] for method in METHODS) | {b"HTTP"}
-"""The first four bytes of every start line: what the transport looks for."""
+INTEREST_WORDS: frozenset[bytes] = frozenset(
+    {(method + b" ")[:4] for method in METHODS} | {b"\r\n" + method[:2] for method in METHODS}
+) | {b"HTTP", b"\r\n\r\n"}
+"""The first four bytes of every start line, also behind empty lines: what the transport looks for."""
 
 RESYNC_LINE = 8192
 """Longest request line (up to its version) that is looked for behind damage, in bytes."""

@@ -17,11 +17,14 @@ ENCODING_UNKNOWN = rule(
     "mime.encoding-unknown", "warn", "the Content-Transfer-Encoding is unknown; the part stays encoded", "RFC 2045 6.1"
 )
 BASE64 = rule("mime.base64", "warn", "the base64 part has bytes that do not belong there", "RFC 2045 6.8")
+NOT_BASE64 = rule("mime.not-base64", "warn", "the part says base64 and is binary; it is taken as it is", "RFC 2045 6.8")
 BASE64_END = rule("mime.base64-end", "warn", "the base64 part ends inside a group of four", "RFC 2045 6.8")
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _FOREIGN = bytes(b for b in range(256) if b not in _ALPHABET)
 _BLANK = b" \t\r\n"
+FIRST = 4
+"""Bytes that tell whether a part is base64 at all: images begin with others (JPEG, PNG, PDF with the first one)."""
 
 
 class TransferDecoder(Protocol):
@@ -45,11 +48,29 @@ class _Base64:
         self._report = report
         self._carry = b""
         self._ended = False
+        self._told = False
+        """The first bytes were looked at."""
+        self._binary = False
         self._skip_line = False
         self._short = False
         """It ends inside a group. Said at the end: else what else is wrong is said before or after, as the cuts are."""
 
     def feed(self, data: bytes) -> bytes:
+        if not self._told:
+            data = self._carry + data
+            self._carry = b""
+            if len(data) < FIRST:
+                self._carry = data
+                return b""
+            self._told = True
+            if data[:FIRST].translate(None, _ALPHABET + _BLANK):
+                self._binary = True
+                self._report(NOT_BASE64)
+        if self._binary:
+            return data
+        return self._decoded(data)
+
+    def _decoded(self, data: bytes) -> bytes:
         if self._skip_line:
             # Behind a gap the groups of four are found again at the next line: lines hold whole groups.
             feed = data.find(b"\n")
@@ -77,16 +98,26 @@ class _Base64:
         return binascii.a2b_base64(clean[:whole])
 
     def lost(self, length: int) -> int:
+        if self._binary:
+            return length
+        self._told = True
         self._carry = b""
         self._skip_line = True
         return 0
 
     def close(self) -> bytes:
+        if self._binary:
+            return b""
+        before = b""
+        if not self._told:
+            self._told = True
+            held, self._carry = self._carry, b""
+            before = self._decoded(held)
         carry, self._carry = self._carry, b""
         last = self._last(carry)
         if self._short or (carry and not self._ended):
             self._report(BASE64_END)
-        return last
+        return before + last
 
     def _last(self, group: bytes) -> bytes:
         if len(group) % 4 == 1:

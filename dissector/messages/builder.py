@@ -14,6 +14,7 @@ from dissector.base.origin import Origin
 from dissector.http.content import Content
 from dissector.http.model import HttpMessage, Part
 from dissector.messages.attachments import attachments_of
+from dissector.messages.judging import judge
 from dissector.messages.kinds import kind_of, mentions_wsd
 from dissector.messages.model import Message
 from dissector.soap.envelope import looks_like_soap, parse_envelope
@@ -154,6 +155,8 @@ class MessageBuilder:
         message.envelope = envelope
         message.fault = envelope.fault
         message.findings.extend(told.findings)
+        if told.wsd and not envelope.recovered and message.complete:
+            message.findings.extend(judge(told, envelope, message.source.address))
         if envelope.recovered and not (told.wsd or told.service) and mentions_wsd(envelope.xml):
             # What would tell was lost with the damage.
             message.wsd = True

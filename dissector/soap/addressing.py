@@ -22,8 +22,13 @@ DUPLICATE = rule("wsa.duplicate", "warn", "an addressing header occurs twice", "
 MIXED = rule("wsa.mixed", "warn", "headers of two versions of WS-Addressing in one message")
 NO_ACTION = rule("wsa.no-action", "error", "addressing headers without an Action", "WS-Addressing rule A01")
 
+OTHER_NAMESPACE = rule(
+    "wsa.namespace", "warn", "addressing headers that are not in the namespace of WS-Addressing", "WS-Addressing 3"
+)
+
 _VERSIONS = {WSA04: "2004/08", WSA10: "2005/08"}
 _DRAFTS = {"/ws/2003/03/addressing": "2003/03", "/ws/2004/03/addressing": "2004/03"}
+_NAMES = frozenset({"Action", "To", "MessageID", "RelatesTo", "ReplyTo", "FaultTo", "From"})
 _OWN = frozenset({(WSD05, "AppSequence"), (WSD11, "AppSequence"), (WSD05, "Security"), (WSD11, "Security")})
 """Header blocks with a meaning of their own."""
 
@@ -110,9 +115,28 @@ def read_addressing(headers: list[Element], findings: list[Finding]) -> Addressi
             seen.add(local)
         elif block.get(f"{{{sent}}}IsReferenceParameter"):
             found.parameters.append((QName(namespace, local, block.prefix or ""), text_of(block)))
+    if not found.version:
+        _take_foreign(found, headers, findings)
     if found.version and not found.action:
         findings.append(NO_ACTION())
     return found
+
+
+def _take_foreign(found: Addressing, headers: list[Element], findings: list[Finding]) -> None:
+    """Where no header is one of WS-Addressing: those that are by name, in no namespace (a prefix that is not declared)
+    or in one that is misspelt in a way nobody knows."""
+    told = ""
+    for block in headers:
+        sent, local, _ = _names(str(block.tag))
+        if local not in _NAMES or (sent and "addressing" not in sent.lower()):
+            continue
+        told = told or f"the header {local} is in {sent[:200] or 'no namespace'}, taken for one of WS-Addressing"
+        if local == "RelatesTo":
+            found.relates_to.append(((block.get("RelationshipType") or "").strip(), text_of(block)))
+        elif not (local == "Action" and found.action) and not (local == "MessageID" and found.message_id):
+            _take(found, local, block)
+    if told:
+        findings.append(OTHER_NAMESPACE(told))
 
 
 def _has_own_meaning(namespace: str, local: str) -> bool:

@@ -3,8 +3,8 @@
 Rules: no DTD, no external entity, no network; size, nesting, elements and attributes are bounded, and what would cost
 too much is refused before libxml2 sees it. The normal path is one strict parse. Only where that fails are the causes
 looked for that devices are known for: blanks or junk before the declaration, NULs behind the root, Latin-1 bytes in a
-document that says UTF-8, a declaration that contradicts the bytes. The last resort is libxml2's recovery, and then the
-document says so.
+document that says UTF-8, a declaration that contradicts the bytes, attributes without a blank between them. The last
+resort is libxml2's recovery, and then the document says so.
 
 Sources: XML 1.0 (5th edition) 2.8 (prolog), 4.3.3 and appendix F (encodings); SOAP 1.2 part 1, 5 (no DTD in a message);
 RFC 7303 3.2 (charset parameter).
@@ -38,6 +38,7 @@ BEFORE = rule("xml.junk-before", "warn", "bytes stand before the XML declaration
 AFTER = rule("xml.junk-after", "warn", "bytes stand behind the root element", "XML 1.0, 2.1")
 ENCODING = rule("xml.encoding", "note", "the encoding is not the one that is declared", "XML 1.0, 4.3.3")
 NOT_UTF8 = rule("xml.not-utf-8", "warn", "bytes that are not UTF-8, read as Latin-1", "XML 1.0, 4.3.3")
+GLUED = rule("xml.no-blank", "error", "no blank stands between two attributes", "XML 1.0, 3.1")
 MALFORMED = rule("xml.not-well-formed", "error", "the document is not well-formed", "XML 1.0, 2.1")
 
 _BLANK = b"\xef\xbb\xbf\xfe\xff\x00 \t\r\n"
@@ -58,6 +59,8 @@ _BEGIN = re.compile(rb"<(?:\?xml\s|!--|!DOCTYPE|[A-Za-z_:\x80-\xff])")
 # Each branch always matches, also where the end is missing, so that the search is linear.
 _OPAQUE = re.compile(rb"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL)
 _TAG = re.compile(rb"""(?:[^>"']++|"[^"]*+"|'[^']*+')*+""")
+# Each value is consumed whole, so that quotes inside of one are not taken for others.
+_VALUE = re.compile(rb"""("[^"<]*+"|'[^'<]*+')([A-Za-z_:]?)""")
 _PLACE = re.compile(r"(?:,? line \d+)?, line \d+, column \d+\Z")
 _ASSIGNED = re.compile(rb"""=\s*+["']""")
 
@@ -221,6 +224,12 @@ def _parse_plain(text: bytes, encoding: str, findings: list[Finding]) -> ParsedX
         # Without its traceback, which would make a circle with this frame: document and message would stay in memory
         # until the garbage collector runs (680 MB for 800 documents that are cut).
         problem = error.with_traceback(None)
+    spaced = _spaced(text)
+    if spaced is not None:
+        # As a discovery client for cameras sends it; expat and libxml2 drop all of it.
+        line, column = getattr(problem, "position", (0, 0))
+        findings.append(GLUED(f"no blank stands between two attributes, at line {line}, column {column}"))
+        return _parse_plain(spaced, encoding, findings)
     end = _root_end(text)
     if end is not None and end < len(text):
         try:
@@ -240,6 +249,23 @@ def _parse_plain(text: bytes, encoding: str, findings: list[Finding]) -> ParsedX
         recovered = None
     # In recovery there may be no root at all, and the stubs do not know that.
     return ParsedXml(recovered, encoding, True, findings)
+
+
+def _spaced(text: bytes) -> bytes | None:
+    """The document with blanks between all attributes, None where there are (or where markup may be text)."""
+    if b"<![CDATA[" in text or b"<!--" in text:
+        return None
+    pieces = text.split(b"<")
+    for at, piece in enumerate(pieces):
+        tag = _TAG.match(piece) if at else None
+        if tag is not None and any(found[2] for found in _VALUE.finditer(tag[0])):
+            pieces[at] = _VALUE.sub(_with_blank, tag[0]) + piece[tag.end() :]
+    spaced = b"<".join(pieces)
+    return spaced if spaced != text else None
+
+
+def _with_blank(value: re.Match[bytes]) -> bytes:
+    return value[1] + b" " + value[2] if value[2] else value[0]
 
 
 def _printable(text: str) -> str:
@@ -349,11 +375,12 @@ def _wide(data: bytes) -> str | None:
     at = head.find(b"<")
     if at < 0:
         return None
-    if head[at - 3 : at] == b"\x00\x00\x00":
+    # The unit behind it has its NULs too: else they stand before the document by mistake.
+    if at >= 3 and head[at - 3 : at] == b"\x00\x00\x00" and head[at + 1 : at + 4] in (b"", b"\x00\x00\x00"):
         return "utf-32-be"
     if head[at + 1 : at + 4] == b"\x00\x00\x00":
         return "utf-32-le"
-    if at % 2 and head[at - 1] == 0:
+    if at % 2 and head[at - 1] == 0 and head[at + 1 : at + 2] in (b"", b"\x00"):
         return "utf-16-be"
     if head[at + 1 : at + 2] == b"\x00":
         return "utf-16-le"

@@ -86,6 +86,22 @@ CASES: dict[str, tuple[str, bytes, list[bytes], int, set[str]]] = {
         0,
         set(),
     ),
+    "base64-that-is-binary": (
+        "boundary=b1",
+        body(ROOT_PART, b"Content-Transfer-Encoding: base64\r\n\r\n" + IMAGE),
+        [ROOT, IMAGE],
+        0,
+        {"mime.not-base64"},
+    ),
+    "base64-that-is-tiff": (
+        "boundary=b1",
+        body(ROOT_PART, b"Content-Transfer-Encoding: base64\r\n\r\nII*\x00" + IMAGE),
+        [ROOT, b"II*\x00" + IMAGE],
+        0,
+        {"mime.not-base64"},
+    ),
+    "image-first": ("boundary=b1", body(IMAGE_PART, ROOT_PART), [IMAGE, ROOT], 1, {"mime.root-not-first"}),
+    "no-root-at-all": ("boundary=b1", body(IMAGE_PART, IMAGE_PART), [IMAGE, IMAGE], 0, set()),
     "empty-part": ("boundary=b1", body(ROOT_PART, b"Content-ID: <e>\r\n\r\n"), [ROOT, b""], 0, set()),
 }  # fmt: skip
 
@@ -106,6 +122,24 @@ def test_table(name: str, chunk: int | None) -> None:
         assert content[low:start] == part.head
         if not any(h.name == "Content-Transfer-Encoding" for h in part.headers):
             assert content[start:end] == part.content.data()
+
+
+@pytest.mark.parametrize("chunk", [None, 7])
+@pytest.mark.parametrize("kind", [None, "text/xml", "application/xop+xml", "application/octet-stream"])
+def test_a_package_that_is_not_declared(kind: str | None, chunk: int | None) -> None:
+    headers = [("Content-Type", kind)] if kind else []
+    message = one(build_request("POST", "/", headers, body(ROOT_PART, IMAGE_PART), chunk))
+    assert [p.content.data() for p in message.parts] == [ROOT, IMAGE]
+    assert [p.root for p in message.parts] == [True, False]
+    assert rules(message) == {"mime.undeclared"}
+
+
+@pytest.mark.parametrize(
+    "text", [b"--", b"-- \r\nContent-Type: a/b\r\n\r\n", b"--b1\r\nwords", b"--" + b"b" * 200 + b"\r\nContent-"]
+)
+def test_what_is_no_package(text: bytes) -> None:
+    message = one(build_request("POST", "/", [("Content-Type", "text/plain")], text))
+    assert (message.parts, message.body.data(), rules(message)) == ([], text, set())
 
 
 @pytest.mark.parametrize("chunk", [None, 1, 100])

@@ -108,6 +108,26 @@ def test_action_is_missing() -> None:
     assert told(read(envelope("<s:Header><a:To>urn:x</a:To></s:Header><s:Body/>"))) == ["wsa.no-action"]
 
 
+@pytest.mark.parametrize("wsa", ["", "urn:x:Addressing"])
+def test_addressing_in_another_namespace(wsa: str) -> None:
+    names = {"Action": "urn:act", "MessageID": "urn:2", "RelatesTo": "urn:1", "To": "urn:to"}
+    inner = "".join(f"<{name} xmlns='{wsa}'>{text}</{name}>" for name, text in names.items())
+    found = read(envelope(f"<s:Header>{inner}<To xmlns='urn:other'>no</To></s:Header><s:Body/>"))
+    head = found.addressing
+    assert (head.action, head.message_id, head.relates_to, head.to) == ("urn:act", "urn:2", [("", "urn:1")], "urn:to")
+    assert told(found) == ["wsa.namespace"]
+    assert (QName("urn:other", "To"), "no") in head.parameters
+
+
+def test_a_prefix_of_addressing_that_is_not_declared() -> None:
+    found = read(
+        b"<s:Envelope xmlns:s='%s'><s:Header><a:MessageID>urn:2</a:MessageID></s:Header><s:Body/></s:Envelope>"
+        % SOAP12.encode()
+    )
+    assert found.addressing.message_id == "urn:2"
+    assert told(found) == ["xml.not-well-formed", "wsa.namespace"]
+
+
 def test_a_prefix_that_is_not_declared() -> None:
     found = read(b"<S:Envelope><S:Body><d:X/></S:Body></S:Envelope>")
     assert found.recovered

@@ -62,6 +62,14 @@ def test_encodings(start: str, encoding: str, charset: str | None, expected: str
     assert (parsed.encoding, told(parsed)) == (expected, rules)
 
 
+def test_text_that_looks_like_attributes_stays_as_it_is() -> None:
+    parsed = parse_xml(b"""<a b='1'c="x='2'y" >d="3"e</a>""")
+    assert parsed.root is not None
+    assert (dict(parsed.root.attrib), parsed.root.text) == ({"b": "1", "c": "x='2'y"}, 'd="3"e')
+    for hidden in (b"<!-- <x y='1'z='2'> -->", b"<![CDATA[<x y='1'z='2'>]]>"):
+        assert told(parse_xml(b"<a b='1'c='2'>" + hidden + b"</a>")) == ["xml.not-well-formed"]
+
+
 def test_stray_latin_1_beside_utf_8() -> None:
     parsed = parse_xml(b"<a>\xc3\xa4\xe4</a>")
     assert parsed.root is not None
@@ -85,6 +93,12 @@ def test_stray_latin_1_beside_utf_8() -> None:
         (b"<a>\x00</a>", ["xml.not-well-formed"], True),
         (b"<a>&undefined;</a>", ["xml.not-well-formed"], True),
         (b"<a><![CDATA[<!DOCTYPE a>]]></a>", [], False),
+        (b"\x00" + MESSAGE, ["xml.junk-before"], False),
+        (b"\x00\x00\x00" + MESSAGE, ["xml.junk-before"], False),
+        (MESSAGE.replace(b'" xmlns', b'"xmlns'), ["xml.no-blank"], False),
+        (MESSAGE.replace(b'" xmlns', b'"xmlns') + b"\x00", ["xml.no-blank", "xml.junk-after"], False),
+        (b"<?xml version='1.0'encoding='utf-8'?><a/>", ["xml.no-blank"], False),
+        (b"<a b='1'c='2'><d></a>", ["xml.no-blank", "xml.not-well-formed"], True),
     ],
 )
 def test_damage(data: bytes, rules: list[str], recovered: bool) -> None:
