@@ -4,7 +4,7 @@ Prints time on the wall and of the processors as whole processes, the ratio to d
 process). Times of one run on a busy machine mean little; the ratios, taken in turn, hold; where the machine has fewer
 idle processors than a command uses, only those of processor time do. "cat" is the floor: the file read once. "table" is
 ``dsmshark jobs`` without ``--json``, which does not hash the images; "--jobs 2" is a pipeline of processes, meant for
-captures of gigabytes.
+captures of gigabytes; two dsmshark that read the file at once tell what a second processor is worth on this machine.
 
 pyshark (about 2 ms a packet) and Scapy's TCPSession are timed on the first part of each capture, and dsmshark again on
 the same part.
@@ -78,11 +78,14 @@ def timed(timing: Timing, command: list[str], output: Path = Path(os.devnull)) -
 def compare(title: str, path: Path, peers: dict[str, list[str]], rounds: int) -> None:
     ours = Timing("dsmshark")
     timings = [Timing(name) for name in peers]
+    worth: list[float] = []
     for _ in range(rounds):
         timed(ours, [*JOBS, "--json", str(path)], FOLDER / "output")
         for timing in timings:
             last = ["-r", str(path)] if timing.name == "tshark" else [str(path)]
             timed(timing, [*peers[timing.name], *last])
+        if "--jobs 2" in peers:
+            worth.append(2 * ours.wall[-1] / at_once(2, [*JOBS, "--json", str(path)]))
     found = json.loads((FOLDER / "output").read_text())["jobs"]
     print(f"\n{title}: {path.stat().st_size / 1e6:.0f} MB, {len(found)} jobs, {rounds} rounds")
     print(f"  {'':10} {'seconds':>9} {'times dsmshark':>15} {'processor':>10} {'times':>6} {'peak MiB':>9}")
@@ -96,7 +99,22 @@ def compare(title: str, path: Path, peers: dict[str, list[str]], rounds: int) ->
             f"  {timing.name:10} {wall:9.2f} {ratio:15.2f} {cpu:10.2f} {cpus:6.2f} {timing.peak:9}"
             f"{'' if timing.ok else '  failed'}"
         )
+    if worth:
+        bound = statistics.median(worth)
+        print(f"  two dsmshark at once do {bound:.2f} times the work of one: the bound of --jobs 2 on this machine")
     check(path, found)
+
+
+def at_once(count: int, command: list[str]) -> float:
+    """Seconds until all of so many of the same have ended."""
+    start = time.perf_counter()
+    children = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+        for _ in range(count)
+    ]
+    for child in children:
+        child.wait()
+    return time.perf_counter() - start
 
 
 def check(path: Path, found: list[dict[str, object]]) -> None:
