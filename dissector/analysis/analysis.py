@@ -33,10 +33,10 @@ class Analysis:
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._exchanges = Exchanges(limits)
-        self._subscriptions = Subscriptions(limits)
-        self._notifications = Notifications(self._subscriptions, limits)
-        self._post_scan = PostScanJobs(self._subscriptions, limits)
-        self._scan = ScanJobs(self._subscriptions, limits)
+        self._subscriptions = Subscriptions()
+        self._notifications = Notifications(self._subscriptions)
+        self._post_scan = PostScanJobs(self._subscriptions)
+        self._scan = ScanJobs(self._subscriptions)
         self._endpoints = Endpoints()
         self._jobs: Sequence[Job] | None = None
         self._last_time = 0

@@ -10,6 +10,8 @@ from dissector.analysis.story import Final, Report, Story
 from dissector.analysis.words import (
     END_FILTER_STATES,
     END_STATES,
+    JOB_STATES,
+    SCAN_JOB_STATES,
     explain,
     filter_name,
     is_end_state,
@@ -50,7 +52,7 @@ def completion(story: Story) -> None:
                        severity=Severity.NOTE if state == "Canceled" else None)  # fmt: skip
         elif bad:
             story.find(NOT_GOOD, f"the job ended {state}, but {join([explain(r) for r in bad])}", final.frame)
-    elif state in ("Creating", "Held", "Pending", "Pending-Held", "Processing", "Started", "Terminating"):
+    elif state in JOB_STATES | SCAN_JOB_STATES:
         story.find(
             COMPLETED_STATE,
             f"JobCompletedState is {state}, which is a state of a running job; expected Aborted, Canceled, Completed "

@@ -23,7 +23,7 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint
 from dissector.messages import Message
 
-__all__ = ["Exchanges", "Role", "Turn", "is_answer"]
+__all__ = ["WAITING", "Exchanges", "Role", "Turn", "is_answer"]
 
 WAITING = 100_000
 """Requests of all connections that wait for an answer; the oldest is given up."""

@@ -18,13 +18,12 @@ from dissector.analysis.reading import operation_of
 from dissector.analysis.resting import Resting
 from dissector.analysis.story import Call, Story, refusal
 from dissector.analysis.subscriptions import Subscriptions
-from dissector.base.limits import Limits
 from dissector.messages import Message
 
 __all__ = ["Answer", "Following"]
 
 ASKED = 100_000
-"""Requests of all jobs that wait for an answer."""
+"""Requests of all jobs that wait for an answer, and events that told an end."""
 
 _Story = TypeVar("_Story", bound=Story)
 
@@ -54,14 +53,12 @@ class Following(ABC, Generic[_Story]):
 
     Args:
         subscriptions: of the capture.
-        limits: bounds.
 
     Who builds on it fills ``_requests`` and ``_events``: what takes the messages of each operation.
     """
 
-    def __init__(self, subscriptions: Subscriptions, limits: Limits) -> None:
+    def __init__(self, subscriptions: Subscriptions) -> None:
         self._subscriptions = subscriptions
-        self._limits = limits
         self._stories: list[_Story] = []
         self._asked: OrderedDict[int, tuple[_Story | None, str, tuple[str, ...]]] = OrderedDict()
         self._finals: OrderedDict[int, _Story] = OrderedDict()
@@ -114,7 +111,7 @@ class Following(ABC, Generic[_Story]):
     def _told_end(self, message: Message, story: _Story) -> None:
         """An event that told the end of the job: what the sink answers belongs to it."""
         self._finals[message.number] = story
-        if len(self._finals) > self._limits.unpaired:
+        if len(self._finals) > ASKED:
             self._finals.popitem(last=False)
 
     def _answer(self, message: Message, turn: Turn) -> None:

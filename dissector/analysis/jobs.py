@@ -29,7 +29,6 @@ from dissector.analysis.reports import end_report, status_report
 from dissector.analysis.story import Call, Report, refusal
 from dissector.analysis.subscriptions import Subscriptions
 from dissector.analysis.words import count, filter_name, join, size_text, state_text
-from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.catalog.field import Field
 from dissector.messages import Message
 
@@ -47,8 +46,8 @@ _FLAGS = {"SendToScanUser": "the scanning user", "SaveToMySite": "the user's own
 class PostScanJobs(Following[PostScanStory]):
     """Follows the post-scan jobs."""
 
-    def __init__(self, subscriptions: Subscriptions, limits: Limits = DEFAULT_LIMITS) -> None:
-        super().__init__(subscriptions, limits)
+    def __init__(self, subscriptions: Subscriptions) -> None:
+        super().__init__(subscriptions)
         self._tokens: dict[str, list[PostScanStory]] = {}
         self._requests = {
             "CreatePostScanJob": self._create,

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from dissector.analysis.exchanges import Role, Turn
+from dissector.analysis.exchanges import WAITING, Role, Turn
 from dissector.analysis.model import Notification
 from dissector.analysis.reading import frame_of, is_event, operation_of, parameters_of, seek, text_of
 from dissector.analysis.resting import Archive
 from dissector.analysis.subscriptions import Subscriptions, Watch
 from dissector.base.findings import rule
-from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.messages import Message
 
 __all__ = ["Notifications"]
@@ -41,10 +40,9 @@ CONTEXT = rule(
 class Notifications:
     """Collects the events."""
 
-    def __init__(self, subscriptions: Subscriptions, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, subscriptions: Subscriptions) -> None:
         self._archive: Archive[Notification] = Archive()
         self._subscriptions = subscriptions
-        self._limits = limits
         self._waiting: OrderedDict[int, int] = OrderedDict()
 
     @property
@@ -90,7 +88,7 @@ class Notifications:
             self._judge(message, notification, watch)
         if message.http is not None:
             self._waiting[message.number] = place
-            if len(self._waiting) > self._limits.unpaired:
+            if len(self._waiting) > WAITING:
                 self._unanswered(self._waiting.popitem(last=False)[1])
         return notification
 

@@ -19,7 +19,6 @@ from dissector.analysis.scan_story import NO_MORE, ScanStory
 from dissector.analysis.story import Call, Report
 from dissector.analysis.subscriptions import Subscriptions
 from dissector.analysis.words import count, join, size_text, state_text
-from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.catalog.field import Field
 from dissector.messages import Message
 
@@ -40,8 +39,8 @@ _EARLY = ("Creating", "Pending", "Started")
 class ScanJobs(Following[ScanStory]):
     """Follows the scan jobs."""
 
-    def __init__(self, subscriptions: Subscriptions, limits: Limits = DEFAULT_LIMITS) -> None:
-        super().__init__(subscriptions, limits)
+    def __init__(self, subscriptions: Subscriptions) -> None:
+        super().__init__(subscriptions)
         self._numbers: dict[tuple[str, str], list[ScanStory]] = {}
         self._announced: OrderedDict[str, list[ScanStory]] = OrderedDict()
         self._requests = {

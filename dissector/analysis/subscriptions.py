@@ -14,13 +14,12 @@ from functools import lru_cache
 from sys import intern
 from typing import TypeVar
 
-from dissector.analysis.exchanges import Role, Turn
+from dissector.analysis.exchanges import WAITING, Role, Turn
 from dissector.analysis.expiry import nanoseconds
 from dissector.analysis.model import Subscription
 from dissector.analysis.reading import frame_of, operation_of, parameters_of, text_of, texts_of
 from dissector.analysis.resting import Resting
 from dissector.base.findings import rule
-from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint
 from dissector.catalog.field import Field
 from dissector.messages import Message
@@ -151,8 +150,7 @@ class Subscriptions:
         subscriptions: in order of their Subscribe, or of the first sign of them.
     """
 
-    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._limits = limits
+    def __init__(self) -> None:
         self._watches: list[Watch] = []
         self._resting = Resting()
         self._asked: OrderedDict[int, tuple[str, Watch]] = OrderedDict()
@@ -244,7 +242,7 @@ class Subscriptions:
         if watch is None:
             return
         self._asked[message.number] = (operation, watch)
-        if len(self._asked) > self._limits.unpaired:
+        if len(self._asked) > WAITING:
             self._asked.popitem(last=False)
 
     def _subscribe(self, message: Message) -> Watch:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from dissector.analysis.model import FilterResult
+from dissector.catalog import ENUMS
 
 __all__ = [
     "CANCELED",
@@ -34,18 +35,18 @@ __all__ = [
     "state_text",
 ]
 
-END_STATES = frozenset({"Aborted", "Canceled", "Completed"})
+END_STATES = ENUMS["dsp:JobState"].terminal
 """JobState values that end a job, and the legal values of JobCompletedState, in WS-DSP, WS-DSC and WS-Scan."""
 
 CANCELED = "Canceled"
 
-JOB_STATES = END_STATES | {"Creating", "Pending", "Pending-Held", "Processing", "Started", "Terminating"}
+JOB_STATES = frozenset(ENUMS["dsp:JobState"].values)
 """JobState of WS-DSP and WS-DSC."""
 
-SCAN_JOB_STATES = END_STATES | {"Creating", "Held", "Pending", "Processing", "Started", "Terminating"}
+SCAN_JOB_STATES = frozenset(ENUMS["wscn:JobState"].values)
 """JobState of WS-Scan and WS-DSD."""
 
-END_FILTER_STATES = frozenset({"Canceled", "CompletedSuccessfully", "CompletedWithErrors", "CompletedWithWarnings"})
+END_FILTER_STATES = ENUMS["dsp:FilterState"].terminal
 
 JOB_REASONS = {
     "PostScanJobTimedOut": "the server waited 10 minutes for EndPostScanJob",

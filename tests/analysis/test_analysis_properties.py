@@ -9,8 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dissector.analysis import Analysis, Job, duration, outcome
-from dissector.base.limits import Limits
+from dissector.analysis import Analysis, Job, duration, following, notifications, outcome, subscriptions
 from dissector.messages import Message
 from tests.support.fake_jobs import DsmJob, ScanJob
 from tests.support.fakes import CONTROL, FILESHARE, Play, element, picture, reordered
@@ -200,13 +199,15 @@ def test_no_message_is_kept_alive():
     assert len(analysis.jobs) == 2
 
 
-def test_what_waits_is_bounded():
+def test_what_waits_is_bounded(monkeypatch):
+    for module, name in ((notifications, "WAITING"), (subscriptions, "WAITING"), (following, "ASKED")):
+        monkeypatch.setattr(module, name, 5)
     play = Play()
     for number in range(50):
         DsmJob(play, f"job-{number}").final(status=None)
         play.subscribe([], identifier=str(number))
         play.request("WS-Eventing", "Renew", {}, parameters=[("Identifier", str(number))])
-    analysis = Analysis(Limits(unpaired=5))
+    analysis = Analysis()
     for message in play.messages:
         analysis.feed(message)
     assert len(analysis._notifications._waiting) == 5

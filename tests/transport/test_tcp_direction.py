@@ -163,3 +163,11 @@ def test_a_gap_has_an_entry_without_a_frame_in_the_map() -> None:
     bench.direction.stop(StreamEnd.CAPTURE, 0, 0)
     assert bench.taken.frames.frames_of(0, 12) == (1, 2)
     assert bench.taken.frames.frames_of(4, 8) == ()
+
+
+@pytest.mark.parametrize(("size", "given_up"), [(8999, False), (9000, False), (9001, True)])
+def test_a_gap_is_given_up_when_too_much_waits_behind_it(size: int, given_up: bool) -> None:
+    bench = Bench(limits=Limits(out_of_order=9000))
+    for start in range(0, size, 1000):
+        bench.give(100 + start, bytes(min(1000, size - start)))
+    assert [(gap.offset, gap.length) for gap in bench.taken.gaps] == ([(0, 100)] if given_up else [])

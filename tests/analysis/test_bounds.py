@@ -1,0 +1,114 @@
+"""What is remembered while jobs and events are followed is bounded: each bound at its edge."""
+
+from __future__ import annotations
+
+import pytest
+
+from dissector.analysis import endpoints, exchanges, jobs, notifications, reading, subscriptions
+
+
+@pytest.mark.parametrize(("most", "answered"), [(2, 2), (3, 3), (4, 3)])
+def test_events_that_wait_for_the_answers_of_their_sinks(play, analysed, monkeypatch, most, answered):
+    """Sinks on connections of their own, all of them slow: each answer still belongs to its event."""
+    monkeypatch.setattr(notifications, "WAITING", most)
+    events = [
+        play.event("WS-DSP", "PostScanJobStatusEvent", {"JobStatus": {"JobToken": f"job-{number}"}},
+                   stream=100 + number, status=None)
+        for number in range(3)
+    ]  # fmt: skip
+    for one in events:
+        play.http(one, 202)
+    found = analysed(play.messages).notifications
+    assert sum(one.http_status == 202 for one in found) == answered
+    unanswered = [one.message for one in found if "event.unanswered" in {each.rule for each in one.findings}]
+    assert unanswered == [one.number for one in events[: 3 - answered]]
+
+
+def test_a_thousand_slow_sinks_are_all_heard(play, analysed):
+    events = [play.event("WS-DSP", "PostScanJobStatusEvent", {}, stream=number, status=None) for number in range(1001)]
+    for one in events:
+        play.http(one, 202)
+    assert {one.http_status for one in analysed(play.messages).notifications} == {202}
+
+
+@pytest.mark.parametrize(("most", "told"), [(1, 1), (2, 2), (3, 2)])
+def test_questions_to_event_sources_that_wait(play, analysed, monkeypatch, most, told):
+    monkeypatch.setattr(subscriptions, "WAITING", most)
+    asked = [play.request("WS-Eventing", "Renew", {}, stream=number) for number in (1, 2)]
+    for one in asked:
+        play.answer(one, {"Expires": "PT5M"})
+    found = analysed(play.messages).subscriptions
+    assert sum(one.granted == "PT5M" for one in found) == told
+
+
+@pytest.mark.parametrize(("most", "known"), [(1, 1), (2, 2), (3, 2)])
+def test_hosts(play, analysed, monkeypatch, most, known):
+    monkeypatch.setattr(endpoints, "HOSTS", most)
+    play.ask("WS-DSP", "EndPostScanJob", {}, {})
+    assert len(analysed(play.messages).endpoints) == known
+
+
+@pytest.mark.parametrize(("most", "kept"), [(1, 1), (2, 2), (3, 2)])
+def test_what_is_kept_of_a_host(play, analysed, monkeypatch, most, kept):
+    monkeypatch.setattr(endpoints, "KEPT", most)
+    for number in (1, 2):
+        play.datagram("Hello", {"XAddrs": f"http://192.0.2.9:{number}/"}, source="192.0.2.9")
+    (host,) = analysed(play.messages).endpoints
+    assert len(host.xaddrs) == kept
+
+
+@pytest.mark.parametrize(("most", "known"), [(1, 1), (2, 2), (3, 3), (4, 3)])
+def test_answered_requests_that_are_remembered(play, analysed, monkeypatch, most, known):
+    """A second answer is known as one where the first is remembered."""
+    monkeypatch.setattr(exchanges, "ANSWERED", most)
+    asked = [play.request("WS-DSP", "EndPostScanJob", {}, stream=number) for number in range(3)]
+    for one in (*asked, *asked):
+        play.answer(one, {})
+    found = analysed(play.messages).exchanges
+    assert sum("exchange.second-answer" in {each.rule for each in one.findings} for one in found) == known
+
+
+@pytest.mark.parametrize(("most", "paired"), [(1, False), (2, True), (3, True)])
+def test_requests_of_one_message_id_that_are_looked_at(play, analysed, monkeypatch, most, paired):
+    """The oldest ones: one that went to another server is passed over, if there is another to look at."""
+    monkeypatch.setattr(exchanges, "SAME_ID", most)
+    play.request("WS-DSP", "EndPostScanJob", {}, stream=1, server="192.0.2.99", message_id="urn:uuid:same")
+    asked = play.request("WS-DSP", "EndPostScanJob", {}, stream=2, message_id="urn:uuid:same")
+    play.answer(asked, {}, request=None, relates_to="urn:uuid:same")
+    one = analysed(play.messages).exchanges[1]
+    assert (one.by == "relates-to") is paired
+
+
+@pytest.mark.parametrize(("waiting", "given_up"), [(2, 1), (3, 0), (4, 0)])
+def test_requests_of_all_connections_that_wait(play, analysed, monkeypatch, waiting, given_up):
+    monkeypatch.setattr(exchanges, "WAITING", waiting)
+    asked = [play.request("WS-DSP", "EndPostScanJob", {}, stream=number) for number in range(3)]
+    for one in asked:
+        play.answer(one, {})
+    found = analysed(play.messages).exchanges
+    assert sum("exchange.unanswered" in {each.rule for each in one.findings} for one in found) == given_up
+
+
+@pytest.mark.parametrize(("most", "kept"), [(1, 1), (2, 2), (3, 2)])
+def test_stories_of_one_token(play, monkeypatch, most, kept):
+    monkeypatch.setattr(jobs, "SAME_TOKEN", most)
+    followed = jobs.PostScanJobs(subscriptions.Subscriptions())
+    for number in (1, 2):
+        followed._register(followed._new(play.request("WS-DSP", "CreatePostScanJob", {}, stream=number)), "t", "t")
+    assert len(followed._tokens["t"]) == kept
+
+
+@pytest.mark.parametrize(("most", "kept"), [(1, 1), (2, 2), (3, 3), (4, 3)])
+def test_subscriptions_of_one_identifier(monkeypatch, most, kept):
+    monkeypatch.setattr(subscriptions, "SAME_KEY", most)
+    index = subscriptions._Index()
+    for number in range(3):
+        index.add("same", subscriptions.Watch(number, b"", None))
+    assert [watch.number for watch in index.of("same")] == list(range(3))[-kept:]
+
+
+@pytest.mark.parametrize(("before", "found"), [(reading.SEEK_LIMIT - 1, True), (reading.SEEK_LIMIT, False)])
+def test_elements_that_are_looked_at_for_one_that_is_not_in_its_place(play, before, found):
+    many = {f"V{number}": "x" for number in range(before)}
+    message = play.request("WS-DSP", "EndPostScanJob", {**many, "JobToken": "t"})
+    assert (reading.seek(message.body, "JobToken") is not None) is found
