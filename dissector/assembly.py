@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dissector.base.findings import Finding, rule
@@ -25,6 +26,7 @@ from dissector.transport.flows import FlowTable
 from dissector.transport.model import Conversation, Datagram, Interest, StreamConsumer, TransportStats
 from dissector.transport.packets import PacketDecoder
 from dissector.transport.tally import Tally
+from dissector.transport.tcp import NOBODY
 from dissector.transport.tls.failing import Failing
 from dissector.transport.tls.table import TlsTable
 
@@ -56,6 +58,9 @@ PRUNED = 1000
 MESSAGES_LIMIT = rule(
     "http.messages-limit", "error", "so many HTTP messages came at once that some of them were left out"
 )
+
+
+TLS_DEPTH = rule("tls.depth", "warn", "TLS inside of so many TLS connections is not read", "limits.tls_depth")
 
 
 class MessagePass:
@@ -101,6 +106,8 @@ class MessagePass:
         self._order = MessageOrder(MessageBuilder(digits=self._digits, limits=limits), limits, self._elsewhere, on_http)
         self._left_out = Tally(self._elsewhere, MESSAGES_LIMIT, lambda n: f"{n} HTTP messages were left out")
         self._half_open: dict[int, HttpConnection] = {}
+        self._insides = [partial(self._inside, depth) for depth in range(limits.tls_depth + 1)]
+        """The readers of TLS inside so many TLS connections."""
         self._batch: list[Entry] = []
         self._count = 0
         self._stop = False
@@ -246,11 +253,12 @@ class MessagePass:
         for pair, number in self._tls.failed.items():
             self.stats.failed[pair] = self.stats.failed.get(pair, 0) + number
         unread = self.stats.opaque.setdefault(TLS, {})
-        for pair, size in self._tls.sealed.items():
-            unread[pair] = (0, size)
         for client, server in self._tls.pairs:
             unread.pop((client, server), None)
             unread.pop((server, client), None)
+        # After those: one that was opened may hold one that was not.
+        for pair, size in self._tls.sealed.items():
+            unread[pair] = (0, size)
         if not unread:
             self.stats.opaque.pop(TLS, None)
 
@@ -262,20 +270,24 @@ class MessagePass:
         connection = self._half_open.pop(conversation.number, None)
         if connection is None:
             self._conversations.append(conversation)
-            connection = HttpConnection(conversation, self._http, self._policy, self._limits, self._inside)
+            connection = HttpConnection(conversation, self._http, self._policy, self._limits, self._insides[0])
             self._half_open[conversation.number] = connection
         return connection.direction(stream)
 
-    def _inside(self, conversation: Conversation, asked: str) -> Callable[[StreamRef], StreamConsumer]:
-        """The readers of TLS that begins inside a connection of HTTP."""
-        return lambda stream: self._tls.consumer(conversation, stream, asked)
+    def _inside(self, depth: int, conversation: Conversation, asked: str) -> Callable[[StreamRef], StreamConsumer]:
+        """The readers of TLS that begins inside a connection of HTTP, which is in so many of TLS."""
+        if depth >= self._limits.tls_depth:
+            conversation.findings.append(TLS_DEPTH(f"TLS inside of {depth} TLS connections is not read"))
+            return lambda _: NOBODY
+        return lambda stream: self._tls.consumer(conversation, stream, asked, depth)
 
-    def _plain(self, conversation: Conversation) -> Callable[[StreamRef], StreamConsumer]:
+    def _plain(self, conversation: Conversation, depth: int) -> Callable[[StreamRef], StreamConsumer]:
         """The readers of a connection whose TLS was opened."""
         # One whose TLS is inside HTTP is known already.
-        if conversation.protocol == TLS:
+        if conversation.protocol == TLS and not depth:
             self._conversations.append(conversation)
-        return HttpConnection(conversation, self._http, self._policy, self._limits).direction
+        inside = self._insides[depth + 1]
+        return HttpConnection(conversation, self._http, self._policy, self._limits, inside, ordered=True).direction
 
     def _http(self, http: HttpMessage) -> None:
         if len(self._batch) >= self._limits.messages or self._room.full:

@@ -49,6 +49,9 @@ class Limits:
     """Encrypted bytes of one direction held until what opens them is known; then they stay closed."""
     tls_connections: int = 10_000
     """TLS connections whose handshake and certificates are kept for ``dsmshark tls``; the others are counted."""
+    tls_depth: int = 4
+    """TLS connections inside of one another (HTTP CONNECT through a proxy that is itself reached by TLS is two); what
+    lies deeper is not read."""
     head: int = 256 << 10
     """One HTTP head (start line and headers); the message ends there, and the next start line is searched."""
     headers: int = 1000

@@ -33,6 +33,7 @@ class HttpConnection:
         policy: what is done with the bytes of bodies.
         limits: bounds.
         inside: makes what reads TLS that begins inside the connection, behind CONNECT or an upgrade.
+        ordered: see :class:`~dissector.http.tunnel.Tunnel`.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class HttpConnection:
         policy: BodyPolicy,
         limits: Limits = DEFAULT_LIMITS,
         inside: Inside | None = None,
+        *,
+        ordered: bool = False,
     ) -> None:
-        self._tunnel = Tunnel(conversation, inside)
+        self._tunnel = Tunnel(conversation, inside, ordered=ordered)
         self._conversation = conversation
         self._emit = emit
         self._policy = policy

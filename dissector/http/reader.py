@@ -353,6 +353,7 @@ class MessageReader:
         self._resync(self._end, JOINED if gap.reason == "start" else SKIPPED)
 
     def _resync(self, offset: int, why: Rule, held: bytes = b"") -> None:
+        self._tunnel.give_up()
         self._state = _State.RESYNC
         self._buffer = bytearray()
         self._search = Search(offset, why, held)

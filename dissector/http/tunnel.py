@@ -31,6 +31,8 @@ class Tunnel:
     Args:
         conversation: the connection.
         inside: see :data:`Inside`; None: what is inside is not read.
+        ordered: ask for both directions in order from the beginning, until the first request tells that it asks for no
+            tunnel. Without, an answer that is in the same block of the capture may be read before it.
 
     Attributes:
         agreed: the server agreed to one.
@@ -40,7 +42,7 @@ class Tunnel:
 
     __slots__ = ("_conversation", "_inside", "_made", "_ordered", "_words", "agreed", "begun", "readable")
 
-    def __init__(self, conversation: Conversation, inside: Inside | None) -> None:
+    def __init__(self, conversation: Conversation, inside: Inside | None, *, ordered: bool = False) -> None:
         self.agreed = False
         self.begun = False
         self.readable = inside is not None
@@ -49,12 +51,23 @@ class Tunnel:
         self._words = ""
         self._ordered = False
         self._made: dict[StreamRef, StreamConsumer] = {}
+        if ordered and self.readable:
+            self._order(True)
 
     def ask(self, words: str) -> None:
         """The client asked for a tunnel, ``""``: for something else. The answer decides what its next bytes are."""
         if self.readable and (words or self._ordered):
             self._words = words[:WORDS]
-            self._ordered = self._conversation.in_order = bool(words)
+            self._order(bool(words))
+
+    def give_up(self) -> None:
+        """A direction is no HTTP."""
+        if self._ordered:
+            self._order(False)
+
+    def _order(self, ordered: bool) -> None:
+        self._conversation.ordering += ordered - self._ordered
+        self._ordered = ordered
 
     def enter(self, stream: StreamRef) -> StreamConsumer:
         """The reader of one direction, where it is readable."""

@@ -115,7 +115,10 @@ class _Again:
             LINKTYPE_RAW, name="plain", description="made by dsmshark from what TLS records held"
         )
         self.first = 1
-        self._numbers = {facts.number for facts in opened}
+        self._deepest: dict[int, int] = {}
+        """Of each opened connection: how many TLS connections are inside of one another."""
+        for facts in opened:
+            self._deepest[facts.number] = max(facts.depth, self._deepest.get(facts.number, 0))
         self._pairs = {frozenset((facts.client, facts.server)) for facts in opened}
         self._ports = np.array(sorted({end.port for pair in self._pairs for end in pair}), dtype=np.int32)
         self._table = TlsTable(keys, self._inner, limits)
@@ -128,18 +131,23 @@ class _Again:
 
     def consumer(self, conversation: Conversation, stream: StreamRef) -> StreamConsumer:
         """For the flow table."""
-        if conversation.number not in self._numbers:
+        if conversation.number not in self._deepest:
             conversation.released = True
             return Nobody()
         if conversation.protocol == TLS:
             return self._table.consumer(conversation, stream)
         tunnel = self._tunnels.pop(conversation.number, None)
         if tunnel is None:
-            tunnel = self._tunnels[conversation.number] = _Tunnel(self, conversation, self._table, self._limits)
+            made = _Connection(self, conversation.number)
+            tunnel = _Tunnel(self, conversation, self._table, self._limits, made, 0)
+            self._tunnels[conversation.number] = tunnel
         return tunnel.direction(stream)
 
-    def _inner(self, conversation: Conversation) -> Callable[[StreamRef], StreamConsumer]:
-        return self.connection(conversation).direction
+    def _inner(self, conversation: Conversation, depth: int) -> Callable[[StreamRef], StreamConsumer]:
+        made = self.connection(conversation)
+        if depth < self._deepest[conversation.number]:
+            return _Tunnel(self, conversation, self._table, self._limits, made, depth + 1).direction
+        return made.direction
 
     def connection(self, conversation: Conversation) -> _Connection:
         """The made connection of a conversation: what stood before its TLS goes before what was inside."""
@@ -242,10 +250,19 @@ class _Connection:
 
 
 class _Tunnel:
-    """One connection of HTTP that TLS begins in: what stands before the TLS is written as it is."""
+    """One connection of HTTP that TLS begins in: what stands before the TLS is written as it is. ``depth`` is the
+    TLS's."""
 
-    def __init__(self, again: _Again, conversation: Conversation, table: TlsTable, limits: Limits) -> None:
-        self._made = _Connection(again, conversation.number)
+    def __init__(
+        self,
+        again: _Again,
+        conversation: Conversation,
+        table: TlsTable,
+        limits: Limits,
+        made: _Connection,
+        depth: int,
+    ) -> None:
+        self._made = made
         client = conversation.client or conversation.first
         server = conversation.second if client == conversation.first else conversation.first
         self._made.ends = [client, server]
@@ -255,7 +272,8 @@ class _Tunnel:
             lambda _: None,
             BodyPolicy(digest=False),
             limits,
-            lambda one, asked: lambda stream: table.consumer(one, stream, asked),
+            lambda one, asked: lambda stream: table.consumer(one, stream, asked, depth),
+            ordered=depth > 0,
         )
 
     def direction(self, stream: StreamRef) -> StreamConsumer:

@@ -97,6 +97,7 @@ def _connection(facts: TlsFacts, digits: int, records: bool) -> dict[str, Any]:
         "first_time": iso_time(facts.time, digits),
         "last_time": iso_time(facts.last_time, digits),
         "tunnel": facts.tunnel or None,
+        "depth": facts.depth,
         "server_name": facts.server_name or None,
         "versions_offered": [version_name(version) for version in facts.offered],
         "suites_offered": [suite_name(number) for number in facts.suites],

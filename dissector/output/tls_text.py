@@ -92,7 +92,8 @@ def connection_lines(
         f"{facts.frame}-{facts.last_frame}",
     )
     if facts.tunnel:
-        yield _fact("inside", f"HTTP: {printable(facts.tunnel)}")
+        around = "HTTP inside TLS" if facts.depth else "HTTP"
+        yield _fact("inside", f"{around}: {printable(facts.tunnel)}")
     if facts.offered:
         offered = ", ".join(version_name(v) for v in sorted(facts.offered))
         alpn = f", ALPN {printable(', '.join(facts.alpn_offered))}" if facts.alpn_offered else ""

@@ -230,7 +230,7 @@ class Conversation:
         client: the endpoint that opened it (by SYN, SYN/ACK), None where that was not seen.
         findings: of the transport: differing retransmission, data after the end, …
         protocol: the opaque protocol that it was taken for, "" for a word.
-        in_order: its consumers need both directions in the order of the frames, at the cost of speed.
+        ordering: how many of its consumers need both directions in the order of the frames, at the cost of speed.
         released: its consumers want no more of it.
         ended: how many of its directions have ended, as their consumers were told.
         reset_by: the endpoint that reset it, None where nobody did.
@@ -243,7 +243,7 @@ class Conversation:
     client: Endpoint | None = None
     findings: list[Finding] = field(default_factory=list)
     protocol: str = ""
-    in_order: bool = False
+    ordering: int = 0
     released: bool = False
     ended: int = 0
     reset_by: Endpoint | None = None

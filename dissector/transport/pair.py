@@ -153,7 +153,7 @@ class Pair:
             ready: the rows as objects, where they were made already.
         """
         at, step = 0, 2
-        while self.conversation.in_order and at < len(rows):
+        while self.conversation.ordering and at < len(rows):
             # In pieces that grow, since the consumers may soon need no order, or nothing, any more.
             made = segments(c, rows[at : at + step]) if ready is None else ready[at : at + step]
             for s in made:

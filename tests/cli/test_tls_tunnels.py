@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import dissector
+from dissector.base.limits import Limits
 from dissector.http.model import HttpMessage
 from tests.cli.test_tls_command import gist
 from tests.support.opened import tshark
@@ -153,15 +154,126 @@ def test_a_lost_answer_of_the_proxy_hides_nothing(tmp_path: Path) -> None:
     assert [m.method or m.status for m in seen(tmp_path / "one.pcap", done.keylog)] == ["CONNECT", "GET", 200]
 
 
-def test_a_tunnel_in_a_tunnel_is_not_followed(tmp_path: Path) -> None:
-    """A proxy that is itself spoken to by TLS."""
-    inner = talk(client_context("1.3"), server_context(identity("ec"), "1.3"), GET)
-    outer = talk(
-        client_context("1.3"), server_context(identity("ec"), "1.3"), [*CONNECTING[2:], *inner.pieces], name="proxy"
+# -- a proxy that is itself reached by TLS ---------------------------------------------------------------------------
+
+
+def around(inner: Talk, version: str = "1.3") -> Talk:
+    """A talk with a proxy over TLS, with another talk through it."""
+    return talk(
+        client_context(version),
+        server_context(identity("ec", "proxy.example"), version),
+        [*CONNECTING[2:], *inner.pieces],
+        name="proxy.example",
     )
-    (tmp_path / "one.pcap").write_bytes(write_pcap(frames_of(outer.story())))
+
+
+@pytest.mark.parametrize("outer", ["1.2", "1.3"])
+@pytest.mark.parametrize("inner", ["1.2", "1.3"])
+@pytest.mark.parametrize("mss", [1460, 61])
+def test_jobs_through_a_proxy_that_is_reached_by_tls(
+    outer: str, inner: str, mss: int, plain: Path, cli, tmp_path: Path
+) -> None:
+    inside, keys = encrypt(dsm_completed(), client_context(inner), server_context(identity("ec"), inner))
+    proxy = server_context(identity("ec", "proxy.example"), outer)
+    secret, more = encrypt(tunnelled(inside, CONNECTING), client_context(outer), proxy)
+    file, log, out = tmp_path / "proxy.pcap", tmp_path / "keys", tmp_path / "out.pcapng"
+    file.write_bytes(write_pcap(list(Wire(mss=mss).carry(secret))))
+    log.write_bytes(keys + more)
+    result = cli("jobs", "--json", "--keylog", str(log), str(file))
+    assert gist(result.out) == gist(cli("jobs", "--json", str(plain)).out)
+    assert json.loads(result.out)["notes"] == []
+    assert cli("jobs", "--json", "--keylog", str(log), "--jobs", "2", str(file)).out == result.out
+    # Both are told, each with what it says.
+    connections = json.loads(cli("tls", "--json", "--keylog", str(log), str(file)).out)["connections"]
+    assert len(connections) == 2 * len({c["stream"] for c in connections})
+    assert {(c["depth"], c["state"], c["version"], c["tunnel"]) for c in connections} == {
+        (0, "opened", f"TLS {outer}", None), (1, "opened", f"TLS {inner}", "CONNECT scanserver.example:5362")
+    }  # fmt: skip
+    assert cli("export", "pcap", "--decrypted", "--keylog", str(log), str(file), "-o", str(out)).code == 0
+    assert gist(cli("jobs", "--json", str(out)).out) == gist(result.out)
+    assert out.read_bytes().count(b"407 Proxy") == len(connections) // 2
+    assert cli("export", "pcap", "--secrets", "--keylog", str(log), str(file), "-o", str(out), "--force").code == 0
+    assert gist(cli("jobs", "--json", str(out)).out) == gist(result.out)
+    # The keys of the proxy alone: what is inside is counted.
+    log.write_bytes(more)
+    notes = "".join(json.loads(cli("jobs", "--json", "--keylog", str(log), str(file)).out)["notes"])
+    assert "could not be read: none of the keys fits (inside HTTP)" in notes
+
+
+@pytest.mark.parametrize("mss", [1460, 61, 1])
+def test_every_message_in_tls_in_tls_knows_its_frames(mss: int, tmp_path: Path) -> None:
+    inner = talk(client_context("1.3"), server_context(identity("ec"), "1.3"), GET)
+    outer = around(inner)
+    frames = list(Wire(mss=mss).carry(outer.story()))
+    (tmp_path / "one.pcap").write_bytes(write_pcap(frames))
+    messages = seen(tmp_path / "one.pcap", outer.keylog + inner.keylog)
+    assert [message.method or message.status for message in messages] == ["CONNECT", 200, "GET", 200]
+    assert all(message.complete for message in messages)
+    before = 0
+    for message, back in zip(messages, (False, True, False, True), strict=True):
+        numbers = message.origin.frame_numbers()
+        assert all(frames[number - 1].back is back and frames[number - 1].payload for number in numbers)
+        assert min(numbers) > before
+        before = max(numbers)
+    if mss == 1460:
+        # One record each, in a frame of its own: the last two before the ends.
+        carriers = [number for number, frame in enumerate(frames, 1) if frame.payload]
+        sizes = {number: frames[number - 1].payload for number in carriers}
+        asks = messages[2].origin.frame_numbers()
+        assert len(asks) == 1
+        assert sizes[asks[0]] >= len(GET[0][1]) + 2 * (5 + 16 + 1)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_why_it_failed_inside_is_told(version: str, cli, tmp_path: Path) -> None:
+    client = client_context(version)
+    client.verify_mode = ssl.CERT_REQUIRED
+    inner = talk(client, server_context(identity("ec"), version), GET)
+    outer = around(inner)
+    file, log = tmp_path / "failed.pcap", tmp_path / "keys"
+    file.write_bytes(write_pcap(frames_of(outer.story(port=3128))))
+    log.write_bytes(outer.keylog)
+    said = cli("jobs", "--keylog", str(log), str(file)).out
+    assert (
+        "192.0.2.20:3128 (CONNECT scanserver.example:5362): the client broke the handshake off with unknown_ca" in said
+    )
+    told = cli("tls", "--keylog", str(log), str(file)).out
+    assert "inside      HTTP inside TLS: CONNECT scanserver.example:5362" in told
+    assert told.splitlines()[-1].startswith("2 TLS connections: 1 failed")
+
+
+def test_a_gap_in_the_outer_connection_is_one_inside(tmp_path: Path) -> None:
+    """A lost segment costs the records in it and no more."""
+    long = [(False, b"POST /a HTTP/1.1\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60000), GET[1], *GET]
+    inner = talk(client_context("1.2"), server_context(identity("ec"), "1.2"), long)
+    outer = around(inner)
+    frames = frames_of(outer.story())
+    large = [number for number, frame in enumerate(frames) if frame.payload > 1400 and not frame.back]
+    lost = large[len(large) * 3 // 4]
+    (tmp_path / "one.pcap").write_bytes(write_pcap(frames[:lost] + frames[lost + 1 :]))
     found = seen(tmp_path / "one.pcap", outer.keylog + inner.keylog)
-    assert [m.method or m.status for m in found] == ["CONNECT", 200]
+    assert [m.method or m.status for m in found] == ["CONNECT", 200, "POST", 200, "GET", 200]
+    assert [m.complete for m in found] == [True, True, False, True, True, True]
+
+
+def test_how_deep_is_bounded(tmp_path: Path) -> None:
+    made = talk(client_context("1.3"), server_context(identity("ec"), "1.3"), GET)
+    keys = made.keylog
+    for _ in range(3):
+        made = around(made)
+        keys += made.keylog
+    file, log = tmp_path / "deep.pcap", tmp_path / "keys"
+    file.write_bytes(write_pcap(frames_of(made.story())))
+    log.write_bytes(keys)
+    for depth in (1, 2, 3, 4):
+        found: list[HttpMessage] = []
+        with dissector.open(file, keylog=log, limits=Limits(tls_depth=depth)) as capture:
+            capture.on_http = found.append
+            capture.run()
+            rules = [finding.rule for finding in capture.findings]
+        ways = min(depth, 3)
+        assert [m.method or m.status for m in found] == ["CONNECT", 200] * ways + (["GET", 200] if depth == 4 else [])
+        assert rules.count("tls.depth") == (depth < 4)
 
 
 @pytest.mark.tshark

@@ -39,7 +39,7 @@ class TlsFeed:
             keys = material
         self.conversation = Conversation(0, CLIENT, SERVER, True, CLIENT)
         self.plain: dict[str, Taken] = {}
-        self.table = TlsTable(keys, lambda _: self._inner, limits, watch=watch, records=True)
+        self.table = TlsTable(keys, lambda _, __: self._inner, limits, watch=watch, records=True)
         self.ends = [
             _End(self.table.consumer(self.conversation, UP)),
             _End(self.table.consumer(self.conversation, UP.reversed())),

@@ -3,7 +3,7 @@
 The two sides (:mod:`~dissector.transport.tls.side`) read records and ask here what opens them
 (:mod:`~dissector.transport.tls.keyring`); handshake messages go to :mod:`~dissector.transport.tls.negotiation`. Three
 answers run through it: yes, no, and not yet (None), since the other direction, or a key log line, may come later.
-Relied on: while ``conversation.in_order`` the reassembly hands over both directions in the order of the frames, so
+Relied on: while ``conversation.ordering`` the reassembly hands over both directions in the order of the frames, so
 "not yet" is rare.
 """
 
@@ -51,16 +51,19 @@ class TlsConnection:
         inner: makes what makes the consumer of each direction of the plain stream; called when there is a first byte.
         limits: bounds.
         tunnel: what the client asked for in HTTP before; None: the TCP connection began with TLS.
+        depth: how many TLS connections are around it.
     """
 
     def __init__(
         self,
         conversation: Conversation,
         shared: Shared,
-        inner: Callable[[Conversation], Inner],
+        inner: Callable[[Conversation, int], Inner],
         limits: Limits = DEFAULT_LIMITS,
         tunnel: str | None = None,
+        depth: int = 0,
     ) -> None:
+        self._depth = depth
         self.tunnelled = tunnel is not None
         self.conversation = conversation
         self.shared = shared
@@ -68,7 +71,9 @@ class TlsConnection:
         self.sides: list[Side] = []
         client = conversation.client or conversation.first
         server = conversation.second if client == conversation.first else conversation.first
-        self.facts = TlsFacts(conversation.number, client, server, tunnel=tunnel or "", state="no handshake")
+        self.facts = TlsFacts(
+            conversation.number, client, server, tunnel=tunnel or "", depth=depth, state="no handshake"
+        )
         self._keyring = Keyring(shared.keys, self.facts, self.say)
         self.negotiation = Negotiation(self, self._keyring)
         self._keys = shared.keys
@@ -81,7 +86,9 @@ class TlsConnection:
         """Frame, time, sender and size of the first records that were not opened."""
         self._unopened = False
         """Something was not opened that should have been."""
-        conversation.in_order = True
+        self._ordered = True
+        """Both sides are needed in the order of the frames."""
+        conversation.ordering += 1
 
     def direction(self, stream: StreamRef) -> Side:
         """The consumer of one direction; called once for each of the two."""
@@ -112,14 +119,15 @@ class TlsConnection:
                 )
                 and not self._followed
             ):
-                # Nothing more will be read of it.
-                self.conversation.released = True
-                if self.tunnelled:
-                    # Nobody else hears that it ended.
-                    self.conversation.ended = 2
+                # Nothing more will be read of it; what is around it is still to be told.
+                if not self._depth:
+                    self.conversation.released = True
+                    if self.tunnelled:
+                        # Nobody else hears that it ended.
+                        self.conversation.ended = 2
                 self._finish()
-            elif self.conversation.in_order and self._settled():
-                self.conversation.in_order = False
+            elif self._settled():
+                self._unorder()
         finally:
             self._progressing = False
 
@@ -130,22 +138,34 @@ class TlsConnection:
         return self.tunnelled and self.negotiation.version == TLS13 and not both
 
     def _settled(self) -> bool:
-        """Each side can be read without the other from here on."""
-        return all(side.state in (State.OPEN, State.SHUT) and not side.waits for side in self.sides) and (
-            self.negotiation.version < TLS13
-            or all(side.talk.finished or side.state is State.SHUT for side in self.sides)
+        """Each side can be read without the other from here on; what the plain stream needs it asks for itself, as soon
+        as there is one."""
+        begun = any(side.plain.consumer is not None or side.state is State.SHUT for side in self.sides)
+        return (
+            begun
+            and all(side.state in (State.OPEN, State.SHUT) and not side.waits for side in self.sides)
+            and (
+                self.negotiation.version < TLS13
+                or all(side.talk.finished or side.state is State.SHUT for side in self.sides)
+            )
         )
+
+    def _unorder(self) -> None:
+        if self._ordered:
+            self._ordered = False
+            self.conversation.ordering -= 1
 
     def _finish(self) -> None:
         if self._done:
             return
         self._done = True
+        self._unorder()
         # What one side holds may be what the other one needs.
         for side in self.sides:
             side.drain()
         for side in self.sides:
             side.finish()
-        self.shared.open.pop(self.conversation.number, None)
+        self.shared.open.pop((self.conversation.number, self._depth), None)
         facts = self.facts
         if self.negotiation.version == TLS13:
             # One direction may have been read before the other.
@@ -376,6 +396,6 @@ class TlsConnection:
         shared.pairs.add((self.facts.client, self.facts.server))
         if len(shared.opened) < self.limits.tls_connections:
             shared.opened.append(self.facts)
-        make = self._inner(self.conversation)
+        make = self._inner(self.conversation, self._depth)
         for side in sorted(self.sides, key=lambda each: each.client is False):
             side.plain.consumer = make(side.stream)

@@ -335,7 +335,7 @@ class Failing:
         from dissector.transport.tls.keys import KeyMaterial
         from dissector.transport.tls.table import TlsTable
 
-        table = TlsTable(KeyMaterial(), lambda _: lambda _: Nobody(), self._limits, watch=True)
+        table = TlsTable(KeyMaterial(), lambda _, __: lambda _: Nobody(), self._limits, watch=True)
         first = flow.first_side
         conversation = Conversation(flow.number, ends[first], ends[not first], flow.opened, ends[client])
         sides = {

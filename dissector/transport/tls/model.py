@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from dissector.transport.model import StreamEnd
 from dissector.transport.tls.certificates import Certificate
 
 __all__ = ["Alert", "Flight", "Judged", "RecordSeen", "Talk", "TlsFacts", "Trust"]
+
+_CONNECT = re.compile(r"CONNECT \[?([^\]/]+?)\]?(?::[0-9]+)?\Z")
 
 RECORDS = 1000
 """Records of one connection whose sizes and times are kept; all are counted."""
@@ -127,6 +130,7 @@ class TlsFacts:
         reset_by_client: the client (True) or the server reset the TCP connection; None: nobody.
         authorities: names of the authorities that the server accepts for clients.
         tunnel: what the client asked for in HTTP before the TLS, such as ``CONNECT server:5362``; "" for nothing.
+        depth: how many TLS connections are around it.
         handshakes: 1, more where it was renegotiated.
         key_updates: of both sides together.
         state: "opened", "partly" (some of it), "no keys", "wrong keys", "unsupported", "no handshake".
@@ -141,6 +145,7 @@ class TlsFacts:
     last_frame: int = 0
     last_time: int = 0
     tunnel: str = ""
+    depth: int = 0
     server_name: str = ""
     offered: tuple[int, ...] = ()
     suites: tuple[int, ...] = ()
@@ -188,6 +193,12 @@ class TlsFacts:
     def ends(self) -> str:
         """``client → server``, and the tunnel where it is in one."""
         return f"{self.client} → {self.server}" + (f" ({self.tunnel})" if self.tunnel else "")
+
+    @property
+    def named(self) -> str:
+        """The host that the client asked for, in its hello or else in its CONNECT; "" for none."""
+        found = None if self.server_name else _CONNECT.match(self.tunnel)
+        return found[1] if found else self.server_name
 
     @property
     def finished(self) -> bool:

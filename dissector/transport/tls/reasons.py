@@ -156,10 +156,10 @@ def _use(own: Certificate, side: str) -> str:
 
 def _name(facts: TlsFacts) -> str:
     own = facts.certificates[0]
-    if own.raw or not (own.names or own.subject) or own.fits(facts.server_name or facts.server.address):
+    if own.raw or not (own.names or own.subject) or own.fits(facts.named or facts.server.address):
         return ""
-    asked = f"the client asked for {facts.server_name}" if facts.server_name else "the client named no host"
-    address = "" if facts.server_name else f", its address is {facts.server.address}"
+    asked = f"the client asked for {facts.named}" if facts.named else "the client named no host"
+    address = "" if facts.named else f", its address is {facts.server.address}"
     return f"{asked}; {whose('server', 0)} is for {', '.join(own.names[:5]) or own.subject}{address}"
 
 

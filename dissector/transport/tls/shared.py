@@ -48,7 +48,7 @@ class Shared:
         watch: keep the facts of every connection; without, those that cannot be opened are let go.
         waiting: bytes that wait for keys.
         facts: of the connections, in the order of their first record.
-        open: connections that are not over, by number.
+        open: connections that are not over, by number and depth (TLS connections around them).
         left_out: connections whose facts were not kept.
         decrypted: connections that were opened.
         records, messages: how many more of them are kept.
@@ -62,7 +62,7 @@ class Shared:
     watch: bool = False
     waiting: int = 0
     facts: list[TlsFacts] = field(default_factory=list)
-    open: dict[int, Open] = field(default_factory=dict)
+    open: dict[tuple[int, int], Open] = field(default_factory=dict)
     left_out: int = 0
     decrypted: int = 0
     records: int = 0

@@ -25,7 +25,7 @@ class TlsTable:
 
     Args:
         keys: key material, which may grow.
-        inner: makes, for a connection that is opened, what makes the consumers of its plain streams.
+        inner: makes, for a connection that is opened and its depth, what makes the consumers of its plain streams.
         limits: bounds.
         watch: keep the facts of all connections, whether they can be opened or not.
         records: keep sizes and times of records too.
@@ -34,7 +34,7 @@ class TlsTable:
     def __init__(
         self,
         keys: KeyMaterial,
-        inner: Callable[[Conversation], Inner],
+        inner: Callable[[Conversation, int], Inner],
         limits: Limits = DEFAULT_LIMITS,
         *,
         watch: bool = False,
@@ -100,15 +100,18 @@ class TlsTable:
             found.append(replace(finding, text=f"TCP stream {number}, {ends}: {finding.text}", severity=severity))
         return found
 
-    def consumer(self, conversation: Conversation, stream: StreamRef, tunnel: str | None = None) -> StreamConsumer:
-        """The consumer of one direction; ``tunnel``: inside HTTP, and what the client asked for there."""
-        connection = self._shared.open.get(conversation.number)
+    def consumer(
+        self, conversation: Conversation, stream: StreamRef, tunnel: str | None = None, depth: int = 0
+    ) -> StreamConsumer:
+        """The consumer of one direction; ``tunnel``: inside HTTP, and what the client asked for there; ``depth``: how
+        many TLS connections are around it."""
+        connection = self._shared.open.get((conversation.number, depth))
         if connection is None:
             # Only now: with it come the ciphers, a sixth of the start-up of a capture without keys.
             from dissector.transport.tls.connection import TlsConnection
 
-            connection = TlsConnection(conversation, self._shared, self._inner, self._limits, tunnel)
-            self._shared.open[conversation.number] = connection
+            connection = TlsConnection(conversation, self._shared, self._inner, self._limits, tunnel, depth)
+            self._shared.open[conversation.number, depth] = connection
         return connection.direction(stream)
 
     def keys_came(self) -> None:

@@ -33,8 +33,6 @@ STEPS = 100
 SERVER, CLIENT = "server", "client"
 """Whose certificate it is."""
 
-_CONNECT = re.compile(r"CONNECT \[?([^\]/]+?)\]?(?::[0-9]+)?\Z")
-
 
 class TrustStore:
     """Authorities that are trusted.
@@ -70,11 +68,7 @@ class TrustStore:
 
     def server(self, facts: TlsFacts) -> Trust | None:
         """The server's certificate; None where it was not seen."""
-        named = facts.server_name
-        if not named and facts.tunnel:
-            found = _CONNECT.match(facts.tunnel)
-            named = found[1] if found else ""
-        return self._judge(facts.certificates, facts.time, SERVER, named, facts.server.address)
+        return self._judge(facts.certificates, facts.time, SERVER, facts.named, facts.server.address)
 
     def client(self, facts: TlsFacts) -> Trust | None:
         """The client's certificate; None where it was not seen."""
