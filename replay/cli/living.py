@@ -37,6 +37,9 @@ __all__ = [
 ]
 
 
+SAID = 10.0
+"""Seconds after which the same trouble of asyncio is told again."""
+
 FILES = 16_384
 """Descriptors that are asked for."""
 
@@ -71,7 +74,7 @@ def tell(stop: asyncio.Event, headline: str, facts: Mapping[str, str]) -> None:
 async def until_signal(stop: asyncio.Event) -> AsyncIterator[None]:
     """Ctrl-C and SIGTERM end the emulator in order: Bye and SubscriptionEnd are said. A second one ends it at once."""
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_said)
+    loop.set_exception_handler(_Said())
     _many_files()
 
     def asked() -> None:
@@ -88,11 +91,21 @@ async def until_signal(stop: asyncio.Event) -> AsyncIterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _said(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """What asyncio meets by itself, such as a machine that has no descriptor left for one more client, in one line."""
-    error = context.get("exception")
-    words = f"{context.get('message')}" + (f": {error}" if error is not None else "")
-    print(f"dsmreplay: {printable(words)}", file=sys.stderr, flush=True)
+class _Said:
+    """What asyncio meets by itself, such as a machine that has no descriptor left for one more client, in one line; the
+    same once in a while only."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        """Say it, unless it was said just now."""
+        error = context.get("exception")
+        words = f"{context.get('message')}" + (f": {error}" if error is not None else "")
+        if words == self._last[0] and loop.time() < self._last[1] + SAID:
+            return
+        self._last = (words, loop.time())
+        print(f"dsmreplay: {printable(words)}", file=sys.stderr, flush=True)
 
 
 def _many_files() -> None:

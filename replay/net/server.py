@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -43,8 +44,9 @@ class ServerLimits:
     Attributes:
         request: one request with its body, as it comes and as it is when content codings are undone.
         arriving: all requests together that are not whole yet; they are in memory and in temporary files.
-        connections: at once; for a further one that is cut whose client said nothing whole for longest. So a thousand
-            that never end their requests do not lock the others out.
+        connections: at once, and no more than three quarters of the descriptors that the process may have; for a
+            further one that is cut whose client said nothing whole for longest. So a thousand that never end their
+            requests do not lock the others out.
         idle: between requests; then the connection is closed in order.
         slow: between two reads inside a request, for a TLS handshake, and for a client to take :data:`BLOCK` bytes of
             an answer; then it is cut.
@@ -59,6 +61,9 @@ class ServerLimits:
 
 BLOCK = 256 << 10
 """Bytes of an answer that are written at once."""
+
+CUT_SAID = 1.0
+"""Seconds between two lines about connections that are cut to make room: thousands may come at once."""
 
 LINGER = 5.0
 """Seconds in which a client may read the refusal of a request that it is still sending."""
@@ -154,6 +159,16 @@ class HttpServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._arriving: dict[Line, int] = {}
+        files = _files()
+        self._backlog = max(min(256, files // 8), 1)
+        # Each takes a descriptor. A backlog of them may come at once, before those that make room for it are closed;
+        # the rest is for files and for what the device itself asks. Without any left nobody would be let in, and
+        # asyncio (of Python 3.11) tries again and again.
+        self._most = max(min(limits.connections, files * 3 // 4 - 2 * self._backlog), 1)
+        self._cut = 0
+        """Connections cut to make room, since that was said."""
+        self._cut_said = -CUT_SAID
+        """When it was said, by the clock."""
         self._silent: dict[Line, None] = {}
         """Connections on which nothing is answered just now; that whose turn was longest ago first."""
         self.addresses: list[Endpoint] = []
@@ -166,7 +181,7 @@ class HttpServer:
             UsageError: the address is taken, not of this machine, or not permitted.
         """
         try:
-            server = await asyncio.start_server(self._accept, host, port, limit=BUFFER, backlog=256)
+            server = await asyncio.start_server(self._accept, host, port, limit=BUFFER, backlog=self._backlog)
         except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: no host name can look so
             raise UsageError(f"cannot listen on {Endpoint(host, port)}: {words_of(error)}") from error
         self._servers.append(server)
@@ -197,8 +212,8 @@ class HttpServer:
         if self._tap is not None:
             line.watch(self._tap.connection(line.peer, line.local, encrypted=channel is not None))
         try:
-            if len(self._tasks) > self._limits.connections and not self._made_room():
-                self._log.say("warning", f"{line.peer}: more than {self._limits.connections} connections, closed")
+            if len(self._tasks) > self._most and not self._made_room():
+                self._log.say("warning", f"{line.peer}: more than {self._most} connections, closed")
                 return
             self._silent[line] = None
             words = f"no TLS handshake within {self._limits.slow:g} s, connection cut"
@@ -222,9 +237,13 @@ class HttpServer:
         if line is None:
             return False
         del self._silent[line]
-        words = f"more than {self._limits.connections} connections: this one, silent for longest, is cut"
-        self._log.say("warning", f"{line.peer}: {words}", peer=str(line.peer))
         line.reset()
+        self._cut += 1
+        if self._clock.monotonic() >= self._cut_said + CUT_SAID:
+            words = f"more than {self._most} connections: this one, silent for longest, is cut"
+            before = f" (and {self._cut - 1} before it)" if self._cut > 1 else ""
+            self._log.say("warning", f"{line.peer}: {words}{before}", peer=str(line.peer))
+            self._cut, self._cut_said = 0, self._clock.monotonic()
         return True
 
     async def _guarded(self, seconds: float, line: Line, words: str, work: Awaitable[None]) -> None:
@@ -354,6 +373,12 @@ class HttpServer:
         if answer.close == "reset":
             line.reset()
         return True
+
+
+def _files() -> int:
+    """Descriptors that this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def lasting(http: HttpMessage) -> bool:

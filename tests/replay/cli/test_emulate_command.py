@@ -20,6 +20,7 @@ from dissector.catalog import build
 from replay.base.clock import RealClock
 from replay.base.ids import Ids
 from replay.base.log import Log
+from replay.cli import living
 from replay.cli.main import main
 from replay.devices.dsmdevice import DsmDevice, Order
 from replay.devices.emulator import Around
@@ -249,3 +250,14 @@ def test_a_server_elsewhere_cannot_tell_loopback(monkeypatch: pytest.MonkeyPatch
     (told,) = asyncio.run(warned("http://192.0.2.20:5362/dsp"))
     assert told.startswith("the server is another machine, and http://127.0.0.1:")
     assert told.endswith("its events cannot come there; --listen ADDRESS:0 takes them")
+
+
+def test_troubles_of_the_machine_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """asyncio may meet the same one thousands of times a second."""
+    said, loop = living._Said(), asyncio.new_event_loop()
+    try:
+        for number in (24, 24, 23, 24):
+            said(loop, {"message": "socket.accept() out of system resource", "exception": OSError(number, "no more")})
+    finally:
+        loop.close()
+    assert [line.partition("Errno ")[2][:2] for line in capsys.readouterr().err.splitlines()] == ["24", "23", "24"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import resource
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -319,6 +320,37 @@ def test_the_connection_that_is_silent_for_longest_makes_room() -> None:
                     await one.send(post(b"y"))
                     assert (await one.answer()).status == 200
             await until(lambda: not serving.server._tasks and not serving.server._silent)
+
+    run(story())
+
+
+def test_many_that_are_cut_are_told_in_few_lines() -> None:
+    async def story() -> None:
+        async with Serving(limits=ServerLimits(connections=5)) as serving:
+            idle = [await asyncio.open_connection("127.0.0.1", serving.port) for _ in range(100)]
+            await until(lambda: serving.server._cut == 94)
+            assert len(serving.warnings) == 1
+            await serving.clock.advance(1)
+            idle.append(await asyncio.open_connection("127.0.0.1", serving.port))
+            await until(lambda: len(serving.warnings) == 2)
+            assert serving.warnings[1].endswith("is cut (and 94 before it)")
+            for _, writer in idle:
+                writer.close()
+
+    run(story())
+
+
+def test_connections_leave_descriptors_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one left nobody would be let in, and nothing could be written."""
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (64, 64))
+
+    async def story() -> None:
+        async with Serving(limits=ServerLimits(connections=1000)) as serving:
+            idle = [await asyncio.open_connection("127.0.0.1", serving.port) for _ in range(50)]
+            await until(lambda: serving.warnings)
+            assert "more than 32 connections: this one, silent for longest, is cut" in serving.warnings[0]
+            for _, writer in idle:
+                writer.close()
 
     run(story())
 
