@@ -16,6 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from dissector.base.errors import UnreadableInput, UsageError
+from dissector.output.text import printable
 
 __all__ = ["dump_yaml", "line_of", "load_yaml", "parse_yaml", "wrong"]
 
@@ -118,12 +119,14 @@ def dump_yaml(data: Any) -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     out = StringIO()
     yaml.dump(_quoted(data), out)
-    return out.getvalue()
+    # The library leaves bidirectional and invisible characters bare: what a person reads, in an editor or a terminal,
+    # would not be what is there. They stand in double quotes, where these escapes mean the same.
+    return "\n".join(map(printable, out.getvalue().split("\n")))
 
 
 def _quoted(data: Any) -> Any:
-    """The same with double quotes where a text has characters that cannot stand in a line (NEL is lost without), or
-    begins with what the library writes bare and does not read again in a line of braces."""
+    """The same with double quotes where a text has characters that cannot stand in a line (NEL is lost without) or are
+    shown as escapes, or begins with what the library writes bare and does not read again in a line of braces."""
     if isinstance(data, dict):
         for key, one in data.items():
             data[key] = _quoted(one)
@@ -131,7 +134,7 @@ def _quoted(data: Any) -> Any:
         # One by one: a slice would take the comments away.
         for place, one in enumerate(data):
             data[place] = _quoted(one)
-    elif isinstance(data, str) and (not data.isprintable() or data.startswith(("?", ":"))):
+    elif isinstance(data, str) and (not data.isprintable() or printable(data) != data or data.startswith(("?", ":"))):
         return DoubleQuotedScalarString(data)
     return data
 

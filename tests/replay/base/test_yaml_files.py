@@ -132,6 +132,17 @@ def test_any_text_is_read_again_as_it_was(text: str) -> None:
     assert parse_yaml(dump_yaml({"a": text, "b": [text]})) == {"a": text, "b": [text]}
 
 
+@pytest.mark.parametrize(
+    "text", ["\u202egnp.exe", "a\u200bb", "\x1b[31m", "\U000e0041", "i\ufe0f", "\x9b31m", "\u3164"]
+)
+def test_what_hides_or_turns_text_round_is_written_as_escapes(text: str) -> None:
+    """These files are read by people, in editors and terminals."""
+    written = dump_yaml({"a": text, "b": [text]})
+    assert written.isascii()
+    assert all(line.isprintable() for line in written.splitlines())
+    assert parse_yaml(written) == {"a": text, "b": [text]}
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
 def test_texts_come_back(text: str) -> None:
     assert parse_yaml(dump_yaml({"a": text, "b": [text]})) == {"a": text, "b": [text]}
