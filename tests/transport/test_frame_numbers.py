@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +41,22 @@ def test_large_and_small_messages_tell_the_same_frames(entries, data):
     assert isinstance(large, FrameNumbers)
     assert small == large
     assert (list(small), small[:1], len(small)) == (list(large), large[:1], len(large))
+
+
+@given(st.sets(st.integers(1, 1 << 9) | st.integers(1, 1 << 17) | st.integers(1, 1 << 40), max_size=40).map(sorted))
+def test_any_frame_numbers_are_held_as_they_are(numbers):
+    held = FrameNumbers(numbers)
+    assert list(held) == numbers
+    assert pickle.loads(pickle.dumps(held)) == held == tuple(numbers)
+    assert [held[at] for at in range(-len(numbers), len(numbers))] == numbers * 2
+    assert held[1:-1] == tuple(numbers[1:-1])
+    assert all(number in held for number in numbers)
+    assert 0 not in held
+
+
+def test_frames_of_an_image_take_a_byte_each():
+    numbers = range(5_000_000_000, 5_000_200_000, 200)
+    assert len(pickle.dumps(FrameNumbers(numbers))) < 1200
 
 
 @given(ENTRIES, st.data())
