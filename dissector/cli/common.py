@@ -132,7 +132,7 @@ def output(args: argparse.Namespace) -> Iterator[TextIO]:
     if path in (None, "-"):
         yield sys.stdout
         return
-    never_the_input(path, args.files)
+    never_the_input(path, args)
     try:
         file = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n")  # noqa: SIM115 - closed by the with below
     except OSError as error:
@@ -141,16 +141,18 @@ def output(args: argparse.Namespace) -> Iterator[TextIO]:
         yield file
 
 
-def never_the_input(path: str, files: Iterable[str]) -> None:
-    """Refuse to write over the capture that is read.
+def never_the_input(path: str, args: argparse.Namespace) -> None:
+    """Refuse to write over what is read: the capture, a key log, keys.
 
     Raises:
         UsageError: the path is one of the files.
     """
-    for name in files:
-        with contextlib.suppress(OSError):
-            if name != "-" and os.path.samefile(path, name):
-                raise UsageError(f"{path} is the capture itself; give -o another file")
+    keys = [*keylogs_of(args), *args.rsa_key, *getattr(args, "trust", ())]
+    for what, names in (("the capture itself", args.files), ("one of the keys that are read", keys)):
+        for name in names:
+            with contextlib.suppress(OSError):
+                if name != "-" and os.path.samefile(path, name):
+                    raise UsageError(f"{path} is {what}; give -o another file")
 
 
 def palette(args: argparse.Namespace, out: TextIO | None) -> Palette:

@@ -18,7 +18,7 @@ def run(args: argparse.Namespace) -> ExitCode:
     if "-" in args.files:
         raise UsageError("export pcap reads each file twice, so it needs files, not standard input")
     path: str = args.output
-    never_the_input(path, args.files)
+    never_the_input(path, args)
     if os.path.exists(path) and not args.force:
         raise UsageError(f"{path} exists; --force overwrites it")
     with opened(args, digest=False) as capture:

@@ -70,6 +70,8 @@ class Folder:
         self.written: list[tuple[str, int]] = []
         self.refused: list[str] = []
         self._taken: set[str] = set()
+        self._last: dict[str, int] = {}
+        """Stem and suffix → the number that was used last: a capture may name thousands of images alike."""
         self._held: list[Path] = []
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -91,11 +93,7 @@ class Folder:
     def name(self, held: Path, stem: str, suffix: str) -> None:
         """Give a held file its name: stem, ``-2`` and so on where this run used it already, suffix."""
         stem = safe_name(stem)
-        name, again = stem + suffix, 1
-        while name.lower() in self._taken:
-            again += 1
-            name = f"{stem}-{again}{suffix}"
-        self._taken.add(name.lower())
+        name = self._free(stem, suffix)
         target = self.path / name
         if not self.force:
             try:
@@ -111,6 +109,18 @@ class Folder:
         except OSError as error:
             raise UnwritableOutput(f"{target}: cannot write: {error.strerror}") from error
         self.written.append((name, target.stat().st_size))
+
+    def _free(self, stem: str, suffix: str) -> str:
+        """A name that this run did not use: with the next number where it used the plain one."""
+        key = (stem + suffix).lower()
+        number = self._last.get(key, 0)
+        while True:
+            number += 1
+            name = f"{stem}-{number}{suffix}" if number > 1 else stem + suffix
+            if name.lower() not in self._taken:
+                self._last[key] = number
+                self._taken.add(name.lower())
+                return name
 
     def put(self, data: bytes, stem: str, suffix: str) -> None:
         """Write a whole file."""

@@ -104,7 +104,8 @@ def parse_xml(data: bytes, *, charset: str | None = None, limits: Limits = DEFAU
     # The normal path: begins with "<" and is UTF-8 (or says what else it is), one parse.
     if data[:1] == b"<" and data[1:2] != b"\x00" and len(data) <= limits.xml and b"<!DOCTYPE" not in data:
         encoding, mismatch = sniff_encoding(data, charset)
-        if not mismatch and _refused(data, limits) is None:
+        # What is refused is looked for in the bytes: they have to be what they seem.
+        if not mismatch and (encoding == "utf-8" or _plain_ascii(encoding)) and _refused(data, limits) is None:
             try:
                 root = etree.fromstring(data, _STRICT if encoding == "utf-8" else _parser_for(_name(encoding), False))
             except (etree.XMLSyntaxError, ValueError, LookupError):
@@ -403,6 +404,15 @@ def _codec(name: str | None) -> str | None:
     except (LookupError, ValueError, TypeError, UnicodeError):
         return None
     return found.name
+
+
+@lru_cache(maxsize=64)
+def _plain_ascii(encoding: str) -> bool:
+    """Whether a byte of ASCII is that character, and nothing else is. UTF-7 writes "<" as ``+ADw-``, EBCDIC as "L"."""
+    try:
+        return all(bytes([byte]).decode(encoding) == chr(byte) for byte in range(0x20, 0x7F))
+    except (LookupError, ValueError):
+        return False
 
 
 @lru_cache(maxsize=64)

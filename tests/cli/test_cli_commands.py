@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 import dissector
+from dissector.output.export import Folder
 from dissector.output.jsontext import schema
 from tests.support.wire import Frame, write_pcap
 
@@ -378,3 +379,43 @@ def test_a_capture_of_unknown_link_types_only_is_unreadable_but_info_tells_of_it
     assert result.code == 3
     assert "all 3 packets have link type 147 (USER0)" in result.err
     assert "USER0" in cli("info", str(path)).out
+
+
+# -- what is never done -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["trace.pcap", "keys.log", "server.key", "link.pcap"])
+@pytest.mark.parametrize("command", [["jobs"], ["read"], ["tls"], ["export", "pcap", "--decrypted", "--force"]])
+def test_what_is_read_is_not_written_over(cli, pcap, tmp_path, which, command):
+    given = {"trace.pcap": "others/scan-tls-1.2.pcap", "keys.log": "others/scan-tls-1.2.keys",
+             "server.key": "others/scan-tls-rsa.key"}  # fmt: skip
+    for name, sample in given.items():
+        (tmp_path / name).write_bytes(Path(pcap(sample)).read_bytes())
+    (tmp_path / "link.pcap").symlink_to("trace.pcap")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    keys = ["--keylog", str(tmp_path / "keys.log"), "--rsa-key", str(tmp_path / "server.key")]
+    result = cli(*command, *keys, str(tmp_path / "trace.pcap"), "-o", str(tmp_path / which))
+    assert result.code == 2
+    assert "is the capture itself" in result.err or "is one of the keys that are read" in result.err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_names_of_thousands_of_images_are_found_at_once(tmp_path):
+    """Each with one look: a capture can name ten thousands of images alike."""
+
+    class Taken(set):
+        looks = 0
+
+        def __contains__(self, name):
+            self.looks += 1
+            return super().__contains__(name)
+
+    folder = Folder(str(tmp_path))
+    folder._taken = Taken()
+    names = [folder._free("scan-1-page1", ".jpg") for _ in range(3000)]
+    assert names[:3] == ["scan-1-page1.jpg", "scan-1-page1-2.jpg", "scan-1-page1-3.jpg"]
+    assert len(set(names)) == 3000
+    assert folder._taken.looks == 3000
+    # A stem that looks like another one with its number.
+    assert folder._free("scan-1-page1-2", ".jpg") == "scan-1-page1-2-2.jpg"
+    assert folder._free("SCAN-1-page1", ".jpg") == "SCAN-1-page1-3001.jpg"

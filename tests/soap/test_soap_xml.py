@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 
 import pytest
@@ -40,6 +41,33 @@ def test_utf_16(order: str, mark: bool, declared: str | None) -> None:
     assert parsed.root[0].text == "\u00e4\u20ac"
     assert parsed.encoding == f"utf-16-{order}"
     assert told(parsed) == (["xml.encoding"] if declared == "utf-8" else [])
+
+
+def utf_7(text: str) -> bytes:
+    """All of it in the other writing of UTF-7: no "<" is seen in it."""
+    return b"+" + base64.b64encode(text.encode("utf-16-be")).rstrip(b"=") + b"-"
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "xml.doctype"),
+        (f"<a>{'<b/>' * 50}</a>", "xml.elements"),
+        (f"<a {' '.join(f'b{number}=``' for number in range(30))}/>".replace("`", '"'), "xml.attributes"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-7", "UTF7"])
+def test_what_is_refused_is_refused_where_it_is_written_otherwise(text: str, rule: str, encoding: str) -> None:
+    declared = f"<?xml version='1.0' encoding='{encoding}'?>".encode()
+    parsed = parse_xml(declared + utf_7(text), limits=Limits(xml_elements=40, xml_attributes=20))
+    assert parsed.root is None
+    assert rule in told(parsed)
+
+
+def test_an_honest_document_in_utf_7_is_read() -> None:
+    parsed = parse_xml(b"<?xml version='1.0' encoding='utf-7'?>" + utf_7("<a>\u00e4</a>"))
+    assert parsed.root is not None
+    assert (parsed.root.text, parsed.encoding, parsed.recovered) == ("\u00e4", "utf-7", False)
 
 
 @pytest.mark.parametrize(
