@@ -379,4 +379,5 @@ def _is_hello(s: Segment) -> bool:
     if start[:2] == b"\x16\3":
         return start[5] in (1, 2) and start[6] == 0 and start[9] == 3
     size = (start[0] & 0x7F) << 8 | start[1]
-    return bool(start[0] & 0x80) and start[2:4] == b"\1\3" and start[4] <= 3 and size == s.wire - 2
+    versions = (start[2:4] == b"\1\3" and start[4] <= 3) or start[2:5] == b"\1\0\2"
+    return bool(start[0] & 0x80) and versions and size == s.wire - 2

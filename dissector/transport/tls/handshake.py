@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dissector.transport.tls.names import COMPRESSIONS, RETRY_RANDOM, Extension
+from dissector.transport.tls.names import COMPRESSIONS, RETRY_RANDOM, SSL20, Extension
 
 if TYPE_CHECKING:
     from dissector.transport.tls.ciphers import Buffer
 
 __all__ = [
+    "UNPACKED",
     "ClientHello",
     "MessageReader",
     "ServerHello",
@@ -35,6 +36,8 @@ __all__ = [
     "ticket_of",
 ]
 
+UNPACKED = frozenset(["zlib", "zstd"])
+"""Compressions of certificates that are read; brotli would be one more package for what no device of WSD sends."""
 LONGEST = 256 << 10
 """Bytes of one handshake message; a chain of twenty certificates is about 40 KiB."""
 
@@ -223,13 +226,15 @@ def _numbers(data: bytes) -> tuple[int, ...]:
 
 
 def ssl2_hello(body: Buffer) -> ClientHello | None:
-    """The SSL 2.0 form of a ClientHello, from its message type on."""
+    """The SSL 2.0 form of a ClientHello, from its message type on; None where it is none, as most that begins so."""
     cursor = Cursor(body)
     try:
         if cursor.number(1) != 1:
             return None
         version = cursor.number(2)
         suites, session, challenge = cursor.number(2), cursor.number(2), cursor.number(2)
+        if not (version == SSL20 or version >> 8 == 3) or suites % 3 or not 16 <= challenge <= 32:
+            return None
         numbers = cursor.take(suites)
         found = cursor.take(session)
         # The challenge stands at the end of the random, zeros before it.

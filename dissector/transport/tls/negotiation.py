@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dissector.transport.tls.certificates import name_text, read_certificate, read_raw_key
 from dissector.transport.tls.handshake import (
+    UNPACKED,
     ClientHello,
     ServerHello,
     authorities,
@@ -26,7 +27,7 @@ from dissector.transport.tls.handshake import (
 )
 from dissector.transport.tls.keyring import Early, Handshake, Keyring
 from dissector.transport.tls.model import Flight
-from dissector.transport.tls.names import RAW_PUBLIC_KEY, SSL30, TLS12, TLS13, Extension, Shake
+from dissector.transport.tls.names import RAW_PUBLIC_KEY, SSL20, SSL30, TLS12, TLS13, Extension, Shake
 from dissector.transport.tls.records import Record
 from dissector.transport.tls.rules import BAD_MESSAGE, COMPRESSION, EARLY_REJECTED, PSK_ONLY
 from dissector.transport.tls.side import Side, State
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Negotiation"]
 
+SSL2_SERVER_HELLO = 4
+"""Its type."""
 TRANSCRIPT = 512 << 10
 """Bytes of handshake messages kept of one side, for the extended master secret."""
 MESSAGES = 100
@@ -76,10 +79,17 @@ class Negotiation:
         return self.handshakes[-1].version if self.handshakes else 0
 
     def ssl2(self, side: Side, record: Record) -> None:
-        """A ClientHello in the form of SSL 2.0."""
+        """A ClientHello in the form of SSL 2.0, or (a server's) one of SSL 2.0 itself, behind which nothing is read."""
         hello = ssl2_hello(record.fragment)
         if hello is not None:
             self._client_hello(side, hello, bytes(record.fragment))
+        elif side.client is False and record.fragment[0] == SSL2_SERVER_HELLO:
+            self._facts.version = SSL20
+            for each in self._connection.sides:
+                each.shut()
+                each.talk.finished = True
+        elif side.handshake is None and not (side.other is not None and side.other.handshake is not None):
+            side.drop(record.offset)
 
     def bad_message(self, side: Side, frame: int) -> None:
         """Handshake messages cannot be read any more."""
@@ -129,10 +139,11 @@ class Negotiation:
             else:
                 if side.client:
                     facts.given = True
-                words = (
-                    f"certificates of {side.stream.source} cannot be read: they are compressed ({facts.compression})"
+                why = "and damaged" if facts.compression in UNPACKED else "which is not read here"
+                words = f"they are compressed ({facts.compression}, {why})"
+                self._connection.say(
+                    COMPRESSION(f"certificates of {side.stream.source} cannot be read: {words}", frames=(frame,))
                 )
-                self._connection.say(COMPRESSION(words, frames=(frame,)))
         elif type == Shake.CERTIFICATE_REQUEST:
             facts.asked = True
             self._authorities(handshake, body)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dissector.transport.tls.alerts import ABOUT_CERTIFICATES
 from dissector.transport.tls.certificates import Certificate, day
 from dissector.transport.tls.model import Alert, TlsFacts
-from dissector.transport.tls.names import group_name, signature_name, version_name
+from dissector.transport.tls.names import SSL20, group_name, signature_name, version_name
 from dissector.transport.tls.suites import suite, suite_name
 
 __all__ = ["WEAK_HASHES", "WEAK_RSA", "accepted", "flaw", "guess", "offer", "reason", "refused_client", "whose"]
@@ -46,7 +46,7 @@ def reason(facts: TlsFacts, alert: Alert) -> str:
             f"{offer(facts)})"
         )
     elif code in (PROTOCOL_VERSION, FALLBACK):
-        said = f"the client offers {_versions(facts)}"
+        said = f"the client offers {offer(facts) if facts.offered == (SSL20,) else _versions(facts)}"
         if alert.from_client and facts.version is not None:
             said = f"the server chose {version_name(facts.version)}, {said}"
     elif code in (HANDSHAKE_FAILURE, ILLEGAL) and facts.retried and facts.wanted_group:
@@ -194,6 +194,8 @@ def _versions(facts: TlsFacts) -> str:
 
 def offer(facts: TlsFacts) -> str:
     """What a ClientHello offers: a few things by name, many by number."""
+    if facts.offered == (SSL20,):
+        return "SSL 2.0 alone, which no server may accept (RFC 6176)"
     suites = [number for number in facts.suites if number not in _SIGNALS]
     parts = [
         _versions(facts),

@@ -156,7 +156,7 @@ class Side:
         fresh = self.handshake is None and self.state is State.PLAIN and not self.damaged
         if fresh and not self.messages.under_way and not hello_begins(self._records.begun):
             # Much else begins like a record; it is let go before a whole one of it is there.
-            self._dead(self._records.at)
+            self.drop(self._records.at)
         self.plain.flush()
         self.consumed = self._needed()
         self._connection.progress()
@@ -260,7 +260,7 @@ class Side:
             if self.handshake is None and not self.messages.under_way and not _hello(record):
                 self._count(record, None)
                 if not self.damaged:
-                    self._dead(record.offset)
+                    self.drop(record.offset)
                 return True
             self._count(record, type)
             if type == SSL2_HELLO:
@@ -456,7 +456,8 @@ class Side:
         if self.state is not State.DEAD:
             self.state = State.SHUT
 
-    def _dead(self, offset: int) -> None:
+    def drop(self, offset: int) -> None:
+        """It is no TLS."""
         self.state = State.DEAD
         self._connection.dead(self)
         self._connection.say(NOT_TLS(frames=self.frames.frames_of(offset, offset + 1)))

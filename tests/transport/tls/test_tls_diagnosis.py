@@ -390,6 +390,38 @@ def test_the_end_of_the_capture_is_no_failure() -> None:
         assert not {"tls.handshake-failed", "tls.handshake-unfinished"} & set(rules)
 
 
+SSL2_SUITES = b"\7\0\xc0\5\0\x80\3\0\x80\1\0\x80\6\0\x40\4\0\x80\2\0\x80"
+SSL2_HELLO = b"\x80\x2e\1\0\2\0\x15\0\0\0\x10" + SSL2_SUITES + b"c" * 16
+
+
+def test_a_client_that_knows_ssl_2_alone() -> None:
+    alone = "SSL 2.0 alone, which no server may accept (RFC 6176)"
+    text = failed(read_talk([(False, SSL2_HELLO), (True, b"\x15\3\1\0\2\2\x46")]))
+    assert text.endswith(f"with protocol_version: it does not support the version; the client offers {alone}")
+    feed = read_talk([(False, SSL2_HELLO)], server_first=True)
+    assert feed.facts.offered == (2,)
+    assert f"what was offered ({alone})" in found(feed, "tls.handshake-unfinished").text
+
+
+def test_a_server_that_accepts_ssl_2() -> None:
+    hello = b"\4\0\1\0\2" + b"\0\4\0\3\0\x10" + b"cert" + b"\7\0\xc0" + b"i" * 16
+    answer = bytes([0x80, len(hello)]) + hello
+    sealed = b"\x80\x30" + bytes(range(48))
+    feed = read_talk([(False, SSL2_HELLO), (True, answer), (False, sealed), (True, sealed)])
+    assert (feed.facts.version, feed.facts.finished) == (2, True)
+    assert feed.rules() == ["tls.old-version"]
+    assert found(feed, "tls.old-version").text == "the connection uses SSL 2.0"
+
+
+@pytest.mark.parametrize("at", [4, 6, 10])
+def test_what_begins_like_ssl_2_by_chance_is_no_tls(at: int) -> None:
+    """Another version, suites that are not three bytes each, a challenge of another length."""
+    changed = bytearray(SSL2_HELLO)
+    changed[at] += 1
+    feed = read_talk([(False, bytes(changed))])
+    assert not feed.table.facts
+
+
 def test_old_versions_and_weak_suites_are_noted() -> None:
     done = talk(client_context("1.0", "NULL-SHA"), server_context(identity(), "1.0", "NULL-SHA"), GET)
     feed = read_talk(done.pieces)

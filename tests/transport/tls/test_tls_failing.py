@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dissector.assembly import INTEREST as INTEREST_OF_ALL
 from dissector.base.findings import Finding
 from dissector.base.limits import DEFAULT_LIMITS
 from dissector.base.origin import Endpoint
@@ -27,7 +28,7 @@ from tests.support.streams import INTEREST, Taken
 from tests.support.tls_talk import NOW, Talk, client_context, identity, server_context, talk
 from tests.support.wire import START, Wire
 
-MASKED = ((0xFFFF0080, 0x03010080, "tls"),)
+MASKED = INTEREST_OF_ALL.masked
 GET = [(False, b"GET / HTTP/1.1\r\n\r\n"), (True, b"HTTP/1.1 204 No Content\r\n\r\n")]
 AUTHORITY = identity("ec", "authority.example")
 EXPIRED = identity("ec", "old.example", NOW.replace(year=2024), 365, 8)
@@ -145,9 +146,12 @@ def test_a_server_that_speaks_in_the_clear_is_told(mss: int) -> None:
         )
 
 
+@pytest.mark.parametrize("version", [b"\3\1", b"\0\2"])
 @pytest.mark.parametrize(("size", "told"), [(0, True), (1, False)])
-def test_a_hello_of_ssl_2_is_one_and_what_begins_so_by_chance_is_not(size: int, told: bool, monkeypatch) -> None:
-    body = b"\1\3\1" + b"\0\3\0\0\0\x10" + b"\0\0\x35" + b"c" * 16
+def test_a_hello_of_ssl_2_is_one_and_what_begins_so_by_chance_is_not(
+    version: bytes, size: int, told: bool, monkeypatch
+) -> None:
+    body = b"\1" + version + b"\0\3\0\0\0\x10" + b"\0\0\x35" + b"c" * 16
     story = Story(channels={"one": Channel("192.0.2.10", "192.0.2.20", 5362)})
     story.say("one", bytes([0x80, len(body) - size]) + body)
     story.say("one", b"\x15\3\1\0\2\2\x46", back=True)
