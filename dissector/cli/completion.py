@@ -1,4 +1,4 @@
-"""``dsmshark completion``: scripts for shells, from the arguments themselves."""
+"""``dsmshark completion`` and ``dsmreplay completion``: scripts for shells, from the arguments themselves."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from dissector.base.errors import ExitCode
 from dissector.cli.parser import build_parser
 
 __all__ = ["run", "script"]
+
+
+PATHS = {"DIR": "dir", "FOLDER": "dir", "FILE": "file", "CAPTURE": "file", "CERT": "file"}
+"""What stands for a value in the help → what it is completed with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,11 @@ def run(args: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def script(shell: str) -> str:
-    """The script for bash, zsh or fish."""
-    found = list(_walk(build_parser(), (), ""))
-    made = {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](found)
+def script(shell: str, parser: argparse.ArgumentParser | None = None) -> str:
+    """The script for bash, zsh or fish, for the program of a parser (default: dsmshark)."""
+    parser = parser or build_parser()
+    found = list(_walk(parser, (), ""))
+    made = {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](found, parser.prog)
     return "\n".join(made) + "\n"
 
 
@@ -58,7 +63,9 @@ def _walk(parser: argparse.ArgumentParser, words: tuple[str, ...], help: str) ->
             below = dict(action.choices)
             helps = {one.dest: one.help or "" for one in action._choices_actions}
         elif action.option_strings:
-            path = {"DIR": "dir", "FILE": "file"}.get(str(action.metavar), "")
+            # Of those with several values, such as certificate and key, all are files.
+            name = action.metavar[0] if isinstance(action.metavar, tuple) else str(action.metavar)
+            path = PATHS.get(name.partition("|")[0], "")
             options.append(
                 _Option(
                     tuple(action.option_strings), action.help or "", action.nargs != 0,
@@ -74,9 +81,9 @@ def _walk(parser: argparse.ArgumentParser, words: tuple[str, ...], help: str) ->
         yield from _walk(sub, (*words, name), helps.get(name, ""))
 
 
-def _bash(commands: list[_Command]) -> Iterator[str]:
-    yield "# bash completion for dsmshark"
-    yield "_dsmshark() {"
+def _bash(commands: list[_Command], prog: str) -> Iterator[str]:
+    yield f"# bash completion for {prog}"
+    yield f"_{prog}() {{"
     yield '    local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" path="" word'
     yield '    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do'
     yield '        case "$path $word" in'
@@ -107,7 +114,7 @@ def _bash(commands: list[_Command]) -> Iterator[str]:
         yield "            ;;"
     yield "    esac"
     yield "}"
-    yield "complete -F _dsmshark dsmshark"
+    yield f"complete -F _{prog} {prog}"
 
 
 def _path(words: tuple[str, ...]) -> str:
@@ -118,11 +125,11 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def _zsh(commands: list[_Command]) -> Iterator[str]:
-    yield "#compdef dsmshark"
+def _zsh(commands: list[_Command], prog: str) -> Iterator[str]:
+    yield f"#compdef {prog}"
     by_words = {command.words: command for command in commands}
     for command in commands:
-        yield f"{_function(command.words)}() {{"
+        yield f"{_function(prog, command.words)}() {{"
         if command.below:
             yield "    local line state"
         yield "    _arguments -s -S \\"
@@ -141,19 +148,19 @@ def _zsh(commands: list[_Command]) -> Iterator[str]:
             yield "        rest)"
             yield "            case $line[1] in"
             for name in command.below:
-                yield f"                {name}) {_function((*command.words, name))} ;;"
+                yield f"                {name}) {_function(prog, (*command.words, name))} ;;"
             yield "            esac ;;"
             yield "    esac"
         elif command.choices:
-            yield f"        '1:shell:({' '.join(command.choices)})'"
+            yield f"        '1:value:({' '.join(command.choices)})'"
         else:
             yield "        '*:capture:_files'"
         yield "}"
-    yield '_dsmshark "$@"'
+    yield f'_{prog} "$@"'
 
 
-def _function(words: tuple[str, ...]) -> str:
-    return "_".join(["_dsmshark", *words])
+def _function(prog: str, words: tuple[str, ...]) -> str:
+    return "_".join([f"_{prog}", *words])
 
 
 def _zsh_option(option: _Option) -> Iterator[str]:
@@ -167,8 +174,8 @@ def _zsh_option(option: _Option) -> Iterator[str]:
         yield _quoted(f"{flag}[{said}]{action}")
 
 
-def _fish(commands: list[_Command]) -> Iterator[str]:
-    yield "# fish completion for dsmshark"
+def _fish(commands: list[_Command], prog: str) -> Iterator[str]:
+    yield f"# fish completion for {prog}"
     names = {command.words: command for command in commands}
     for command in commands:
         if command.words:
@@ -183,11 +190,11 @@ def _fish(commands: list[_Command]) -> Iterator[str]:
             )
             for name in command.below:
                 said = names[(*command.words, name)].help
-                yield f"complete -c dsmshark -f -n {_quoted(none_yet)} -a {name} -d {_quoted(said)}"
+                yield f"complete -c {prog} -f -n {_quoted(none_yet)} -a {name} -d {_quoted(said)}"
         if command.choices:
-            yield f"complete -c dsmshark -f -n {_quoted(condition)} -a {_quoted(' '.join(command.choices))}"
+            yield f"complete -c {prog} -f -n {_quoted(condition)} -a {_quoted(' '.join(command.choices))}"
         for option in command.options:
-            parts = [f"complete -c dsmshark -n {_quoted(condition)}"]
+            parts = [f"complete -c {prog} -n {_quoted(condition)}"]
             for flag in option.flags:
                 parts.append(f"-l {flag[2:]}" if flag.startswith("--") else f"-s {flag[1:]}")
             if option.takes:

@@ -12,6 +12,7 @@ from importlib import import_module
 from dissector.base.errors import DsmsharkError, ExitCode
 from dissector.cli.parser import build_parser
 from dissector.cli.streams import abandon_stdout, ready_streams
+from dissector.cli.usage import with_help
 
 __all__ = ["main"]
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, see :class:`~dissector.base.errors.ExitCode`.
     """
     ready_streams()
-    given = list(sys.argv[1:] if argv is None else argv)
+    given = with_help(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in given
     if argv is None:
         _prepare()

@@ -6,11 +6,11 @@ import argparse
 import dataclasses
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from dissector import __version__
-from dissector.base.errors import UsageError
 from dissector.base.limits import Limits
+from dissector.cli.usage import UsageParser
 
 __all__ = ["Parser", "build_parser"]
 
@@ -117,14 +117,10 @@ class _Unmeasured(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=100)
 
 
-class Parser(argparse.ArgumentParser):
-    """Wrong arguments are a :class:`~dissector.base.errors.UsageError`; help is made when asked for."""
+class Parser(UsageParser):
+    """Help is made when asked for."""
 
     sections: Callable[[], list[tuple[str, str]]] | None = None
-
-    def error(self, message: str) -> NoReturn:
-        """One sentence, the place to read more, and exit code 2."""
-        raise UsageError(f"{message} (see “{self.prog} --help”)")
 
     def format_help(self) -> str:
         """Usage, options and the sections."""

@@ -9,17 +9,21 @@ from typing import Any, Protocol, TextIO
 from dissector.base.errors import ExitCode, UsageError
 from dissector.base.findings import Finding, Severity, worst
 from dissector.cli.choose import choose_job
-from dissector.cli.common import Count, exit_code, opened, output, palette, report
+from dissector.cli.common import Count, exit_code, note, opened, output, palette, report
 from dissector.cli.select import chosen_by, numbers_of
 from dissector.messages import Message
 from dissector.output.jsontext import dumps
 from dissector.output.notes import notes
 from dissector.output.packetlist import PacketList
 from dissector.output.text import Palette
+from dissector.output.text import count as count_text
 from dissector.output.times import Clock
 from dissector.reader import Capture
 
 __all__ = ["run"]
+
+CHOICES = ("job", "service", "host", "stream", "kind")
+"""Options that choose messages."""
 
 
 class _Face(Protocol):
@@ -39,13 +43,16 @@ def run(args: argparse.Namespace) -> ExitCode:
         args.verbose = True
     count = Count()
     bad: list[Finding] = []
+    shown = 0
     with opened(args, digest=args.verbose or args.json or args.ndjson, quiet=args.output is None) as capture:
         capture.on_http = count.http
         with output(args) as out:
             face = _face(args, capture, out)
 
             def sink(message: Message) -> None:
+                nonlocal shown
                 if chosen(message):
+                    shown += 1
                     found = message.all_findings()
                     if not bad:
                         bad.extend(f for f in found if f.severity is Severity.ERROR)
@@ -58,6 +65,9 @@ def run(args: argparse.Namespace) -> ExitCode:
             found = capture.findings
             said = notes(capture.stats, count.messages, count.https)
             face.end(found, said, capture.interrupted)
+            if count.messages and not shown:
+                wanted = " ".join(f"--{name} {value}" for name in CHOICES if (value := getattr(args, name)) is not None)
+                note(f"none of {count_text(count.messages, 'message')} is left by {wanted}")
     return exit_code([*bad, *found])
 
 

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         capture.on_http = counted.http
         capture.run(counted.message)
         connections = capture.tls
+        total = len(connections)
         if args.stream is not None:
             connections = [facts for facts in connections if facts.number == args.stream]
         if args.failed:
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         of_capture = [
             one for one in capture.findings if not one.rule.startswith("tls.") or one.rule.startswith(of_keys)
         ]
-        said = [] if connections else notes(capture.stats, counted.messages, counted.https)
+        said = [] if total else notes(capture.stats, counted.messages, counted.https)
         digits, interrupted = capture.digits, capture.interrupted
     if store is not None:
         for facts in connections:
@@ -62,9 +63,17 @@ def run(args: argparse.Namespace) -> ExitCode:
                     for line in record_lines(facts, digits):
                         print(line, file=out)
             if not connections:
-                print("No TLS connection failed." if args.failed else "No TLS connections.", file=out)
+                print(_none(args, total), file=out)
             elif len(connections) > 1:
                 print(f"\n{summary(connections)}", file=out)
             out.flush()
             report(said, of_capture)
     return exit_code([*(finding for facts in connections for finding in facts.findings), *of_capture])
+
+
+def _none(args: argparse.Namespace, total: int) -> str:
+    """What is said where no connection is shown."""
+    if total and args.stream is not None:
+        which = "failed in" if args.failed else "is in"
+        return f"None of {count(total, 'TLS connection')} {which} stream {args.stream}."
+    return "No TLS connection failed." if args.failed else "No TLS connections."

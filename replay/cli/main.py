@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from dissector.base.errors import DsmsharkError, ExitCode
 from dissector.cli.streams import abandon_stdout, ready_streams
+from dissector.cli.usage import with_help
 from replay.cli.parser import make_parser
 
 __all__ = ["main"]
@@ -17,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dsmreplay``; gives an exit code of :class:`~dissector.base.errors.ExitCode`."""
     ready_streams()
     try:
-        arguments = make_parser().parse_args(argv)
+        arguments = make_parser().parse_args(with_help(sys.argv[1:] if argv is None else argv))
         code = int(arguments.run(arguments))
         sys.stdout.flush()
         return code

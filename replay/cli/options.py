@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from textwrap import fill
-from typing import Any, NoReturn
-
-from dissector.base.errors import UsageError
+from typing import Any
 
 __all__ = [
-    "EXIT_CODES", "Formatter", "Lazy", "Parser", "add_command", "add_playing", "effects", "example_process", "factor",
+    "EXIT_CODES", "Formatter", "Lazy", "add_command", "add_playing", "effects", "example_process", "factor",
     "later", "seconds", "span", "table", "whole_number",
 ]  # fmt: skip
 
@@ -34,14 +32,6 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30, width=WIDTH)
-
-
-class Parser(argparse.ArgumentParser):
-    """Tells what is wrong in one sentence; the usage is what --help is for."""
-
-    def error(self, message: str) -> NoReturn:
-        """The command line is wrong."""
-        raise UsageError(f"{message} (see “{self.prog} --help”)")
 
 
 class Lazy(argparse.Action):

@@ -7,8 +7,9 @@ from typing import Any
 
 from dissector import __version__
 from dissector.cli.parser import add_keys
+from dissector.cli.usage import UsageParser
 from replay.cli.emulated import add_emulate
-from replay.cli.options import EXIT_CODES, Formatter, Lazy, Parser, add_command, add_playing, factor, later, span
+from replay.cli.options import EXIT_CODES, Formatter, Lazy, add_command, add_playing, factor, later, span
 from replay.cli.packets import add_packets
 from replay.cli.serve import add_serve
 from replay.cli.suite import add_suite
@@ -22,15 +23,16 @@ CONTROL = ("status", "behaviour", "do", "reset", "press", "load", "condition", "
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser; ``arguments.run(arguments)`` of what it gives runs the command."""
-    parser = Parser(
+    parser = UsageParser(
         prog="dsmreplay",
         description="Sends captured WSD sequences again and judges what differs; emulates scanners, DSM devices and\n"
         "scan servers. Captures are read by dsmshark.",
         epilog=EXIT_CODES,
         formatter_class=Formatter,
     )
+    parser.usual = "extract --list"
     parser.add_argument("--version", action="version", version=f"dsmreplay {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_emulate(commands)
     _extract(commands)
     _run(commands)
@@ -39,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_packets(commands)
     _control(commands)
     _certificate(commands)
+    _completion(commands)
     return parser
 
 
@@ -145,6 +148,25 @@ def _certificate(commands: Any) -> None:
     parser.add_argument("name", metavar="NAME", help="of the user, such as alice@example.test")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the PEM files")
     parser.set_defaults(run=later("run_certificate"))
+
+
+def _completion(commands: Any) -> None:
+    parser = add_command(
+        commands, "completion", "print a completion script for a shell", "Print a completion script for a shell.",
+        "examples:\n"
+        "  dsmreplay completion bash > ~/.local/share/bash-completion/completions/dsmreplay\n"
+        "  dsmreplay completion zsh > ~/.zfunc/_dsmreplay\n"
+        "  dsmreplay completion fish > ~/.config/fish/completions/dsmreplay.fish\n\n" + EXIT_CODES,
+    )  # fmt: skip
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell")
+    parser.set_defaults(run=_print_completion)
+
+
+def _print_completion(arguments: argparse.Namespace) -> int:
+    from dissector.cli.completion import script
+
+    print(script(arguments.shell, make_parser()), end="")
+    return 0
 
 
 def _rules() -> str:

@@ -274,7 +274,18 @@ def test_export_messages_and_bodies(cli, pcap, tmp_path):
     ("argv", "code", "says"),
     [
         ([], 2, "required"),
-        (["frobnicate"], 2, "invalid choice"),
+        (["frobnicate"], 2, "there is no command 'frobnicate'; there are read, jobs,"),
+        (["job", "x"], 2, "there is no command 'job'; near: jobs; there are"),
+        (["export", "image", "x"], 2, "near: images; there are images, messages, bodies, pcap (see “dsmshark export"),
+        ([__file__], 2, "a command stands before "),
+        ([__file__, "jobs"], 2, f"such as dsmshark jobs {__file__} (see"),
+        (
+            ["--json", "jobs", "x"],
+            2,
+            "--json stands behind the command: dsmshark jobs --json (see “dsmshark jobs --help”)",
+        ),
+        (["jobs", "x", "--jsn"], 2, "unrecognized arguments: --jsn; near: --json (see “dsmshark jobs --help”)"),
+        (["rules", "x"], 2, "unrecognized arguments: x (see “dsmshark rules --help”)"),
         (["jobs"], 2, "FILE"),
         (["jobs", "/nonexistent.pcap"], 3, "/nonexistent.pcap"),
         (["jobs", "--limit", "nope=1", "x"], 2, "there is no limit"),
@@ -292,6 +303,23 @@ def test_one_sentence_and_an_exit_code(cli, argv, code, says):
     assert result.err.startswith("dsmshark: ")
     assert result.err.count("\n") == 1
     assert says in result.err
+
+
+@pytest.mark.parametrize("words", [(), ("jobs",), ("export", "images")])
+def test_help_may_stand_first(cli, words):
+    assert cli("help", *words) == cli(*words, "--help")
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [(("--host", "203.0.113.9", "--kind", "fault"), 0), (("--stream", "99", "--json"), 0), (("--kind", "event"), 0)],
+)
+def test_a_choice_that_leaves_nothing_is_told(cli, pcap, options, code):
+    """Silence would be taken for a capture without messages."""
+    result = cli("read", *options, pcap("dsm-create-fault.pcapng"))
+    wanted = " ".join(one for one in options if one != "--json")
+    assert result.code == code
+    assert result.err == f"dsmshark: none of 6 messages is left by {wanted}\n"
 
 
 @pytest.mark.parametrize(

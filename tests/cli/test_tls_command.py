@@ -316,6 +316,9 @@ def test_what_failed_is_told_first_and_what_was_shown_before_is_named(folder: Pa
     only = cli("tls", "--failed", str(file)).out
     assert [line.split("  ")[0] for line in only.splitlines() if line.startswith("Stream")] == ["Stream 1", "Stream 2"]
     assert cli("tls", "--failed", str(folder / "1.2.pcap")).out == "No TLS connection failed.\n"
+    none = cli("tls", "--stream", "9", str(file))
+    assert (none.out, none.err) == ("None of 3 TLS connections is in stream 9.\n", "")
+    assert cli("tls", "--stream", "0", "--failed", str(file)).out == "None of 3 TLS connections failed in stream 0.\n"
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty", "folder"])

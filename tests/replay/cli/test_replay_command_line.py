@@ -52,6 +52,7 @@ DEVICE = ("emulate", "dsm-device", "--listen", "127.0.0.1:0", "--no-discovery")
         "packets",
         "control",
         "certificate",
+        "completion",
     ],
 )
 def test_help(command: Run, path: str) -> None:
@@ -60,6 +61,33 @@ def test_help(command: Run, path: str) -> None:
     assert out.startswith(f"usage: dsmreplay {path}".rstrip())
     assert "exit codes:" in out
     assert max(map(len, out.splitlines())) <= 120
+    assert command("help", *path.split()) == (code, out, error)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_everything(command: Run, shell: str) -> None:
+    code, out, _ = command("completion", shell)
+    assert code == 0
+    for word in ("scan-server", "serve", "until-failure", "client-certificates", "starttls"):
+        assert word in out
+    assert "dsmshark" not in out.replace("dsmshark.", "").replace("/dsmshark", "")
+
+
+def test_the_bash_script_completes(command: Run) -> None:
+    code, script, _ = command("completion", "bash")
+
+    def ask(*words: str) -> list[str]:
+        listed = " ".join(f"'{word}'" for word in words)
+        set_up = f"COMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}"
+        line = f"{script}\n{set_up}; _dsmreplay; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=20, check=False)
+        return [one for one in done.stdout.splitlines() if one]
+
+    assert code == 0
+    assert ask("dsmreplay", "sui") == ["suite"]
+    assert ask("dsmreplay", "emulate", "")[:3] == ["scanner", "scan-server", "dsm-device"]
+    assert ask("dsmreplay", "emulate", "scan-server", "--smtp-tls", "s") == ["starttls"]
+    assert "--step-by-step" in ask("dsmreplay", "run", "--st")
 
 
 def test_help_does_not_wait_for_what_it_does_not_need() -> None:
@@ -131,8 +159,10 @@ def test_version(command: Run) -> None:
     [
         ((), "required"),
         (("emulate",), "required"),
-        (("emulate", "toaster"), "invalid choice"),
-        ((*SCANNER, "--nonsense"), "unrecognized"),
+        (("emulate", "toaster"), "there is no command 'toaster'; there are scanner, scan-server, dsm-device"),
+        ((*SCANNER, "--nonsense"), "unrecognized arguments: --nonsense"),
+        (("--yes", "run", "x"), "--yes stands behind the command: dsmreplay run --yes"),
+        ((__file__,), f"a command stands before {__file__}, such as dsmreplay extract --list {__file__}"),
         ((*SCANNER, "--seed", "x"), "invalid int"),
         ((*SCANNER, "--listen", "here"), "'here' is no address to listen on"),
         ((*SCANNER, "--listen", "127.0.0.1:99999"), "is no address to listen on"),
