@@ -6,6 +6,7 @@ Sources: XOP 1.0, 3 and 4; MTOM 1.0; RFC 2392 (cid: URLs); MS-BDSRR 2.2.4 (Image
 from __future__ import annotations
 
 import binascii
+from collections import deque
 from dataclasses import replace
 
 from lxml.etree import _Element as Element
@@ -47,17 +48,16 @@ def attachments_of(
         findings: deviations are added.
     """
     found: list[Attachment] = []
-    declared = _declared_format(envelope) if parts or envelope.includes else None
-    free = list(parts)
+    declared = _declared_format(envelope)
+    named_parts = _Named(parts)
     unresolved: list[Include] = []
     for include in envelope.includes:
-        part = _match(include.content_id, free) or _match(include.content_id, parts)
+        part = named_parts.take(include.content_id)
         if part is None:
             unresolved.append(include)
             continue
-        if part in free:
-            free.remove(part)
         found.append(_of_part(part, _path(include.parent, envelope), declared))
+    free = named_parts.free()
     if len(unresolved) == 1 and len(free) == 1 and len(parts) == 1:
         part, include = free.pop(), unresolved.pop()
         named, own = include.content_id[:80], (part.content_id or "")[:80]
@@ -71,26 +71,53 @@ def attachments_of(
         findings.append(NOT_INCLUDED(f"no element includes the part {own!r}"))
         found.append(_of_part(part, None, None))
     if b"ImageData" in envelope.xml or b"ScanData" in envelope.xml or envelope.encoding.startswith("utf-16"):
-        found.extend(_inline(envelope, xml_origin, findings))
+        found.extend(_inline(envelope, xml_origin, declared, findings))
     for attachment in found:
         _judge(attachment, findings)
     return found
 
 
-def _match(content_id: str, parts: list[Part]) -> Part | None:
-    """The part of a Content-ID; percent-encoding may be on either side (RFC 2392 2)."""
-    if not content_id:
+class _Named:
+    """The parts of a package by their Content-ID. Includes and parts may be many: no look-up goes through all."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self._parts = parts
+        self._taken: set[int] = set()
+        self._exact: dict[str, deque[int]] = {}
+        self._plain: dict[str, deque[int]] = {}
+        for place, part in enumerate(parts):
+            if part.content_id is not None:
+                self._exact.setdefault(part.content_id, deque()).append(place)
+                self._plain.setdefault(_plain(part.content_id), deque()).append(place)
+        self._first = [{name: same[0] for name, same in one.items()} for one in (self._exact, self._plain)]
+
+    def take(self, content_id: str) -> Part | None:
+        """The part of a Content-ID: one that nothing took yet, if there is one; of the very same spelling, if there is.
+
+        Percent-encoding may be on either side (RFC 2392 2).
+        """
+        if not content_id:
+            return None
+        names = content_id, _plain(content_id)
+        for name, one in zip(names, (self._exact, self._plain), strict=True):
+            same = one.get(name)
+            while same:
+                place = same.popleft()
+                if place not in self._taken:
+                    self._taken.add(place)
+                    return self._parts[place]
+        for name, first in zip(names, self._first, strict=True):
+            if name in first:
+                return self._parts[first[name]]
         return None
-    for part in parts:
-        own = part.content_id
-        if own is not None and own == content_id:
-            return part
-    plain = unquoted(content_id).strip().strip("<>")
-    for part in parts:
-        own = part.content_id
-        if own is not None and unquoted(own).strip().strip("<>") == plain:
-            return part
-    return None
+
+    def free(self) -> list[Part]:
+        """The parts that nothing took."""
+        return [part for place, part in enumerate(self._parts) if place not in self._taken]
+
+
+def _plain(content_id: str) -> str:
+    return unquoted(content_id).strip().strip("<>")
 
 
 def _of_part(part: Part, element: str | None, declared: str | None) -> Attachment:
@@ -99,7 +126,9 @@ def _of_part(part: Part, element: str | None, declared: str | None) -> Attachmen
     )
 
 
-def _inline(envelope: Envelope, origin: Origin | None, findings: list[Finding]) -> list[Attachment]:
+def _inline(
+    envelope: Envelope, origin: Origin | None, declared: str | None, findings: list[Finding]
+) -> list[Attachment]:
     if envelope.content is None:
         return []
     found = []
@@ -119,11 +148,7 @@ def _inline(envelope: Envelope, origin: Origin | None, findings: list[Finding]) 
                 size=len(data), head=data[:HEAD_SIZE], sha256=sha256(data).hexdigest(), data=data,
                 origin=None if origin is None else replace(origin, exact=False), complete=not envelope.recovered,
             )  # fmt: skip
-            found.append(
-                Attachment(
-                    content, None, _declared_format(envelope), "", real_type(data[:HEAD_SIZE]), _path(element, envelope)
-                )
-            )
+            found.append(Attachment(content, None, declared, "", real_type(data[:HEAD_SIZE]), _path(element, envelope)))
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dissector.catalog import FAULT, canonical_action, decode, fault
+from dissector.catalog import FAULT, canonical_action, decode_all, fault
 from dissector.messages import Message
 from dissector.soap.model import Fault, QName
 from replay.player.attachments import compare_attachments
@@ -112,10 +112,7 @@ class Judge:
             reason = f" ({shown(received.reason)})" if received.reason else ""
             text = f"the fault is {shown(came) or 'without a code'}{reason}, was {shown(was) or 'without a code'}"
             found.append(Difference("fault", "Code/Subcode/Value", was, came, text))
-        one, other = (
-            [decode(child) for child in side.detail.iterchildren("*")] if side.detail is not None else []
-            for side in (recorded, received)
-        )
+        one, other = (decode_all(side.detail) if side.detail is not None else [] for side in (recorded, received))
         return found + Elements(self._rules, self._translation, "Fault").children(one, other, "Detail/")
 
 

@@ -17,8 +17,11 @@ from dissector.output.text import printable
 from dissector.soap.envelope import parse_envelope
 from dissector.soap.xml import parse_xml
 from replay.net.receiver import HttpReceiver
+from replay.player.judge import Judge
 from replay.player.serve.hearing import _ID, _VARIES
+from replay.soap.caller import read_message
 from tests.support import wsd
+from tests.support.loopback import received
 
 FACTOR, FREE = 2.5, 0.02
 """How much worse than in proportion the larger one may be (what is quadratic is so by 4), and seconds that tell
@@ -37,6 +40,23 @@ def read(data: bytes) -> list[Finding]:
     """As one side of a connection reads it, whole."""
     receiver = HttpReceiver(Endpoint("192.0.2.1", 1), Endpoint("192.0.2.2", 2))
     return [finding for http in [*receiver.feed(data, 0), *receiver.end()] for finding in http.findings]
+
+
+def includes(count: int) -> bytes:
+    """A package of so many parts, and as many elements that include one that is not there."""
+    one = '<i:Include xmlns:i="http://www.w3.org/2004/08/xop/include" href="cid:none"/>'
+    parts = b"".join(b"\r\n--b\r\nContent-ID: <%d%%41>\r\n\r\nx" % at for at in range(count))
+    whole = b"--b\r\n\r\n" + body(one * count) + parts + b"\r\n--b--"
+    kind = b'Content-Type: multipart/related; boundary=b; type="application/xop+xml"\r\n'
+    return HEAD + kind + b"Content-Length: %d\r\n\r\n" % len(whole) + whole
+
+
+def judge(envelope: bytes) -> None:
+    """Compare a message with itself."""
+    head = b"Content-Type: application/soap+xml\r\nContent-Length: %d\r\n\r\n" % len(envelope)
+    message = read_message(received(HEAD + head + envelope))
+    assert message is not None
+    assert not Judge().compare(message, message)
 
 
 def body(text: str) -> bytes:
@@ -70,6 +90,10 @@ CASES: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes], int]] 
         parse_envelope, lambda n: body(("<a " + " ".join(f"b{k}=''" for k in range(190)) + "/>") * n), 40,
     ),
     "namespaces": (parse_envelope, lambda n: body("".join(f"<a:b xmlns:a='urn:{k}'/>" for k in range(n))), 3000),
+    "includes and parts": (lambda d: read_message(received(d)), includes, 800),
+    "details of a fault": (
+        judge, lambda n: wsd.fault("urn:1", "urn:2", "Sender", "a", "urn:x", "no", detail="<a/>" * n), 8000,
+    ),
     "comments that stay open": (parse_xml, lambda n: b"<a>" + b"<!--" * n, 40_000),
     "sections that stay open": (parse_xml, lambda n: b"<a>" + b"<![CDATA[" * n, 20_000),
     "quotes that stay open": (parse_xml, lambda n: b"<a>" + b"<b c='" * n, 10_000),

@@ -23,6 +23,7 @@ REQUEST = StreamRef("tcp", 0, CLIENT, SERVER)
 BUILDER = MessageBuilder(digits=lambda: 6)
 TOKEN = "5b7fa4ec-7bf4-4e34-9b5e-3ba1cd1b6b9a"
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + b"image" * 20
+XOP = "http://www.w3.org/2004/08/xop/include"
 FRAME = 10
 """Bytes of a frame in the maps made here."""
 
@@ -143,6 +144,34 @@ def test_attachment_by_content_id(content_id: str) -> None:
     assert image.frames
     assert (other.content_id, other.element, other.declared) == ("other", None, None)
     assert told(found) == ["mime.part-not-included"]
+
+
+@pytest.mark.parametrize(
+    ("includes", "parts", "joined", "alone"),
+    [
+        (["a", "b"], ["b", "a"], [1, 0], []),
+        (["a"], ["a", "a"], [0], [1]),
+        (["a", "a"], ["a", "a"], [0, 1], []),
+        (["a", "a", "a"], ["a", "a"], [0, 1, 0], []),
+        (["a", "a"], ["b", "a"], [1, 1], [0]),
+        (["%41"], ["A"], [0], []),
+        (["A"], ["%41", "A"], [1], [0]),
+        (["A", "A"], ["%41", "A"], [1, 0], []),
+        (["A", "A", "A"], ["%41", "A"], [1, 0, 1], []),
+        (["A", "A"], ["%41", "<A>"], [0, 1], []),
+        (["A", "b"], [None, "A", "c"], [1], [0, 2]),
+        (["", "A"], ["A", ""], [0], [1]),
+    ],
+)
+def test_which_part_goes_to_which_include(
+    includes: list[str], parts: list[str | None], joined: list[int], alone: list[int]
+) -> None:
+    """A part is given once while others of its name are left; the very same spelling goes first."""
+    names = "".join(f'<x:Include xmlns:x="{XOP}" href="cid:{one.replace("%", "%25")}"/>' for one in includes)
+    root = wsd.envelope("urn:a", f"<a><b>{names}</b></a>")
+    found = built(package(root, [(name, b"%d" % at) for at, name in enumerate(parts)]))
+    given = [(int(one.content.data()), one.element) for one in found.attachments]
+    assert given == [(at, "b") for at in joined] + [(at, None) for at in alone]
 
 
 def test_the_only_part_is_joined() -> None:
