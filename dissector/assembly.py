@@ -237,7 +237,7 @@ class MessagePass:
         """There is TLS: secrets inside the capture may stand behind the packets that they open."""
         from dissector.capture.secrets import secrets_ahead
 
-        logs, _ = secrets_ahead(self.source.info.paths, self._limits)
+        logs, _ = secrets_ahead(self.source.paths, self._limits)
         self._keyfiles.ahead(logs)
         self._find_keys()
 

@@ -127,6 +127,7 @@ class FrameSource(Protocol):
 
     interfaces: list[Interface]
     info: SourceInfo
+    paths: list[str]
 
     def __iter__(self) -> Iterator[Block]:
         """The blocks, in order."""

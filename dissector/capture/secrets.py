@@ -31,7 +31,9 @@ PIECE = 4 << 20
 LOOKS = 10_000
 """Places of one file that are looked at: what only looks like secrets costs 2 µs each."""
 AHEAD = 256 << 20
-"""Bytes of a file that are searched, which takes 0.1 s; of a longer one its end."""
+"""Bytes of a file that are searched, which takes 0.1 s; of a longer one its beginning (a piece) and its end."""
+AHEAD_IN_ALL = 1 << 30
+"""Of all files of a rotated capture, in equal shares."""
 
 
 def secrets_ahead(paths: Iterable[str], limits: Limits = DEFAULT_LIMITS) -> tuple[list[bytes], bool]:
@@ -46,16 +48,18 @@ def secrets_ahead(paths: Iterable[str], limits: Limits = DEFAULT_LIMITS) -> tupl
     """
     found: list[bytes] = []
     whole = True
+    paths = list(paths)
+    share = min(AHEAD, AHEAD_IN_ALL // max(len(paths), 1))
     for path in paths:
         searched = False
         if path != STANDARD_INPUT:
             with suppress(OSError, ValueError):
-                searched = _file(path, found, limits.notes)
+                searched = _file(path, share, found, limits.notes)
         whole = whole and searched
     return found, whole
 
 
-def _file(path: str, found: list[bytes], limit: int) -> bool:
+def _file(path: str, share: int, found: list[bytes], limit: int) -> bool:
     # A pipe must not even be opened.
     if not stat.S_ISREG(os.stat(path).st_mode):
         return False
@@ -66,19 +70,24 @@ def _file(path: str, found: list[bytes], limit: int) -> bool:
             # A pcap file holds none; a compressed one is read once.
             return magic[:2] not in (b"\x1f\x8b", b"\x28\xb5", b"\xfd7", b"\x04\x22")
         size = os.fstat(descriptor).st_size
-        return _search(descriptor, max(size - AHEAD, 0), found, limit) and size <= AHEAD
+        if size <= share + PIECE:
+            return _search(descriptor, 0, size, found, limit)
+        # Tools put secrets into a file that is whole before all packets, or behind them.
+        _search(descriptor, 0, PIECE, found, limit)
+        _search(descriptor, size - share, size, found, limit)
+        return False
     finally:
         os.close(descriptor)
 
 
-def _search(descriptor: int, at: int, found: list[bytes], limit: int) -> bool:
+def _search(descriptor: int, at: int, end: int, found: list[bytes], limit: int) -> bool:
     """Whether all places were looked at."""
     room = limit - sum(map(len, found))
     looks = LOOKS
     # The byte order of the first section; looking for both takes three times as long.
     order: Literal["little", "big"] = "little" if os.pread(descriptor, 1, ORDER) == b"\x4d" else "big"
     word = re.compile(TLS_KEY_LOG.to_bytes(4, order))
-    while piece := os.pread(descriptor, PIECE + 3, at):
+    while at < end and (piece := os.pread(descriptor, PIECE + 3, at)):
         for match in word.finditer(piece, 0, PIECE + 3):
             place = match.start()
             looks -= 1

@@ -127,6 +127,7 @@ class CaptureSource:
 
     Attributes:
         interfaces: interfaces met so far, over all files.
+        paths: the files, those that were not opened yet too, in order.
         info: what else is known, growing.
     """
 
@@ -141,6 +142,8 @@ class CaptureSource:
         self._refusal: UnreadableInput | None = None
         self._current: ByteInput | None = None
         self._waiting = self._ordered(list(inputs))
+        named = (item if isinstance(item, str) else getattr(item, "name", None) for item in self._waiting)
+        self.paths = [name for name in named if isinstance(name, str)]
         # The first file is opened now, so that what is no capture is refused before anything is begun.
         self._first = self._next()
         if self._first is None and self._refusal is not None:

@@ -84,6 +84,7 @@ class _Packets:
     def __init__(self, socket: Any) -> None:
         self.interfaces: list[Interface] = []
         self.info = SourceInfo()
+        self.paths: list[str] = []
         self._link = getattr(socket, "linktype", 1) & 0xFFFF
         self._waits = not isinstance(socket, (RawPcapReader, IterSocket))
         self._numbers: dict[int, int] = {}

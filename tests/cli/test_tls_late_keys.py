@@ -122,7 +122,33 @@ def test_where_secrets_are_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     assert secrets_ahead([str(file)]) == ([], False)
     monkeypatch.setattr(secrets, "LOOKS", 10)
     monkeypatch.setattr(secrets, "AHEAD", 100)
+    monkeypatch.setattr(secrets, "PIECE", 100)
     assert secrets_ahead([str(file)]) == ([], False)
+
+
+@pytest.mark.parametrize("at", [0, len(FRAMES)])
+def test_of_long_files_beginning_and_end_are_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        path.write_bytes(pcapng(FRAMES, at))
+    size = paths[0].stat().st_size
+    monkeypatch.setattr(secrets, "PIECE", len(KEYS) + 300)
+    monkeypatch.setattr(secrets, "AHEAD_IN_ALL", 3 * (len(KEYS) + 100))
+    assert size > secrets.PIECE + len(KEYS) + 100
+    assert secrets_ahead(map(str, paths)) == ([KEYS] * 3, False)
+
+
+@pytest.mark.parametrize("at", [0, 4])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_secrets_in_a_later_file_open_what_is_in_the_ones_before(cli, tmp_path: Path, at: int, jobs: str) -> None:
+    half = len(FRAMES) // 2
+    paths = [tmp_path / "1.pcapng", tmp_path / "2.pcapng"]
+    paths[0].write_bytes(pcapng(FRAMES[:half], -1))
+    paths[1].write_bytes(pcapng(FRAMES[half:], at))
+    with small_blocks():
+        data = json.loads(cli("jobs", "--json", "--jobs", jobs, *map(str, paths)).out)
+    assert [job["completed_state"] for job in data["jobs"]] == ["Completed"]
+    assert data["findings"] == []
 
 
 def test_secrets_of_a_big_endian_file(tmp_path: Path) -> None:
