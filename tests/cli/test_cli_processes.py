@@ -34,8 +34,10 @@ from tests.support.wire import Frame, write_pcap
 
 
 def capture(frames: Iterable[bytes]) -> bytes:
-    """A capture whose frames come in blocks as small as is asked for: its first 4 kB are read at once."""
-    return plain_capture([*Line(5).say(bytes(5000)), *frames])
+    """A capture whose frames come in blocks as small as is asked for: its first 4 kB are read at once. They are of a
+    request that goes on, as what the limits are tried with comes behind others."""
+    head = b"POST /b HTTP/1.1\r\nContent-Length: 9000\r\n\r\n"
+    return plain_capture([*Line(5).say(head + bytes(5000)), *frames])
 
 
 PCAPS = Path(__file__).parent.parent.parent / "pcaps"
