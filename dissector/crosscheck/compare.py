@@ -105,6 +105,11 @@ def _stream(number: int, ours: Side, theirs: Side) -> list[Line]:
 def _why_stream(number: int, gaps: list[Gap], mine: int, its: int, ours: Side) -> str:
     rules = ours.rules.get(number, set())
     if any(gap.reason == "start" for gap in gaps) and its > mine:
+        if number in ours.opened:
+            return (
+                f"the stream begins with no HTTP start line that we look for: tshark shows the {its - mine} bytes "
+                "before the first one"
+            )
         return (
             f"the capture began inside this stream: tshark shows {its - mine} bytes before the first HTTP message, "
             "which belong to no message that could be read"
@@ -204,7 +209,11 @@ def _damage(stream: int, side: Side) -> str:
     if "cut" in reasons:
         return "packets were cut by the capture length"
     if "start" in reasons:
+        if stream in side.opened:
+            return "the stream begins with no HTTP start line that we look for"
         return "the capture began inside the stream"
+    if "http.no-start-line" in side.rules.get(stream, set()):
+        return "bytes stand where a message has to begin"
     if "tcp.differing-copy" in side.rules.get(stream, set()):
         return "a segment was sent twice with other bytes"
     return ""

@@ -48,13 +48,14 @@ class HttpFact:
 
 @dataclass()
 class Side:
-    """What one of the two programs found. ``rules``: rule identifiers of findings of each stream; ``tls``: the streams
-    whose TLS was opened."""
+    """What one of the two programs found. ``rules``: rule identifiers of findings of each stream and its messages;
+    ``tls``: the streams whose TLS was opened; ``opened``: those whose beginning is in the capture."""
 
     streams: dict[int, dict[Endpoint, Direction]] = field(default_factory=dict)
     messages: list[HttpFact] = field(default_factory=list)
     rules: dict[int, set[str]] = field(default_factory=dict)
     tls: set[int] = field(default_factory=set)
+    opened: set[int] = field(default_factory=set)
 
 
 class _Tee:
@@ -113,6 +114,8 @@ def read(paths: list[str], limits: Limits = DEFAULT_LIMITS, keyfiles: KeyFiles |
 
     def take(http: HttpMessage) -> None:
         start = f"{http.method} {http.target}" if http.is_request else str(http.status)
+        if http.findings:
+            side.rules.setdefault(http.stream.number, set()).update(finding.rule for finding in http.findings)
         side.messages.append(
             HttpFact(
                 http.stream.number,
@@ -138,7 +141,9 @@ def read(paths: list[str], limits: Limits = DEFAULT_LIMITS, keyfiles: KeyFiles |
     for _ in watched:
         pass
     for conversation in watched.conversations:
-        side.rules[conversation.number] = {finding.rule for finding in conversation.findings}
+        side.rules.setdefault(conversation.number, set()).update(finding.rule for finding in conversation.findings)
+        if conversation.opened:
+            side.opened.add(conversation.number)
     for facts in watched.tls_opened:
         side.rules.setdefault(facts.number, set()).update(finding.rule for finding in facts.findings)
     side.tls = {facts.number for facts in watched.tls_opened}

@@ -11,10 +11,12 @@ import pytest
 
 from dissector.base.errors import ExitCode, UsageError
 from dissector.base.origin import Endpoint, Gap
-from dissector.crosscheck import run
+from dissector.crosscheck import ours, run
 from dissector.crosscheck.compare import compare
 from dissector.crosscheck.ours import Direction, HttpFact, Side
 from tests.support.sample_keys import key_files
+from tests.support.stories import Channel, Story
+from tests.support.wire import frames_of, write_pcap
 
 SAMPLES = sorted(p for p in (Path(__file__).parent.parent.parent / "pcaps").rglob("*.pcap*") if p.is_file())
 DEVICE, SERVER = Endpoint("192.0.2.10", 49152), Endpoint("192.0.2.20", 5362)
@@ -67,6 +69,43 @@ def test_a_message_that_only_one_side_has() -> None:
     lines = compare(side(gaps=[Gap(10, 20, "lost")]), side(starts=("POST /", "POST /b")))
     (line,) = [line for line in lines if line.verdict != "same"]
     assert (line.verdict, line.unexplained) == ("only tshark", False)
+
+
+def test_findings_of_messages_are_known_to_the_comparison(tmp_path: Path) -> None:
+    story = Story()
+    story.channels["c"] = Channel("192.0.2.1", "192.0.2.2", 5357)
+    head = b"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+    story.ask("c", head, answer + b"<a/>")
+    story.ask("c", head.replace(b"HEAD", b"GET"), answer + b"<b/>")
+    capture = tmp_path / "head.pcap"
+    capture.write_bytes(write_pcap(frames_of(story)))
+    side = ours.read([str(capture)])
+    assert [(fact.start, fact.size) for fact in side.messages if not fact.is_request] == [("200", 0), ("200", 4)]
+    assert side.rules == {0: {"http.no-start-line"}}
+    assert side.opened == {0}
+
+
+def test_bytes_between_messages_explain_what_tshark_joins() -> None:
+    """A server that answers HEAD with a body: the next answer stands behind it."""
+    ours = side(starts=("200", "200"))
+    (line,) = [line for line in compare(ours, side(starts=("200",))) if line.verdict != "same"]
+    assert line.unexplained
+    ours.rules[0] = {"http.no-start-line"}
+    (line,) = [line for line in compare(ours, side(starts=("200",))) if line.verdict != "same"]
+    assert "bytes stand where a message has to begin" in line.why
+    assert not line.unexplained
+
+
+def test_a_stream_that_begins_with_a_method_nobody_knows() -> None:
+    ours, theirs = side(gaps=[Gap(0, 0, "start")]), side()
+    theirs.streams[0][DEVICE] = Direction(DEVICE, 475, "ee")
+    theirs.messages = side(body="bb").messages
+    (line,) = [line for line in compare(ours, theirs) if line.kind == "stream"]
+    assert "the capture began inside this stream" in line.why
+    ours.opened.add(0)
+    (line,) = [line for line in compare(ours, theirs) if line.kind == "stream"]
+    assert "begins with no HTTP start line that we look for" in line.why
 
 
 def test_a_stream_that_contradicts_its_own_messages() -> None:
