@@ -191,6 +191,8 @@ def _why_alone(message: HttpFact, side: Side, *, ours_has: bool) -> str:
         if ours_has:
             return f"{damage}: tshark takes what follows for a continuation, we found the next start line"
         return f"{damage}: tshark shows a start line that we take for a part of something else"
+    if ours_has and message.before:
+        return f"{message.before}: tshark takes it for a continuation"
     if ours_has and not message.complete:
         return "the capture ends inside it: tshark does not show it"
     if not ours_has and "tls.early-data-rejected" in side.rules.get(message.stream, ()):

@@ -44,6 +44,8 @@ class HttpFact:
     sha256: str | None
     complete: bool = True
     media_type: str = ""
+    before: str = ""
+    """What stands before it in its direction that tshark was seen to lose it by."""
 
 
 @dataclass()
@@ -56,6 +58,28 @@ class Side:
     rules: dict[int, set[str]] = field(default_factory=dict)
     tls: set[int] = field(default_factory=set)
     opened: set[int] = field(default_factory=set)
+
+
+TRAILER = "the message before it has a trailer"
+EMPTY_LINES = "empty lines stand before it"
+
+
+class _Before:
+    """Knows the message before, in each direction."""
+
+    def __init__(self) -> None:
+        self._ends: dict[tuple[int, bool], tuple[int, bool]] = {}
+
+    def told(self, http: HttpMessage) -> str:
+        """What stands before this one, the next of its direction."""
+        ranges = http.origin.stream_ranges()
+        if not ranges:
+            return ""
+        key = (http.stream.number, http.is_request)
+        end, trailer = self._ends.get(key, (0, False))
+        self._ends[key] = (ranges[-1][1], bool(http.trailers))
+        blank = ranges[0][0] > end and not http.findings
+        return TRAILER if trailer else EMPTY_LINES if blank else ""
 
 
 class _Tee:
@@ -111,6 +135,7 @@ def read(paths: list[str], limits: Limits = DEFAULT_LIMITS, keyfiles: KeyFiles |
         UnreadableInput: it is no capture.
     """
     side = Side()
+    before = _Before()
 
     def take(http: HttpMessage) -> None:
         start = f"{http.method} {http.target}" if http.is_request else str(http.status)
@@ -126,6 +151,7 @@ def read(paths: list[str], limits: Limits = DEFAULT_LIMITS, keyfiles: KeyFiles |
                 http.body_sha256,
                 http.complete,
                 http.media_type,
+                before.told(http),
             )
         )
 

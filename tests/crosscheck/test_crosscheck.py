@@ -86,6 +86,28 @@ def test_findings_of_messages_are_known_to_the_comparison(tmp_path: Path) -> Non
     assert side.opened == {0}
 
 
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        (b"\r\n", "empty lines stand before it"),
+        (b"POST /0 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n", "has a trailer"),
+        (b"POST /0 HTTP/1.1\r\nContent-Length: 0\r\n\r\n", ""),
+    ],
+    ids=["empty lines", "trailer", "nothing"],
+)
+def test_what_stands_before_a_message_that_tshark_loses(before: bytes, why: str, tmp_path: Path) -> None:
+    story = Story()
+    story.channels["c"] = Channel("192.0.2.1", "192.0.2.2", 5357)
+    story.say("c", before + b"POST /1 HTTP/1.1\r\nContent-Length: 4\r\n\r\n<a/>")
+    capture = tmp_path / "before.pcap"
+    capture.write_bytes(write_pcap(frames_of(story)))
+    found = ours.read([str(capture)])
+    theirs = replace(found, messages=found.messages[:-1])
+    (line,) = [line for line in compare(found, theirs) if line.verdict != "same"]
+    assert (line.verdict, line.what, line.unexplained) == ("only ours", "POST /1", not why)
+    assert why in line.why
+
+
 def test_bytes_between_messages_explain_what_tshark_joins() -> None:
     """A server that answers HEAD with a body: the next answer stands behind it."""
     ours = side(starts=("200", "200"))
