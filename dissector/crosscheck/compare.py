@@ -180,6 +180,8 @@ def _pair(mine: HttpFact, its: HttpFact, side: Side) -> Line:
         line.why = f"{damage}: tshark shows the head without its body"
     elif damage:
         line.why = f"{damage}: tshark's body is not the one that was sent"
+    elif "http.header-value" in side.rules.get(mine.stream, ()):
+        line.why = "a header line has control characters: tshark ends the head at a CR, browsers and servers do not"
     elif not its.size and mine.size:
         line.why = "tshark shows no bytes of this body (it left it to another dissector)"
     return line

@@ -61,7 +61,7 @@ class Framing:
         lost: what follows is not known to be the beginning of a message.
     """
 
-    __slots__ = ("_at", "_further", "_left", "_peeked", "_state", "_withheld", "back", "draft", "end", "lost")
+    __slots__ = ("_at", "_doubtful", "_further", "_left", "_peeked", "_state", "back", "draft", "end", "lost")
 
     def __init__(self, draft: Draft, plan: BodyPlan, policy: BodyPolicy, at: int) -> None:
         draft.open_body(plan, policy)
@@ -75,9 +75,9 @@ class Framing:
         """PEEK: stream offset at which the body may end, where the bytes looked at begin."""
         first, self._further = plan.lengths[0], plan.lengths[1:]
         """Further ends to try."""
-        self._withheld = plan.withheld
-        """The client waits for leave, and nothing of the body came."""
-        if plan.withheld:
+        self._doubtful = plan.doubtful
+        """Nothing of the body came, and perhaps nothing will."""
+        if plan.doubtful:
             self._state = _State.PEEK
         elif plan.chunked:
             self._state = _State.CHUNKS
@@ -141,6 +141,9 @@ class Framing:
 
     def _read_peek(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
         draft, before = self.draft, self._peeked
+        if self._answers_head():
+            self.end, self.back = self._at, before
+            return pos
         end = min(size, pos + PEEK - len(before))
         seen = before + bytes(data[pos:end])
         verdict = begins_message(seen, request=not draft.line.status)
@@ -150,12 +153,17 @@ class Framing:
         if not verdict:
             self._goes_on()
             return pos
-        if self._withheld:
-            self._not_sent()
-        elif not draft.passed and self._further[0] is not None:
+        if self._doubtful and draft.line.status:
             draft.report(HEAD_ANSWER, offset=draft.start)
+        elif self._doubtful:
+            self._not_sent()
         self.end, self.back = self._at, before
         return pos
+
+    def _answers_head(self) -> bool:
+        """PEEK: the request was read meanwhile, and it is HEAD."""
+        request = self.draft.request
+        return self._doubtful and request is not None and request.method == "HEAD"
 
     def _not_sent(self) -> None:
         self.draft.report(NOT_SENT, offset=self.draft.start)
@@ -164,7 +172,7 @@ class Framing:
     def _goes_on(self) -> None:
         """PEEK: the body does not end here."""
         held, self._peeked = self._peeked, b""
-        self._withheld = False
+        self._doubtful = False
         if self.draft.chunked is not None:
             self._state = _State.CHUNKS
         else:
@@ -181,6 +189,8 @@ class Framing:
 
     def settle(self) -> None:
         """A gap follows: what is in doubt has to be decided. The longer reading keeps what is behind it in the body."""
+        if self._state is _State.PEEK and not self._peeked and self._answers_head():
+            self.end = self._at
         while self._state is _State.PEEK and self.end is None:
             self._goes_on()
 
@@ -215,10 +225,14 @@ class Framing:
             over: nothing was sent behind it (where the capture ends, that is not known).
         """
         draft, chunked = self.draft, self.draft.chunked
-        if self._withheld and over and not self._peeked:
-            self._not_sent()
-            self.end = offset
-            return
+        if self._doubtful and not self._peeked:
+            if self._answers_head():
+                self.end = offset
+                return
+            if over and not draft.line.status:
+                self._not_sent()
+                self.end = offset
+                return
         while self._state is _State.PEEK and self.end is None:
             if draft.passed and not self._peeked:
                 # Of several lengths this one fits.

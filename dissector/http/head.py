@@ -170,14 +170,14 @@ class BodyPlan:
             earlier one. None stands for the end of the connection. Not used where ``chunked``.
         chunked: chunked coding says it.
         codings: transfer codings below chunked, outermost last.
-        withheld: of a request: the client waits for leave to send the body, and may never send it. Then the first of
-            ``lengths`` is 0, or ``chunked`` says how the body ends if it comes.
+        doubtful: the body may not be there at all: a client waits for leave to send it, or it is not known whether this
+            answers HEAD. The first of ``lengths`` is 0 then, or ``chunked`` says how the body ends if it comes.
     """
 
     lengths: tuple[int | None, ...] = (0,)
     chunked: bool = False
     codings: tuple[str, ...] = ()
-    withheld: bool = False
+    doubtful: bool = False
 
 
 def plan_body(
@@ -210,16 +210,16 @@ def plan_body(
         if fields.content_length:
             report(LENGTH_AND_CODING, offset=base)
         if chunked:
-            return BodyPlan(chunked=True, codings=below, withheld=withheld)
+            return BodyPlan(chunked=True, codings=below, doubtful=withheld or bool(status and method is None))
         report(TRANSFER_CODING, f"transfer coding {', '.join(codings)!r} does not end with chunked", offset=base)
         if not lengths:
             return BodyPlan(lengths=(None,) if status else (0,), codings=below)
     if lengths:
         if status and method is None and lengths[0]:
             # The answer to HEAD says a length and has no body. Where the request is not known, look.
-            return BodyPlan(lengths=(0, *lengths))
+            return BodyPlan(lengths=(0, *lengths), doubtful=True)
         if withheld and lengths[0]:
-            return BodyPlan(lengths=(0, *lengths), withheld=True)
+            return BodyPlan(lengths=(0, *lengths), doubtful=True)
         return BodyPlan(lengths=tuple(lengths))
     if not status:
         return BodyPlan()

@@ -119,6 +119,14 @@ def test_bytes_between_messages_explain_what_tshark_joins() -> None:
     assert not line.unexplained
 
 
+def test_a_carriage_return_in_a_header_explains_a_longer_body() -> None:
+    """lighttpd 1.4 makes a header line of a trailer, and ends it with CR CR LF."""
+    mine = side()
+    mine.rules[0] = {"http.header-value"}
+    (line,) = [line for line in compare(mine, side(body="bb", size=33)) if line.verdict != "same"]
+    assert "control characters" in line.why
+
+
 def test_a_stream_that_begins_with_a_method_nobody_knows() -> None:
     ours, theirs = side(gaps=[Gap(0, 0, "start")]), side()
     theirs.streams[0][DEVICE] = Direction(DEVICE, 475, "ee")

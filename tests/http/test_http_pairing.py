@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dissector.http.writer import build_request, build_response
+from dissector.transport.model import StreamEnd
 from tests.support.http_feed import Feed
 
 GET = build_request("GET", "/a", [("Host", "h")])
@@ -80,9 +81,34 @@ def test_answer_to_head_has_no_body() -> None:
     ]
 
 
-def test_answer_to_head_before_the_request_is_known() -> None:
+HEADED_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("headed", [HEADED, HEADED_CHUNKED], ids=["length", "chunked"])
+@pytest.mark.parametrize("how", [StreamEnd.FIN, StreamEnd.RESET, StreamEnd.CAPTURE])
+def test_the_last_answer_to_head_whose_request_is_known_later(headed: bytes, how: StreamEnd) -> None:
     feed = Feed()
-    feed.down.data(HEADED, frame=2)
+    feed.down.data(headed, frame=2)
+    feed.up.data(HEAD, frame=1)
+    feed.down.end(how, frame=9)
+    (answer,) = [m for m in feed.messages if not m.is_request]
+    assert (answer.body.size, answer.complete, answer.findings) == (0, True, [])
+
+
+@pytest.mark.parametrize("headed", [HEADED, HEADED_CHUNKED], ids=["length", "chunked"])
+def test_a_gap_behind_an_answer_to_head(headed: bytes) -> None:
+    feed = Feed()
+    feed.down.data(headed, frame=2)
+    feed.up.data(HEAD, frame=1)
+    feed.down.gap(100)
+    feed.down.data(OK, frame=4)
+    assert [(m.body.size, m.complete) for m in feed.messages if not m.is_request] == [(0, True), (5, True)]
+
+
+@pytest.mark.parametrize("headed", [HEADED, HEADED_CHUNKED], ids=["length", "chunked"])
+def test_answer_to_head_before_the_request_is_known(headed: bytes) -> None:
+    feed = Feed()
+    feed.down.data(headed, frame=2)
     feed.down.data(OK, frame=4)
     feed.up.data(HEAD, frame=1)
     feed.up.data(POST, frame=3)
