@@ -193,6 +193,8 @@ def _why_alone(message: HttpFact, side: Side, *, ours_has: bool) -> str:
         if ours_has:
             return f"{damage}: tshark takes what follows for a continuation, we found the next start line"
         return f"{damage}: tshark shows a start line that we take for a part of something else"
+    if ours_has and "http.tunnel" in side.rules.get(message.stream, ()):
+        return "inside of a tunnel (CONNECT, or an upgrade) tshark does not look for HTTP, and we do"
     if ours_has and message.before:
         return f"{message.before}: tshark takes it for a continuation"
     if ours_has and not message.complete:

@@ -119,6 +119,20 @@ def test_bytes_between_messages_explain_what_tshark_joins() -> None:
     assert not line.unexplained
 
 
+def test_http_inside_of_a_tunnel_is_only_ours(tmp_path: Path) -> None:
+    story = Story()
+    story.channels["c"] = Channel("192.0.2.1", "192.0.2.2", 3128)
+    story.ask("c", b"CONNECT h:80 HTTP/1.1\r\n\r\n", b"HTTP/1.0 200 Connection established\r\n\r\n")
+    story.say("c", b"POST /in HTTP/1.1\r\nContent-Length: 4\r\n\r\n<a/>")
+    capture = tmp_path / "tunnel.pcap"
+    capture.write_bytes(write_pcap(frames_of(story)))
+    found = ours.read([str(capture)])
+    theirs = replace(found, messages=[fact for fact in found.messages if fact.start != "POST /in"])
+    (line,) = [line for line in compare(found, theirs) if line.verdict != "same"]
+    assert (line.verdict, line.what) == ("only ours", "POST /in")
+    assert "inside of a tunnel" in line.why
+
+
 def test_a_carriage_return_in_a_header_explains_a_longer_body() -> None:
     """lighttpd 1.4 makes a header line of a trailer, and ends it with CR CR LF."""
     mine = side()
