@@ -122,6 +122,8 @@ def _why_stream(number: int, gaps: list[Gap], mine: int, its: int, ours: Side) -
         return "segments were lost: we keep a gap of known length, tshark joins or drops what is behind it"
     if "tcp.late-segment" in rules:
         return "a segment came after its place had been given up as lost"
+    if "tcp.after-end" in rules:
+        return "data came after the end of the stream (FIN or RST): its receiver had no use for it, nor do we"
     if "tcp.far-ahead" in rules:
         return "a segment far outside the window is not used by us"
     return ""
@@ -195,8 +197,8 @@ def _why_alone(message: HttpFact, side: Side, *, ours_has: bool) -> str:
         return f"{damage}: tshark shows a start line that we take for a part of something else"
     if ours_has and "http.tunnel" in side.rules.get(message.stream, ()):
         return "inside of a tunnel (CONNECT, or an upgrade) tshark does not look for HTTP, and we do"
-    if ours_has and message.before:
-        return f"{message.before}: tshark takes it for a continuation"
+    if ours_has and message.lost_by:
+        return f"{message.lost_by}: tshark takes it for a continuation"
     if ours_has and not message.complete:
         return "the capture ends inside it: tshark does not show it"
     if not ours_has and "tls.early-data-rejected" in side.rules.get(message.stream, ()):

@@ -44,8 +44,8 @@ class HttpFact:
     sha256: str | None
     complete: bool = True
     media_type: str = ""
-    before: str = ""
-    """What stands before it in its direction that tshark was seen to lose it by."""
+    lost_by: str = ""
+    """What tshark was seen to lose such messages by."""
 
 
 @dataclass()
@@ -62,16 +62,17 @@ class Side:
 
 TRAILER = "the message before it has a trailer"
 EMPTY_LINES = "empty lines stand before it"
+UNTIL_CLOSE = "its body goes to the end of the connection, and its segments came out of order"
 
 
-class _Before:
-    """Knows the message before, in each direction."""
+class _LostBy:
+    """Tells it; knows the message before, in each direction."""
 
     def __init__(self) -> None:
         self._ends: dict[tuple[int, bool], tuple[int, bool]] = {}
 
     def told(self, http: HttpMessage) -> str:
-        """What stands before this one, the next of its direction."""
+        """Of the next message of its direction; "" for nothing."""
         ranges = http.origin.stream_ranges()
         if not ranges:
             return ""
@@ -79,7 +80,13 @@ class _Before:
         end, trailer = self._ends.get(key, (0, False))
         self._ends[key] = (ranges[-1][1], bool(http.trailers))
         blank = ranges[0][0] > end and not http.findings
-        return TRAILER if trailer else EMPTY_LINES if blank else ""
+        if trailer or blank:
+            return TRAILER if trailer else EMPTY_LINES
+        framed = http.is_request or http.header("Content-Length") or http.header("Transfer-Encoding")
+        if framed or not http.transferred:
+            return ""
+        frames = [frame for frame in http.frame_map.frames if frame]
+        return UNTIL_CLOSE if frames != sorted(frames) else ""
 
 
 class _Tee:
@@ -135,7 +142,7 @@ def read(paths: list[str], limits: Limits = DEFAULT_LIMITS, keyfiles: KeyFiles |
         UnreadableInput: it is no capture.
     """
     side = Side()
-    before = _Before()
+    lost_by = _LostBy()
 
     def take(http: HttpMessage) -> None:
         start = f"{http.method} {http.target}" if http.is_request else str(http.status)
@@ -151,7 +158,7 @@ def read(paths: list[str], limits: Limits = DEFAULT_LIMITS, keyfiles: KeyFiles |
                 http.body_sha256,
                 http.complete,
                 http.media_type,
-                before.told(http),
+                lost_by.told(http),
             )
         )
 

@@ -133,6 +133,30 @@ def test_http_inside_of_a_tunnel_is_only_ours(tmp_path: Path) -> None:
     assert "inside of a tunnel" in line.why
 
 
+def test_an_answer_without_length_whose_end_came_early(tmp_path: Path) -> None:
+    story = Story()
+    story.channels["c"] = Channel("192.0.2.1", "192.0.2.2", 5357)
+    story.ask("c", b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n" + b"<a/>" * 1000, close=True)
+    frames = frames_of(story)
+    (second,) = [at for at, frame in enumerate(frames) if len(frame.data) > 1000][1:2]
+    late = [*frames[:second], *frames[second + 1 : -2], frames[second], *frames[-2:]]
+    for order, reason in ((frames, ""), (late, "its body goes to the end of the connection")):
+        capture = tmp_path / "close.pcap"
+        capture.write_bytes(write_pcap(order))
+        (answer,) = [fact for fact in ours.read([str(capture)]).messages if not fact.is_request]
+        assert (answer.size, answer.complete) == (4000, True)
+        assert answer.lost_by.startswith(reason)
+        assert bool(answer.lost_by) is bool(reason)
+
+
+def test_data_behind_the_end_explains_a_shorter_stream() -> None:
+    mine, its = side(), side(body="bb")
+    its.streams[0][DEVICE] = Direction(DEVICE, 120, "ee")
+    assert any(line.unexplained for line in compare(mine, its) if line.kind == "stream")
+    mine.rules[0] = {"tcp.after-end"}
+    assert not any(line.unexplained for line in compare(mine, its) if line.kind == "stream")
+
+
 def test_a_carriage_return_in_a_header_explains_a_longer_body() -> None:
     """lighttpd 1.4 makes a header line of a trailer, and ends it with CR CR LF."""
     mine = side()
