@@ -121,7 +121,10 @@ class Host:
 
     def capture(self, path: Path) -> Program:
         """Start tcpdump on its interface; listens when this returns."""
-        program = self.start("tcpdump", "--immediate-mode", "-U", "-i", "wire0", "-s", "0", "-w", str(path))
+        # With its own 2 MiB and no snapshot length there is room for eight packets: a busy machine loses some.
+        program = self.start(
+            "tcpdump", "-B", "32768", "--immediate-mode", "-U", "-i", "wire0", "-s", "0", "-w", str(path)
+        )
         program.await_text("listening on")
         return program
 
