@@ -61,6 +61,8 @@ def _outcome(facts: TlsFacts, paint: Palette) -> str:
     if facts.version is None:
         refused = any(not alert.from_client for alert in facts.alerts)
         version = "ClientHello refused" if refused else "no answer to the ClientHello"
+        if facts.lone is not None:
+            version = "one side only"
         return f"{version}, {state}" if state else version
     keys = f" ({facts.keys})" if facts.keys else ""
     known = paint(_STATES.get(facts.state, "dim"), facts.state + keys)

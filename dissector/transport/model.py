@@ -234,6 +234,7 @@ class Conversation:
         released: its consumers want no more of it.
         ended: how many of its directions have ended, as their consumers were told.
         reset_by: the endpoint that reset it, None where nobody did.
+        both: packets of ``second`` were seen too.
     """
 
     number: int
@@ -247,6 +248,7 @@ class Conversation:
     released: bool = False
     ended: int = 0
     reset_by: Endpoint | None = None
+    both: bool = False
 
 
 ConsumerFactory = Callable[[Conversation, StreamRef], StreamConsumer]

@@ -47,12 +47,13 @@ class Pair:
     that is changes from run to run with the salt of the hash, so nothing is ordered by it: ``ordered`` has the
     direction of the first packet first."""
 
-    __slots__ = ("conversation", "ordered", "sides")
+    __slots__ = ("_first", "conversation", "ordered", "sides")
 
     def __init__(self, conversation: Conversation, sides: tuple[Direction, Direction], first: bool) -> None:
         self.conversation = conversation
         self.sides = sides
         self.ordered = (sides[first], sides[not first])
+        self._first = first
 
     @property
     def ended(self) -> bool:
@@ -92,6 +93,8 @@ class Pair:
     def segment(self, s: Segment) -> None:
         """Any segment, in frame order."""
         own, other = self.sides[s.side], self.sides[not s.side]
+        if s.side != self._first:
+            self.conversation.both = True
         if s.flags & SYN:
             own.open(s.seq)
         if s.flags & ACK:
@@ -188,6 +191,8 @@ class Pair:
     def _stretch(self, c: PacketColumns, rows: Rows) -> bool:
         """Hand over regular rows in one step, if both sides are ready for it."""
         side = c.side[rows]
+        if not self.conversation.both and (side != self._first).any():
+            self.conversation.both = True
         wire = c.wire[rows]
         parts: list[tuple[Direction, Rows]] = []
         for who in (False, True):

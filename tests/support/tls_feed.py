@@ -37,7 +37,7 @@ class TlsFeed:
             material = KeyMaterial()
             material.add_log(keys or b"")
             keys = material
-        self.conversation = Conversation(0, CLIENT, SERVER, True, CLIENT)
+        self.conversation = Conversation(0, CLIENT, SERVER, True, CLIENT, both=True)
         self.plain: dict[str, Taken] = {}
         self.table = TlsTable(keys, lambda _, __: self._inner, limits, watch=watch, records=True)
         self.ends = [

@@ -167,7 +167,8 @@ class TlsConnection:
             side.finish()
         self.shared.open.pop((self.conversation.number, self._depth), None)
         facts = self.facts
-        if self.negotiation.version == TLS13:
+        facts.lone = None if self.conversation.both else self.conversation.first == facts.client
+        if self.negotiation.version == TLS13 and facts.lone is None:
             # One direction may have been read before the other.
             sealed = sorted(self._sealed, key=lambda one: one[0])
             told = [Sealed(frame, time, bool(side.client), size) for frame, time, side, size in sealed]

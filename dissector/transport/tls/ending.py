@@ -14,7 +14,7 @@ from dissector.transport.tls.alerts import ABOUT_CERTIFICATES, HARMLESS, WORDS, 
 from dissector.transport.tls.model import Alert, TlsFacts
 from dissector.transport.tls.names import TLS13
 from dissector.transport.tls.reasons import flaw, guess, offer, reason, refused_client
-from dissector.transport.tls.rules import ALERT, HANDSHAKE_FAILED, HANDSHAKE_UNFINISHED, UNUSED
+from dissector.transport.tls.rules import ALERT, HANDSHAKE_FAILED, HANDSHAKE_UNFINISHED, ONE_WAY, UNUSED
 from dissector.transport.tls.sizes import REFUSAL
 
 __all__ = ["end"]
@@ -29,6 +29,9 @@ def end(facts: TlsFacts) -> Iterator[Finding]:
     if facts.answered and facts.version is None:
         yield _clear(facts)
         return
+    if facts.lone is not None:
+        yield from _lone(facts, facts.lone)
+        return
     closer = _closer(facts)
     fatal = [a for a in facts.alerts if a.description not in HARMLESS and not _warning(a) and not _after(facts, a)]
     told = [a for a in fatal if a.description is not None]
@@ -36,6 +39,18 @@ def end(facts: TlsFacts) -> Iterator[Finding]:
         yield from _alert(facts, (told or fatal)[0])
     elif closer is not None and facts.handshakes:
         yield from _closed(facts, closer)
+
+
+def _lone(facts: TlsFacts, client: bool) -> Iterator[Finding]:
+    """Of a connection of which only one side was captured: what that side says in the clear is all that tells."""
+    told = [a for a in facts.alerts if a.description not in (*HARMLESS, None) and not _warning(a)]
+    if told:
+        yield from _alert(facts, told[0])
+    elif facts.handshakes:
+        yield ONE_WAY(
+            f"only packets of the {_SIDES[client]} are in the capture: how the handshake went on cannot be told",
+            frames=(facts.frame,),
+        )
 
 
 # -- what it was ended by --------------------------------------------------------------------------------------------

@@ -127,6 +127,7 @@ class TlsFacts:
         given: the client gave one; None where that is not known.
         by_size: ``asked`` and ``given`` are concluded from the sizes of encrypted records.
         shown: frame that completed the server's certificates, and the client's; 0: not seen.
+        lone: only packets of the client (True) or of the server are in the capture; None: of both.
         reset_by_client: the client (True) or the server reset the TCP connection; None: nobody.
         authorities: names of the authorities that the server accepts for clients.
         tunnel: what the client asked for in HTTP before the TLS, such as ``CONNECT server:5362``; "" for nothing.
@@ -171,6 +172,7 @@ class TlsFacts:
     given: bool | None = None
     by_size: bool = False
     shown: list[int] = field(default_factory=lambda: [0, 0])
+    lone: bool | None = None
     reset_by_client: bool | None = None
     authorities: list[str] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)

@@ -27,7 +27,7 @@ from dissector.transport.tls.handshake import (
 )
 from dissector.transport.tls.keyring import Early, Handshake, Keyring
 from dissector.transport.tls.model import Flight
-from dissector.transport.tls.names import RAW_PUBLIC_KEY, SSL20, SSL30, TLS12, TLS13, Extension, Shake
+from dissector.transport.tls.names import RAW_PUBLIC_KEY, SSL20, SSL30, TLS12, TLS13, Content, Extension, Shake
 from dissector.transport.tls.records import Record
 from dissector.transport.tls.rules import BAD_MESSAGE, COMPRESSION, EARLY_REJECTED, PSK_ONLY
 from dissector.transport.tls.side import Side, State
@@ -93,6 +93,10 @@ class Negotiation:
 
     def bad_message(self, side: Side, frame: int) -> None:
         """Handshake messages cannot be read any more."""
+        if not self.version and Content.CHANGE_CIPHER_SPEC in side.talk.records:
+            # They are encrypted: the hello that would have said so is not in the capture.
+            side.shut()
+            return
         self._connection.say(BAD_MESSAGE(f"a handshake message of {side.stream.source} is too long", frames=(frame,)))
         if side.handshake is None:
             side.state = State.DEAD

@@ -21,6 +21,7 @@ __all__ = [
     "NOT_OPENED",
     "NOT_TLS",
     "OLD_VERSION",
+    "ONE_WAY",
     "PSK_ONLY",
     "SELF_SIGNED",
     "UNSUPPORTED",
@@ -33,6 +34,7 @@ __all__ = [
 
 HANDSHAKE_FAILED = rule("tls.handshake-failed", "error", "the handshake failed", "RFC 8446 6.2, RFC 5246 7.2.2")
 HANDSHAKE_UNFINISHED = rule("tls.handshake-unfinished", "warn", "the connection ended before the handshake did")
+ONE_WAY = rule("tls.one-way", "note", "only one side's packets are in the capture: how a handshake went cannot be told")
 UNUSED = rule(
     "tls.unused", "warn",
     "the client ended the connection after the handshake without a word, and something is wrong with the certificate",

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from dissector.base.findings import Finding
+from dissector.output.tls_text import connection_lines
 from dissector.transport.model import StreamEnd
 from dissector.transport.tls.model import TlsFacts
 from dissector.transport.tls.names import RETRY_RANDOM, TLS13
@@ -388,6 +389,26 @@ def test_the_end_of_the_capture_is_no_failure() -> None:
     for many in range(1, len(done.pieces)):
         rules = read_talk(done.pieces[:many], end=StreamEnd.CAPTURE).rules()
         assert not {"tls.handshake-failed", "tls.handshake-unfinished"} & set(rules)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("back", [False, True])
+def test_that_one_side_is_missing_is_said(version: str, back: bool) -> None:
+    done = talk(client_context(version), server_context(identity("ec"), version), GET)
+    feed = TlsFeed()
+    feed.conversation.both = False
+    feed.conversation.first = SERVER if back else CLIENT
+    feed.conversation.second = CLIENT if back else SERVER
+    for sender, data in done.pieces:
+        if sender is back:
+            feed.data(back, data)
+    feed.end()
+    who = "server" if back else "client"
+    assert found(feed, "tls.one-way").text.startswith(f"only packets of the {who} are in the capture")
+    assert {one.severity.value for one in feed.findings} == {"note"}
+    assert "tls.bad-message" not in feed.rules()
+    head = next(connection_lines(feed.facts, 6))
+    assert head.endswith("one side only" if not back else f"TLS {version}, no keys")
 
 
 SSL2_SUITES = b"\7\0\xc0\5\0\x80\3\0\x80\1\0\x80\6\0\x40\4\0\x80\2\0\x80"

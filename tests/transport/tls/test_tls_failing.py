@@ -73,13 +73,14 @@ WORDS = {
 }
 
 
-def frames(*names: str, mss: int = 1460, port: int = 5362) -> list[bytes]:
+def frames(*names: str, mss: int = 1460, port: int = 5362, sides: Iterable[bool] = (False, True)) -> list[bytes]:
+    """The packets of the client (False) and of the server (True)."""
     story = Story()
     for number, name in enumerate(names):
         story.channels[f"{number}"] = Channel("192.0.2.10", "192.0.2.20", port)
         for back, data in TALKS[name].pieces:
             story.say(f"{number}", data, back=back)
-    return [frame.data for frame in Wire(mss=mss).carry(story)]
+    return [frame.data for frame in Wire(mss=mss).carry(story) if frame.back in sides]
 
 
 def watched(packets: list[bytes], cuts: Iterable[int] = ()) -> tuple[list[Finding], TransportStats, Failing]:
@@ -116,6 +117,25 @@ def test_of_one_that_is_well_nothing_is_told(name: str, mss: int) -> None:
     packets = frames(name, mss=mss)
     for cuts in ([], range(len(packets))):
         assert watched(packets, cuts)[:2][0] == []
+
+
+@pytest.mark.parametrize("name", sorted(TALKS))
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("mss", [1460, 250])
+def test_of_a_connection_with_one_side_captured_nothing_is_made_up(name: str, back: bool, mss: int) -> None:
+    """A mirror port that gives one direction: that no answer is seen, or an end that is encrypted, says nothing."""
+    packets = frames(name, mss=mss, sides={back})
+    found = watched(packets)[0]
+    for cuts in (range(len(packets)), [len(packets) // 2]):
+        assert watched(packets, cuts)[0] == found
+    # What a side says in the clear counts all the same.
+    clear = {("expired 1.2", False), ("expired 1.3", False), ("unknown 1.2", False), ("unknown 1.3", False),
+             ("wanted 1.2", True)}  # fmt: skip
+    told = [one.text.split(": ", 1)[1] for one in found]
+    if (name, back) in clear:
+        assert told[0].startswith(f"the {'server' if back else 'client'} broke the handshake off with ")
+    else:
+        assert told == []
 
 
 def test_those_that_are_well_are_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
