@@ -223,7 +223,9 @@ def open_input(path: str, block_bytes: int) -> ByteInput:
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISDIR(mode):
         os.close(descriptor)
-        raise UnreadableInput(f"{path}: is a directory; name the capture files in it, such as {path}/*.pcap*")
+        raise UnreadableInput(
+            f"{path}: is a directory; name the capture files in it, such as {os.path.join(path, '*.pcap*')}"
+        )
     if stat.S_ISREG(mode):
         return FileInput(path, block_bytes, descriptor)
     return PipeInput(path, block_bytes, descriptor)

@@ -108,6 +108,8 @@ def opened(
         tls_records=tls_records,
         jobs=args.processes,
     ) as capture:
+        for name in sorted({one for one in files if files.count(one) > 1}):
+            note(f"{name} is given {files.count(name)} times: its packets are read as often")
         if capture.undivided:
             note(f"--jobs {args.processes} makes nothing faster here: {capture.undivided}")
         try:

@@ -41,11 +41,16 @@ class UsageParser(argparse.ArgumentParser):
         Raises:
             UsageError: something is.
         """
-        found, rest = self.parse_known_args(args, namespace)
+        words = list(args or ())
+        try:
+            found, rest = self.parse_known_args(args, namespace)
+        except UsageError as error:
+            file = next((one for one in words if one[:1] == "-" and one != "-" and os.path.isfile(one)), "")
+            raise UsageError(f"{error}; of the file {file} say ./{file}") if file else error from error
         if rest:
-            parser, place = self._meant(list(args or ()))
+            parser, place = self._meant(words)
             first = rest[0].partition("=")[0]
-            early = list(args or ()).index(rest[0]) < place if rest[0] in (args or ()) else False
+            early = rest[0] in words and words.index(rest[0]) < place
             if early and first in parser._option_string_actions:
                 parser.error(f"{first} stands behind the command: {parser.prog} {first}")
             near = _near(first, parser._option_string_actions) if first[:1] == "-" else ""

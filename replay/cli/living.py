@@ -19,6 +19,7 @@ from replay.base.log import Entry, Sink
 from replay.behaviour.file import load_behaviour, parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.cli.emulated import LIMITS
+from replay.cli.outputs import key_log_of, no_dash
 from replay.cli.trust import checked_trust, trust_of
 from replay.devices.emulator import Around, Encryption
 from replay.net.certificates import load_identity
@@ -160,7 +161,7 @@ def limits_of(texts: list[str]) -> dict[str, int]:
 
 def keylog_of(arguments: argparse.Namespace) -> Path | None:
     """The key log goes beside the capture, and from there into it."""
-    return Path(arguments.pcap + ".keys") if arguments.pcap else None
+    return key_log_of(arguments.pcap)
 
 
 def opened(path: str) -> BinaryIO:
@@ -168,7 +169,9 @@ def opened(path: str) -> BinaryIO:
 
     Raises:
         UnwritableOutput: it cannot be written.
+        UsageError: it is standard output, which has the log.
     """
+    no_dash("--pcap", path)
     try:
         return open(path, "wb")
     except OSError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from textwrap import fill
 from typing import Any
@@ -21,7 +23,7 @@ EXIT_CODES = """exit codes:
   130  broken off by Ctrl-C before it was done"""
 
 WIDTH = 110
-"""Columns of the help."""
+"""Columns of the help, on a terminal that has them."""
 
 MAX_SECONDS = 366 * 86400
 """Of a time that is given."""
@@ -31,7 +33,18 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of examples."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=WIDTH)
+        super().__init__(prog, max_help_position=30, width=_columns())
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Paragraphs are filled, examples and tables stay as they are."""
+        if text.startswith(("examples:", "exit codes:", "commands:")):
+            return super()._fill_text(text, width, indent)
+        return fill(" ".join(text.split()), width)
+
+
+def _columns() -> int:
+    """Columns for the help: no line is broken by a narrower terminal; in a pipe it is always the same."""
+    return max(60, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns - 2)) if sys.stdout.isatty() else WIDTH
 
 
 class Lazy(argparse.Action):
@@ -72,7 +85,7 @@ def add_command(commands: Any, name: str, summary: str, description: str, epilog
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
-        description=fill(description, WIDTH),
+        description=description,
         epilog=epilog or EXIT_CODES,
         formatter_class=Formatter,
     )

@@ -1,18 +1,22 @@
-"""Files that are written at the end of a run: looked at before it begins.
+"""Files that are written: at the end of a run, looked at before it begins; and key logs beside captures.
 
 A suite may play for hours. That its report cannot be written has to be said before, and not when the result is lost.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 from dissector.base.errors import UnwritableOutput, UsageError
 
-__all__ = ["check_outputs", "not_an_input", "why_not_writable"]
+__all__ = ["check_outputs", "key_log_of", "no_dash", "not_an_input", "why_not_writable"]
 
 
 def check_outputs(outputs: Mapping[str, str | None]) -> None:
@@ -29,6 +33,7 @@ def check_outputs(outputs: Mapping[str, str | None]) -> None:
     for option, path in outputs.items():
         if not path:
             continue
+        no_dash(option, path)
         real = os.path.realpath(path)
         # Terminals and pipes take one after the other.
         if real in seen and (os.path.isfile(real) or not os.path.exists(real)):
@@ -38,6 +43,30 @@ def check_outputs(outputs: Mapping[str, str | None]) -> None:
         why = why_not_writable(Path(path)) if path else ""
         if why:
             raise UnwritableOutput(f"{option} {path}: {why}")
+
+
+def no_dash(option: str, path: str) -> None:
+    """Refuse "-": standard output has the text of the command.
+
+    Raises:
+        UsageError: the path is that.
+    """
+    if path == "-":
+        raise UsageError(f"{option} -: standard output is taken; give a file, or a pipe such as >(cat)")
+
+
+@cache
+def key_log_of(pcap: str | None) -> Path | None:
+    """Where the TLS secrets go on their way into a capture: beside it; of a capture that goes through a pipe into a
+    temporary folder, which goes with the process. None without a capture."""
+    if not pcap:
+        return None
+    beside = Path(f"{pcap}.keys")
+    if not os.path.exists(pcap) or os.path.isfile(pcap):
+        return beside
+    folder = tempfile.mkdtemp(prefix="dsmreplay-keys-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder) / "keys"
 
 
 def why_not_writable(path: Path) -> str:

@@ -9,7 +9,7 @@ from dissector import __version__
 from dissector.cli.parser import add_keys
 from dissector.cli.usage import UsageParser
 from replay.cli.emulated import add_emulate
-from replay.cli.options import EXIT_CODES, Formatter, Lazy, add_command, add_playing, factor, later, span
+from replay.cli.options import EXIT_CODES, Formatter, Lazy, add_command, add_playing, factor, later, span, whole_number
 from replay.cli.packets import add_packets
 from replay.cli.serve import add_serve
 from replay.cli.suite import add_suite
@@ -19,6 +19,24 @@ __all__ = ["make_parser"]
 
 CONTROL = ("status", "behaviour", "do", "reset", "press", "load", "condition", "clear", "cancel", "filters", "stop")
 """What a control port is told."""
+
+
+CONTROLLED = """commands:
+  status                            jobs, subscriptions, conditions, behaviour
+  behaviour                         the rules, and how often each fired
+  do 'RULE'                         one rule more, such as 'SendImage: delay=2'
+  reset                             no rules
+  press [destination=NAME]          press the scan button (scanner)
+  load pages=N | files=FILE         other paper (scanner); several files: 'files=["a.png", "b.png"]'
+  condition [name=CoverOpen] [component=MediaPath] [severity=Warning]
+                                    the device's condition from now on (scanner)
+  clear id=N                        end a condition (scanner)
+  cancel job=N | job=TOKEN          a job: at the scanner, at the server
+  filters filters=NAME,NAME         those that the server says it has
+  stop                              end the emulator in order
+
+"""
+"""What each of :data:`CONTROL` takes."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -104,7 +122,7 @@ def _run(commands: Any) -> None:
         "--wait", type=span, default=120.0, metavar="SECONDS", help="that another party has to begin (default 120)"
     )
     parser.add_argument("--keep-going", action="store_true", help="go on after a difference")
-    parser.add_argument("--from-step", type=int, default=1, metavar="N", help="begin with this step")
+    parser.add_argument("--from-step", type=_step, default=1, metavar="N", help="begin with this step")
     parser.add_argument("--only", default="", metavar="N,N-N", help="play these steps only; “events”: the events alone")
     parser.add_argument("--step-by-step", action="store_true", help="ask at the keyboard before each step")
     parser.add_argument(
@@ -129,7 +147,9 @@ def _control(commands: Any) -> None:
         "  dsmreplay control http://127.0.0.1:9000 press destination=Scan\n"
         "  dsmreplay control http://127.0.0.1:9000 do 'SendImage: delay=2'\n"
         "  dsmreplay control http://127.0.0.1:9000 condition name=CoverOpen severity=Critical\n"
-        "  dsmreplay control http://127.0.0.1:9000 filters filters=email,fileshare\n\n" + EXIT_CODES,
+        "  dsmreplay control http://127.0.0.1:9000 load pages=3\n"
+        "  dsmreplay control http://127.0.0.1:9000 filters filters=email,fileshare\n\n"
+        + CONTROLLED + EXIT_CODES,
     )  # fmt: skip
     parser.add_argument("url", metavar="URL", help="of the control port")
     parser.add_argument(
@@ -148,6 +168,13 @@ def _certificate(commands: Any) -> None:
     parser.add_argument("name", metavar="NAME", help="of the user, such as alice@example.test")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the PEM files")
     parser.set_defaults(run=later("run_certificate"))
+
+
+def _step(text: str) -> int:
+    number = whole_number(text)
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r}: steps are counted from 1")
+    return number
 
 
 def _completion(commands: Any) -> None:

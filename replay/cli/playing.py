@@ -21,6 +21,7 @@ from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import Log, TextSink
 from replay.cli.addresses import endpoints_of
+from replay.cli.outputs import key_log_of
 from replay.cli.trust import checked_trust, trust_of
 from replay.net.certificates import load_identity, own_certificate
 from replay.net.client import HttpClient, Target, target_of
@@ -63,7 +64,7 @@ async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
     log = Log(clock)
     if arguments.verbose:
         log.add(TextSink(sys.stderr, bodies=True))
-    keylog = Path(arguments.pcap + ".keys") if arguments.pcap else None
+    keylog = key_log_of(arguments.pcap)
     shown = arguments.client_certificate
     identity = load_identity(Path(shown[0]), Path(shown[1])) if shown else None
     trust = checked_trust(trust_of(arguments.trust))
@@ -189,7 +190,7 @@ def own_context(
     ``hosts`` are names and addresses that a certificate of its own is made for, besides loopback.
     """
     recorded = any(base.startswith("https:") for name in played for base in scenario.parties[name].bases)
-    keylog = Path(arguments.pcap + ".keys") if arguments.pcap else None
+    keylog = key_log_of(arguments.pcap)
     if arguments.certificate:
         return server_context(
             load_identity(Path(arguments.certificate[0]), Path(arguments.certificate[1])), keylog=keylog

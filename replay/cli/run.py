@@ -39,6 +39,8 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     targets = targets_of(scenario, played, main, options.targets)
     for text in ill_formed(scenario, folder, played):
         print(printable(f"dsmreplay: {text}"), file=sys.stderr)
+    if arguments.dry_run and arguments.json:
+        raise UsageError("--dry-run has no JSON: it shows what would be sent, for people")
     if arguments.dry_run:
         return _dry(scenario, folder, played, targets, options)
     check_outputs({"--junit": arguments.junit, "--html": arguments.html, "--pcap": arguments.pcap})

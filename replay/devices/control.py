@@ -183,6 +183,7 @@ def _scanner_commands(scanner: Scanner) -> dict[tuple[str, str], Command]:
 
     def load(data: Mapping[str, Any]) -> Any:
         files, pages = data.get("files"), data.get("pages")
+        files = [files] if isinstance(files, str) and files else files
         if isinstance(files, list) and files:
             scanner.load([str(one) for one in files])
         elif isinstance(pages, int) and not isinstance(pages, bool) and 0 <= pages <= MAX_PAGES:

@@ -80,6 +80,8 @@ def load_scenario(folder: str | Path, check_rule: RuleCheck = lambda path, how: 
     """
     place = Path(folder)
     path = place / MAIN if place.is_dir() else place
+    if place.is_dir() and not path.exists():
+        raise UnreadableInput(f"{place}: there is no {MAIN} in it; dsmreplay extract makes one of a capture")
     if _is_capture(path):
         raise UsageError(f"{path}: is a capture and no scenario; dsmreplay extract makes one of it")
     made = scenario_of(load_yaml(path), str(path), path.absolute().parent.name, check_rule)

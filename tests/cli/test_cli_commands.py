@@ -305,6 +305,17 @@ def test_one_sentence_and_an_exit_code(cli, argv, code, says):
     assert says in result.err
 
 
+def test_a_file_whose_name_begins_like_an_option(cli, pcap, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("-x.pcapng").write_bytes(Path(pcap(PULL)).read_bytes())
+    assert cli("jobs", "-x.pcapng").err.endswith("of the file -x.pcapng say ./-x.pcapng\n")
+    assert cli("jobs", "./-x.pcapng").code == cli("jobs", "--", "-x.pcapng").code == cli("jobs", pcap(PULL)).code
+
+
+def test_a_file_that_is_given_twice(cli, pcap):
+    assert f"{pcap(PULL)} is given 2 times" in cli("jobs", pcap(PULL), pcap(PULL)).err
+
+
 @pytest.mark.parametrize("words", [(), ("jobs",), ("export", "images")])
 def test_help_may_stand_first(cli, words):
     assert cli("help", *words) == cli(*words, "--help")

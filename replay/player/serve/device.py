@@ -159,7 +159,7 @@ class VirtualDevice(Emulator):
         for step in self.scenario.steps:
             kind = "event" if told_unasked(step) else "request"
             if (step.sender if kind == "event" else step.receiver) in self.parties:
-                found |= {(step.service, name, kind) for name in (step.name, step.name.removesuffix("Request"))}
+                found.add((step.service, step.name.removesuffix("Request"), kind))
         return found
 
     async def stopping(self) -> None:

@@ -64,6 +64,17 @@ def test_help(command: Run, path: str) -> None:
     assert command("help", *path.split()) == (code, out, error)
 
 
+def test_help_fits_a_narrow_terminal(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "72")
+    _, out, _ = command("run", "--help")
+    told = out.partition("examples:")[0]
+    assert 60 < max(map(len, told.splitlines())) <= 70
+    assert (
+        out.count("0    fine; as recorded; the job ended as expected; an emulated scanner or server was stopped") == 1
+    )
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_names_everything(command: Run, shell: str) -> None:
     code, out, _ = command("completion", shell)
@@ -193,6 +204,8 @@ def test_version(command: Run) -> None:
         ((*DEVICE, "--server", "ftp://x"), "is no URL of http"),
         ((*DEVICE, "--server", "http://127.0.0.1:9/", "--leave", "--cancel-after", "1"), "exclude each other"),
         (("control", "nonsense", "status"), "is no URL"),
+        ((*SCANNER, "--pcap", "-"), "--pcap -: standard output is taken"),
+        (("run", "x", "--from-step", "0"), "steps are counted from 1"),
     ],
 )  # fmt: skip
 def test_a_wrong_command_line(command: Run, arguments: tuple[str, ...], words: str) -> None:

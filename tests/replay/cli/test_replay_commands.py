@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ import dissector
 from replay.behaviour.file import parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.cli import main
+from replay.cli.outputs import key_log_of
 from replay.devices.emulator import Around
 from replay.devices.scanserver.filters import Outcome
 from replay.devices.scanserver.server import ScanServer
@@ -222,6 +224,32 @@ def test_only_events_of_a_story_without(samples: Path, tmp_path: Path, capsys: p
 def test_wrong_options(scenario: str, capsys: pytest.CaptureFixture[str], wrong: list[str], told: str) -> None:
     assert main(["run", scenario, "--target", "http://127.0.0.1:9/", *wrong]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_plan_has_no_json_and_reports_are_files(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", scenario, "--target", "http://127.0.0.1:9/", "--dry-run", "--json"]) == 2
+    assert "--dry-run has no JSON" in capsys.readouterr().err
+    assert main(["run", scenario, "--target", "http://127.0.0.1:9/", "--junit", "-"]) == 2
+    assert "--junit -: standard output is taken; give a file" in capsys.readouterr().err
+    assert not Path("-").exists()
+
+
+def test_a_folder_without_a_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(tmp_path), "--target", "http://127.0.0.1:9/"]) == 3
+    assert f"{tmp_path}: there is no scenario.yaml in it; dsmreplay extract makes one" in capsys.readouterr().err
+
+
+def test_secrets_on_their_way_into_a_pipe(tmp_path: Path) -> None:
+    """Beside a pipe no key log can stand."""
+    file = tmp_path / "own.pcapng"
+    assert key_log_of(None) is None
+    assert key_log_of(str(file)) == tmp_path / "own.pcapng.keys"
+    os.mkfifo(tmp_path / "pipe")
+    keys = key_log_of(str(tmp_path / "pipe"))
+    assert keys is not None
+    assert keys.parent.is_dir()
+    assert tmp_path not in keys.parents
+    assert key_log_of(str(tmp_path / "pipe")) == keys
 
 
 @pytest.mark.parametrize("option", ["--junit", "--html", "--pcap"])
