@@ -206,10 +206,11 @@ def _attributes(text: str, end: int) -> Iterator[tuple[str, int, int, str]]:
 
 
 def _content(kind: str, element: Element, text: str, start: int) -> Iterator[tuple[str, int, int, str]]:
-    """What stands between the tags, blanks at its ends apart."""
+    """What stands between the tags, blanks at its ends apart; nothing where an element stands there: that is no value,
+    and may hold one."""
     end = text.rfind("</")
     value = text_of(element)
-    if end < start or not value:
+    if end < start or not value or next(element.iterchildren("*"), None) is not None:
         return
     inner = text[start:end]
     low = start + len(inner) - len(inner.lstrip())

@@ -1,8 +1,8 @@
 """JUnit XML, as build servers read it: one suite for a scenario, one test case for each step.
 
 The form is the one that Ant's JUnit task writes and all of them understand: the strictest of the schemas in use wants
-each attribute and element that is here. What a peer sent is shown with escapes,
-    so that the file is XML whatever it was.
+each attribute and element that is here. What a peer sent is shown with escapes, so that the file is XML whatever it
+was.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def suite_element(
     suite = Element(
         "testsuite", name=printable(name), package="dsmreplay", hostname=HOST, tests=str(len(cases)),
         failures=_count(cases, "failure"), errors=_count(cases, "error"), skipped=_count(cases, "skipped"),
-        time=f"{seconds:.3f}", timestamp=datetime.fromtimestamp(began // 1_000_000_000,
-            UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        time=f"{seconds:.3f}",
+        timestamp=datetime.fromtimestamp(began // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S"),
     )  # fmt: skip
     holder = SubElement(suite, "properties")
     for key, value in properties.items():

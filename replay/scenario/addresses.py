@@ -208,13 +208,16 @@ class _Finder:
     def prune(self) -> None:
         """A device may list dozens of services: those that nobody calls need no name."""
         used = {id(address) for address in self.called}
-        for key, address in list(self.known.items()):
+        kept, unused = {}, []
+        for key, address in self.known.items():
             if address.meaning is SERVICE and id(address) not in used:
-                self.story.drop(address.value)
+                unused.append(address.value)
                 self.by_url[address.owner, address.url.lower()].remove(address)
-                del self.known[key]
             else:
+                kept[key] = address
                 self.owners.setdefault(authority_of(address.url).lower(), address.owner)
+        self.known = kept
+        self.story.drop(unused)
 
     # -- elsewhere --------------------------------------------------------------------------------------------------
 

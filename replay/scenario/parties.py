@@ -132,7 +132,8 @@ class _Cast:
     """Finds the parties: first by what requests say themselves, then by their surroundings."""
 
     def __init__(self, requests: Sequence[Message], subscriptions: Sequence[Subscription]) -> None:
-        self._actors: list[Actor] = []
+        self._on: dict[str, list[Actor]] = {}
+        """Host → the parties there, in order of first sight; what one listens on is there too."""
         self._requests = requests
         self._services = _Services(requests, subscriptions)
         self._callers: dict[int, Actor] = {}
@@ -187,22 +188,26 @@ class _Cast:
 
     def _at(self, host: str, role: str) -> Actor | None:
         """The party on a host; without a role (or with one that nobody has there) the only one there."""
-        here = [one for one in self._actors if one.host == host]
+        here = self._on.get(host, [])
         if role:
             return next((one for one in here if role in one.roles), None)
         return here[0] if len(here) == 1 else None
+
+    def _owner(self, end: Endpoint) -> Actor | None:
+        """The party that listens on an end."""
+        return next((one for one in self._on.get(end.address, ()) if end in one.ends), None)
 
     def _caller(self, host: str, role: str) -> Actor:
         return self._at(host, role) or self._new(host, role or UNKNOWN[0])
 
     def _server(self, end: Endpoint, role: str) -> Actor:
-        owner = next((one for one in self._actors if end in one.ends), None)
+        owner = self._owner(end)
         known = self._at(end.address, role) if role or owner is None else owner
         if owner is not None and known is not None and owner is not known:
             # One end serves both: they are one.
             owner.roles += [one for one in known.roles if one not in owner.roles]
             owner.ends += [one for one in known.ends if one not in owner.ends]
-            self._actors.remove(known)
+            self._on[known.host].remove(known)
             for found in (self._callers, self._servers):
                 found.update({number: owner for number, actor in found.items() if actor is known})
             known = owner
@@ -214,7 +219,7 @@ class _Cast:
         return found_actor
 
     def _sink(self, end: Endpoint, role: str) -> Actor:
-        owner = next((one for one in self._actors if end in one.ends), None)
+        owner = self._owner(end)
         if owner is None:
             subscriber = self._callers.get(self._sinks.get(str(end).lower(), 0))
             if subscriber is not None and subscriber.host == end.address:
@@ -227,7 +232,7 @@ class _Cast:
 
     def _new(self, host: str, role: str) -> Actor:
         made = Actor(host, [role])
-        self._actors.append(made)
+        self._on.setdefault(host, []).append(made)
         return made
 
 

@@ -24,6 +24,9 @@ from replay.scenario.parties import Actor, Round
 
 __all__ = ["Choice", "Story", "choose", "narrowed", "stories_of"]
 
+SHOWN = 10
+"""Sequences that an error names, and parties of one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -113,7 +116,8 @@ class _Groups:
 
     def of(self, actor: Actor) -> Actor:
         while (parent := self._parent.setdefault(actor, actor)) is not actor:
-            actor = parent
+            # Thousands may have joined one after the other: the way to the root is halved each time it is gone.
+            self._parent[actor] = actor = self._parent[parent]
         return actor
 
     def join(self, one: Actor, other: Actor) -> None:
@@ -146,7 +150,7 @@ def choose(
         rounds = sorted((one for story in fitting for one in story.rounds), key=lambda one: one.request.number)
         fitting = [Story(rounds, list(jobs))]
     if len(fitting) > 1:
-        told = "; ".join(" and ".join(f"{one.role} {one.host}" for one in story.actors) for story in fitting)
+        told = _shown([_shown([f"{one.role} {one.host}" for one in story.actors], " and ") for story in fitting], "; ")
         raise UsageError(f"{name}: several sequences fit: {told}; choose one by --host, --service, --stream or --job")
     story = fitting[0]
     if wanted:
@@ -184,6 +188,11 @@ def _narrowed(story: Story, choice: Choice, numbers: frozenset[int]) -> Story | 
     inside = made.numbers
     made.jobs = [job for job in story.jobs if any(step.message in inside for step in job.timeline)]
     return made
+
+
+def _shown(words: list[str], between: str) -> str:
+    more = [f"{len(words) - SHOWN} more"] if len(words) > SHOWN else []
+    return between.join([*words[:SHOWN], *more])
 
 
 def _pair(one: Round) -> frozenset[Actor]:

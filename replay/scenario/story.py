@@ -3,7 +3,7 @@ place already belongs to a value."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dissector.analysis.exchanges import is_answer
 from dissector.analysis.reading import operation_of
@@ -135,10 +135,13 @@ class Story:
             self._used.add(key)
             value.uses.append(place)
 
-    def drop(self, value: Value) -> None:
-        """It is none: its places are free again."""
-        self.values = [one for one in self.values if one is not value]
-        self._whole = {key: one for key, one in self._whole.items() if one is not value}
+    def drop(self, values: Iterable[Value]) -> None:
+        """They are none: their places are free again."""
+        # By identity, which another value may have later: nothing is kept of them.
+        gone = {id(one) for one in values}
+        self.values = [one for one in self.values if id(one) not in gone]
+        self._whole = {key: one for key, one in self._whole.items() if id(one) not in gone}
+        self._used = {key for key in self._used if key[0] not in gone}
 
     def _claim(self, value: Value, index: int, where: str, path: str, whole: bool) -> Place:
         if whole:

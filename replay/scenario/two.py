@@ -89,16 +89,17 @@ def settle(
         elif not same:
             why = f"{value.why.rstrip('.')}, and it {DIFFERS}."
             kept.append(replace(value, sure=True, why=why, uses=list(value.uses)))
-    dropped = [value for value in values if not any(one.name == value.name for one in kept)]
+    names = {value.name for value in kept}
+    dropped = [value for value in values if value.name not in names]
     covered = {(place.message, place.where, place.path) for value in [*kept, *dropped] for place in value.places}
     made = _differing(first, paired, covered, counterpart, party_of)
-    taken = {value.name for value in kept}
+    counts: dict[str, int] = {}
     for value in made:
-        base, number = value.name, 1
-        while value.name in taken:
-            number += 1
-            value.name = f"{base}_{number}"
-        taken.add(value.name)
+        base = value.name
+        while value.name in names:
+            counts[base] = counts.get(base, 1) + 1
+            value.name = f"{base}_{counts[base]}"
+        names.add(value.name)
     settled = [*kept, *made]
     settled.sort(key=lambda one: (one.kind == "message_id", min((place.message for place in one.places), default=0)))
     return settled

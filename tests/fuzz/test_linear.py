@@ -13,12 +13,16 @@ from dissector.base.findings import Finding
 from dissector.base.origin import Endpoint
 from dissector.catalog.times import parse_date_time, parse_duration
 from dissector.http.headers import parse_media_type
+from dissector.messages import Message
 from dissector.output.text import printable
 from dissector.soap.envelope import parse_envelope
 from dissector.soap.xml import parse_xml
 from replay.net.receiver import HttpReceiver
 from replay.player.judge import Judge
 from replay.player.serve.hearing import _ID, _VARIES
+from replay.scenario.correlate import find_values
+from replay.scenario.parties import Actor, Round
+from replay.scenario.stories import stories_of
 from replay.soap.caller import read_message
 from tests.support import wsd
 from tests.support.loopback import received
@@ -51,12 +55,35 @@ def includes(count: int) -> bytes:
     return HEAD + kind + b"Content-Length: %d\r\n\r\n" % len(whole) + whole
 
 
-def judge(envelope: bytes) -> None:
-    """Compare a message with itself."""
+def asked(envelope: bytes) -> Message:
+    """A request."""
     head = b"Content-Type: application/soap+xml\r\nContent-Length: %d\r\n\r\n" % len(envelope)
     message = read_message(received(HEAD + head + envelope))
     assert message is not None
+    return message
+
+
+def judge(envelope: bytes) -> None:
+    """Compare a message with itself."""
+    message = asked(envelope)
     assert not Judge().compare(message, message)
+
+
+def hosted(count: int) -> bytes:
+    """A message that tells so many services."""
+    ends = (f"<wsa:Address>http://192.0.2.1/{at}</wsa:Address>" for at in range(count))
+    return body("<a>" + "".join(f"<Hosted>{end}</Hosted>" for end in ends) + "</a>")
+
+
+def clients(one_each: bytes) -> None:
+    """So many clients of one server are one story."""
+    message, server = asked(body("<a/>")), Actor("192.0.2.1", ["scan server"])
+    rounds = [
+        Round(message, None, False, "WS-DSP", Actor(f"host {at}", ["DSM device"]), server)
+        for at in range(len(one_each))
+    ]
+    (story,) = stories_of(rounds, [])
+    assert len(story.rounds) == len(rounds)
 
 
 def body(text: str) -> bytes:
@@ -94,6 +121,8 @@ CASES: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes], int]] 
     "details of a fault": (
         judge, lambda n: wsd.fault("urn:1", "urn:2", "Sender", "a", "urn:x", "no", detail="<a/>" * n), 8000,
     ),
+    "services that nobody calls": (lambda d: find_values([asked(d)], lambda _: "server"), hosted, 12_000),
+    "clients of one server": (clients, lambda n: b"x" * n, 8000),
     "comments that stay open": (parse_xml, lambda n: b"<a>" + b"<!--" * n, 40_000),
     "sections that stay open": (parse_xml, lambda n: b"<a>" + b"<![CDATA[" * n, 20_000),
     "quotes that stay open": (parse_xml, lambda n: b"<a>" + b"<b c='" * n, 10_000),

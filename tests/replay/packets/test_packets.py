@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -281,6 +282,17 @@ def test_xaddrs_stay_unless_they_are_to_change() -> None:
     assert b"http://[fe80::10]:5357/wsd" in rewritten(one, None, "fe80::10")
     both = rewritten(one, Identities([one], Ids("new"), NOW), "192.0.2.10")
     assert (values(both, "InstanceId"), values(both, "XAddrs")) == ([str(NOW)], values(new, "XAddrs"))
+
+
+def test_a_value_that_holds_elements_is_none() -> None:
+    """Its place would hold the places of others: bytes would be sent twice."""
+    inner = "http://198.51.100.1/a<wsd:XAddrs>http://198.51.100.2/b</wsd:XAddrs>http://198.51.100.3/c"
+    (one,) = recorded(multicast(hello("urn:uuid:1", xaddrs=inner)))
+    low, high = one.payload.index(b"198.51.100.2"), one.payload.index(b"/b</wsd")
+    assert rewritten(one, None, "192.0.2.10") == one.payload[:low] + b"192.0.2.10" + one.payload[high:]
+    assert all(left.end <= right.start for left, right in itertools.pairwise(one.slots))
+    (one,) = recorded(multicast(hello("urn:uuid:<x>1</x>", xaddrs="http://h/<!-- a comment -->a")))
+    assert [slot.value for slot in one.slots if slot.kind in ("MessageID", "XAddrs")] == ["http://h/a"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "iso-8859-1"])

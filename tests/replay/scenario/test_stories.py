@@ -11,7 +11,7 @@ from dissector.base.errors import UnreadableInput, UsageError
 from replay.scenario.extract import Recording, extracted, recorded
 from replay.scenario.model import Scenario
 from replay.scenario.parties import named
-from replay.scenario.stories import Choice, Story
+from replay.scenario.stories import Choice, Story, choose
 from tests.support import wsd
 from tests.support.stories import STORIES, Channel
 from tests.support.stories import Story as Told
@@ -174,6 +174,17 @@ def test_hosts_that_say_nothing_to_each_other_are_two_stories(tmp_path: Path) ->
     whole = recording.story(Choice(everything=True))
     assert list(named(whole.actors)) == ["client", "scanner", "client_2", "scanner_2"]
     assert len(whole.rounds) == 2
+
+
+@pytest.mark.parametrize(("count", "end"), [(10, "scanner 192.0.2.10"), (11, "; 1 more"), (5000, "; 4990 more")])
+def test_an_error_names_ten_of_many(tmp_path: Path, count: int, end: str) -> None:
+    talk = Talk()
+    talk.ask("GetScannerElements", "", "")
+    story = captured(talk.story, tmp_path).stories[0]
+    with pytest.raises(UsageError) as told:
+        choose([story] * count, Choice(), [], [], "a.pcap")
+    assert told.value.args[0].partition("; choose one")[0].endswith(end)
+    assert len(str(told.value)) < 1000
 
 
 def test_a_job_token_joins_what_no_host_joins(tmp_path: Path) -> None:
