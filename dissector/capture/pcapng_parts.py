@@ -117,6 +117,7 @@ class Notes:
         self._info = info
         self._limit = limits.notes
         self._left = limits.notes
+        self._named: set[tuple[str, str]] = set()
 
     def _take(self, size: int) -> bool:
         if self._left < 0:
@@ -142,7 +143,8 @@ class Notes:
 
     def names(self, address: str, names: list[str]) -> None:
         """Keep names of an address, each once."""
-        known = self._info.names.get(address)
-        fresh = [name for name in names if known is None or name not in known]
-        if fresh and self._take(sum(map(len, fresh))):
-            self._info.names.setdefault(address, []).extend(dict.fromkeys(fresh))
+        for name in names:
+            # Not looked for in the list: an address may have ten thousands.
+            if (address, name) not in self._named and self._take(len(name)):
+                self._named.add((address, name))
+                self._info.names.setdefault(address, []).append(name)

@@ -276,6 +276,13 @@ def _damaged_records(n: int) -> bytes:
     return good[:24] + (good[24:] + b"\xff" * 20) * n
 
 
+def _names(n: int) -> bytes:
+    """As many names of one address, each in a block of its own."""
+    head = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
+    blocks = (struct.pack("<IIHHI8sII", 4, 32, 1, 12, 1, b"%08d" % k, 0, 32) for k in range(n))
+    return head + struct.pack("<IIHHII", 1, 20, 1, 0, 0, 20) + b"".join(blocks)
+
+
 def _comments(n: int) -> bytes:
     option = struct.pack("<HH", 1, 4) + b"text"
     options = option * 20 + struct.pack("<HH", 0, 0)
@@ -318,5 +325,6 @@ ATTACKS: dict[str, tuple[Callable[[int], bytes], int]] = {
     "gzip members": (_small_members, 5000),
     "damaged records": (_damaged_records, 2000),
     "comments": (_comments, 1000),
+    "names of one address": (_names, 20_000),
 }
 """Name → what makes the capture, and the size that is read first."""
