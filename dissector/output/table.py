@@ -42,6 +42,8 @@ def table(
     used = [place for place in range(len(heads)) if any(row[place] for row in rows)]
     titles = [heads[place].title for place in used]
     widths = columns(chain([titles], ([row[place] for place in used] for row in rows)))
+    # What is wider than all there is room for is cut below that in any case: one step at a time is for the rest.
+    widths = [min(w, max(limit, heads[p].least)) if heads[p].least else w for w, p in zip(widths, used, strict=True)]
     while sum(widths) + len(GAP) * (len(widths) - 1) > limit:
         slack = [(widths[i] - heads[place].least, i) for i, place in enumerate(used) if heads[place].least]
         widest = max(((widths[i], i) for room, i in slack if room > 0), default=None)

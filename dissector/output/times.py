@@ -41,14 +41,19 @@ def seconds_text(ns: int, digits: int = 6) -> str:
 
 
 def duration_text(ns: int | None) -> str:
-    """A duration for people: ``850 ms``, ``4.2 s``, ``2 min 05 s``, ``1 h 02 min``; ``–`` for None."""
+    """A duration for people: ``850 ms``, ``4.2 s``, ``2 min 05 s``, ``1 h 02 min``; ``-5.0 s`` where a clock
+    stepped back; ``–`` for None."""
     if ns is None:
         return "–"
-    if ns < _SECOND:
-        return f"{ns / 1_000_000:.0f} ms" if ns >= 1_000_000 else f"{ns / 1_000:.0f} µs"
-    if ns < 60 * _SECOND:
+    if ns < 0:
+        return f"-{duration_text(-ns)}"
+    # Each unit goes as far as what it would be rounded to: 999.6 ms are no "1000 ms".
+    for size, unit in ((1_000, "µs"), (1_000_000, "ms")):
+        if round(ns / size) < 1000:
+            return f"{ns / size:.0f} {unit}"
+    if round(ns / _SECOND, 1) < 60:
         return f"{ns / _SECOND:.1f} s"
-    minutes, seconds = divmod(ns // _SECOND, 60)
+    minutes, seconds = divmod(max(ns // _SECOND, 60), 60)
     if minutes < 60:
         return f"{minutes} min {seconds:02d} s"
     hours, minutes = divmod(minutes, 60)

@@ -91,6 +91,10 @@ def test_no_time_is_none():
     [
         (None, "–"), (1_500, "2 µs"), (7_000_000, "7 ms"), (4_200_000_000, "4.2 s"), (125 * 10**9, "2 min 05 s"),
         (3720 * 10**9, "1 h 02 min"), (10**9 * 86400 * 3, "3 d 0 h"),
+        (999_499, "999 µs"), (999_600, "1 ms"), (999_499_999, "999 ms"), (999_600_000, "1.0 s"),
+        (59_940_000_000, "59.9 s"), (59_960_000_000, "1 min 00 s"), (60 * 10**9, "1 min 00 s"),
+        (3600 * 10**9 - 1, "59 min 59 s"), (3600 * 10**9, "1 h 00 min"), (48 * 3600 * 10**9 - 1, "47 h 59 min"),
+        (0, "0 µs"), (-5 * 10**9, "-5.0 s"),
     ],
 )  # fmt: skip
 def test_duration(ns, text):
@@ -133,6 +137,9 @@ def test_widths_count_columns():
 def test_a_table_cuts_only_what_may_be_cut():
     lines = list(table([Column("Id"), Column("Long", least=4), Column("Empty")], [["12345678", "x" * 50, ""]], 20))
     assert lines == ["Id        Long", "12345678  xxxxxxxxx…"]
+    long = "x" * 1_000_000
+    heads = [Column("Id"), Column("Long", least=4), Column("Longer", least=8)]
+    assert list(table(heads, [["12345678", long, long * 2]], 32))[1] == f"12345678  {'x' * 9}…  {'x' * 9}…"
 
 
 def test_colours_only_where_asked():

@@ -27,18 +27,15 @@ from replay.devices.scanner.choosing import (
     within,
 )
 from replay.devices.scanner.device import Device, Source, is_number
-from replay.devices.scanner.formats import COLORS, FORMATS, fits, lossless
+from replay.devices.scanner.formats import BITS, COLORS, FORMATS, fits, lossless
 from replay.devices.scanner.pages import Region
 from replay.devices.scanner.render import Settings, bytes_per_line, pixel_size
 from replay.devices.scanner.retold import plain_ticket
 
 __all__ = ["TicketFault", "TicketResult", "judge_ticket", "settings_for"]
 
-BITS = {
-    "BlackAndWhite1": 1, "Grayscale4": 4, "Grayscale8": 8, "Grayscale16": 16, "RGB24": 24, "RGB48": 48, "RGBa32": 32,
-    "RGBa64": 64,
-}  # fmt: skip
-"""Bits of a pixel (colorentry.md)."""
+ALL_BITS = {**BITS, "RGB48": 48, "RGBa64": 64}
+"""Bits of a pixel, of the colors that are not made too (colorentry.md)."""
 
 MOST = (1 << 31) - 1
 """Of ImagesToTransfer from a feeder."""
@@ -374,7 +371,7 @@ def _nearest_color(wanted: str, known: Sequence[str]) -> str:
     """A color for a color, a grey for a grey, then the nearest depth."""
     gray = wanted.startswith(("Gray", "Black"))
     alike = [one for one in known if one.startswith(("Gray", "Black")) == gray] or list(known)
-    return min(alike, key=lambda one: abs(BITS.get(one, 24) - BITS.get(wanted, 24)))
+    return min(alike, key=lambda one: abs(ALL_BITS.get(one, 24) - ALL_BITS.get(wanted, 24)))
 
 
 # -- what is told ------------------------------------------------------------------------------------------------
