@@ -7,6 +7,7 @@ from typing import TextIO
 
 from dissector.base.errors import ExitCode, UsageError
 from dissector.base.limits import DEFAULT_LIMITS, Limits
+from dissector.capture import open_source
 from dissector.crosscheck import ours as our_side
 from dissector.crosscheck import tshark
 from dissector.crosscheck.compare import Line, compare
@@ -30,10 +31,14 @@ def run(
 
     Raises:
         UsageError: standard input was given, or tshark is not installed.
-        UnreadableInput: the file is no capture, or tshark cannot read it.
+        UnreadableInput: a file is no capture, or tshark cannot read it.
     """
     if "-" in paths:
         raise UsageError("crosscheck reads its input twice: it needs a file, not standard input")
+    for path in paths:
+        # Elsewhere one of several that cannot be read is left out with a finding. Here both sides would leave it out,
+        # and all would be the same.
+        open_source([path]).close()
     tshark.find_tshark()
     mine = our_side.read(paths, limits, keyfiles)
     keys = tshark.Keys(keyfiles.key_logs(), keyfiles.pem()) if keyfiles is not None else None

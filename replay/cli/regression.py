@@ -51,14 +51,12 @@ def run_suite(arguments: argparse.Namespace) -> int:
         given = replace(settings, target=main, targets=others) if main or others else settings
         return replace(given, given=given.given | values, shared=given.shared | set(values))
 
-    prepared = [
-        prepare(name, found[name], _settings(arguments, file.settings(name, over)), listed=arguments.list)
-        for name in names
-    ]
+    settings = {name: _settings(arguments, file.settings(name, over)) for name in names}
     if arguments.tag:
-        prepared = [one for one in prepared if one[0].settings.tags & set(arguments.tag)]
-        if not prepared:
+        settings = {name: one for name, one in settings.items() if one.tags & set(arguments.tag)}
+        if not settings:
             raise UsageError(f"--tag {', '.join(arguments.tag)}: no scenario has it")
+    prepared = [prepare(name, found[name], one, listed=arguments.list) for name, one in settings.items()]
     cases = [case for case, _ in prepared]
     for name in values:
         loaded = [case.scenario for case in cases if case.scenario is not None]

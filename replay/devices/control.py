@@ -40,6 +40,12 @@ Command = Callable[[Mapping[str, Any]], Any]
 
 PLAIN = Style(chunk=None)
 
+TAKES: dict[str, tuple[str, ...]] = {
+    "/status": (), "/stop": (), "/press": ("destination",), "/load": ("pages", "files"),
+    "/condition": ("name", "component", "severity", "id"), "/cancel": ("job",), "/filters": ("filters",),
+}  # fmt: skip
+"""What may stand in the JSON of a path; rules look after themselves."""
+
 
 class ControlPort:
     """Listens beside an emulator.
@@ -101,6 +107,9 @@ class ControlPort:
             data = json.loads(raw) if raw.strip() else {}
             if not isinstance(data, Mapping):
                 raise UsageError("a JSON object is expected")
+            unknown = sorted(set(data) - set(TAKES.get(path, data)))
+            if unknown:
+                raise UsageError(f"{', '.join(unknown)[:80]}: {path} takes {', '.join(TAKES[path]) or 'nothing'}")
             return _json(200, command(data))
         except KeyError as error:
             return _json(400, {"error": f"{error.args[0]} is missing"})
@@ -199,12 +208,13 @@ def _scanner_commands(scanner: Scanner) -> dict[tuple[str, str], Command]:
         return {"id": scanner.engine.set_condition(name, component, severity).number}
 
     def clear(data: Mapping[str, Any]) -> Any:
-        if scanner.engine.clear_condition(int(data["id"])) is None:
-            raise UsageError(f"there is no condition {data['id']}")
-        return {"cleared": int(data["id"])}
+        number = _number(data, "id")
+        if scanner.engine.clear_condition(number) is None:
+            raise UsageError(f"there is no condition {number}")
+        return {"cleared": number}
 
     def cancel(data: Mapping[str, Any]) -> Any:
-        job = scanner.engine.jobs.find(int(data["job"]))
+        job = scanner.engine.jobs.find(_number(data, "job"))
         if job is None or job.over:
             raise UsageError(f"there is no active job {data['job']}")
         scanner.engine.cancel(job, at_device=True)
@@ -217,6 +227,13 @@ def _scanner_commands(scanner: Scanner) -> dict[tuple[str, str], Command]:
         ("DELETE", "/condition"): clear,
         ("POST", "/cancel"): cancel,
     }
+
+
+def _number(data: Mapping[str, Any], key: str) -> int:
+    value = data[key]
+    if isinstance(value, bool) or not str(value).isdecimal() or len(str(value)) > 18:
+        raise UsageError(f"{key} {str(value)[:40]!r} is no number")
+    return int(value)
 
 
 def _one_of(data: Mapping[str, Any], key: str, default: str, enum: str) -> str:

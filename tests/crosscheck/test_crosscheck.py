@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dissector.base.errors import ExitCode, UsageError
+from dissector.base.errors import ExitCode, UnreadableInput, UsageError
 from dissector.base.origin import Endpoint, Gap
 from dissector.crosscheck import ours, run
 from dissector.crosscheck.compare import compare
@@ -183,6 +183,14 @@ def test_a_stream_that_contradicts_its_own_messages() -> None:
     assert "contradicts its own HTTP reassembly" in line.why
     theirs.messages = side(body="bb").messages
     assert all(line.unexplained for line in compare(side(), theirs) if line.verdict != "same")
+
+
+@pytest.mark.parametrize("other", ["none.pcap", "text.pcap"])
+def test_one_of_several_files_that_cannot_be_read_is_told(tmp_path: Path, other: str) -> None:
+    """Both sides would leave it out, and nothing would differ."""
+    (tmp_path / "text.pcap").write_text("no capture")
+    with pytest.raises(UnreadableInput, match=other):
+        run([str(SAMPLES[0]), str(tmp_path / other)], out=io.StringIO())
 
 
 def test_standard_input_cannot_be_read_twice() -> None:

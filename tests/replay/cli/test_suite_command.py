@@ -96,6 +96,14 @@ def test_a_list_needs_no_target(suite: Path, capsys: pytest.CaptureFixture[str])
     assert main(["suite", str(suite), "--target", "server=http://127.0.0.1:9/"]) == 2
 
 
+def test_a_choice_by_tag_asks_nothing_of_the_others(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those that are not played need no target."""
+    (suite / "suite.yaml").write_text("scenarios:\n  dsm: {target: 'http://127.0.0.1:9/', tags: [smoke]}\n")
+    assert main(["suite", str(suite), "--tag", "smoke", "--forget"]) == 4
+    assert main(["suite", str(suite), "--forget"]) == 2
+    assert "scans/platen: --target URL is missing" in capsys.readouterr().err
+
+
 def test_what_changed_since_the_last_time(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with server() as dsm:
         (suite / "suite.yaml").write_text("scenarios:\n  scans/platen: {skip: not today}\n")

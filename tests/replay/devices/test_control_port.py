@@ -126,6 +126,15 @@ def test_identifiers_that_are_none(identifier: Any) -> None:
     control(scanner(), tell)
 
 
+def test_what_a_command_does_not_take_is_told() -> None:
+    async def tell(ask: Asking) -> None:
+        assert await ask.error("POST", "/press", {"target": "Scan"}) == (400, "target: /press takes destination")
+        assert await ask.error("POST", "/stop", {"now": True}) == (400, "now: /stop takes nothing")
+        assert await ask.error("POST", "/cancel", {"job": "first"}) == (400, "job 'first' is no number")
+
+    control(scanner(), tell)
+
+
 def test_the_button_without_anybody_to_tell() -> None:
     async def tell(ask: Asking) -> None:
         assert await ask.error("POST", "/press", {"destination": "Scan"}) == (
