@@ -41,7 +41,8 @@ def notes(
         said.append(f"no job in this capture; it holds {held} (see “dsmshark {how}”)")
     said += _opaque(stats)
     if stats.cut:
-        said.append(f"{count(stats.cut, 'packet')} were cut by the capture length; their missing bytes are gaps")
+        was, their = ("was", "its") if stats.cut == 1 else ("were", "their")
+        said.append(f"{count(stats.cut, 'packet')} {was} cut by the capture length; {their} missing bytes are gaps")
     if stats.unknown_link:
         said.append(f"{count(stats.unknown_link, 'packet')} of unknown link types could not be read")
     return said
@@ -89,6 +90,10 @@ def _opaque(stats: TransportStats) -> list[str]:
                 "read either"
             )
         if protocol == "tls":
+            if all(failures[pair] >= connections for pair, (connections, _) in merged.items()):
+                # A handshake that failed has no keys.
+                said.append("“dsmshark tls” says what can be seen of them")
+                continue
             keys = "their own keys" if stats.keyed else "keys (--keylog, --rsa-key)"
             said.append(f"“dsmshark tls” says what can be seen of them; {keys} would open them")
     return said

@@ -366,6 +366,20 @@ def test_a_live_capture_is_read_as_its_key_log_grows(by: str, folder: Path, tmp_
         assert sorted([*names, "Probe"]) == sorted(message.name for message in capture.messages)
 
 
+def test_keys_open_no_handshake_that_failed(cli, tmp_path: Path) -> None:
+    client = client_context("1.2")
+    client.verify_mode = ssl.CERT_REQUIRED
+    story = Story()
+    story.channels["one"] = Channel("192.0.2.10", "192.0.2.20", 5362)
+    for back, data in talk(client, server_context(identity(), "1.2"), []).pieces:
+        story.say("one", data, back=back)
+    file = tmp_path / "failed.pcap"
+    file.write_bytes(write_pcap(frames_of(story)))
+    said = cli("jobs", str(file)).out
+    assert "1 TLS connection from 192.0.2.10 to 192.0.2.20:5362 (DSM scan server) failed: see the findings" in said
+    assert said.endswith("“dsmshark tls” says what can be seen of them\n")
+
+
 def test_keys_of_another_connection_are_no_lack_of_keys(cli, pcap) -> None:
     capture = pcap("others/scan-tls-rsa.pcap")
     without = cli("jobs", capture).out
