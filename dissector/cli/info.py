@@ -6,6 +6,7 @@ import argparse
 from collections import Counter
 
 from dissector.base.errors import ExitCode
+from dissector.base.findings import Severity
 from dissector.cli.common import exit_code, opened, output, palette
 from dissector.output.info import Report, Tally, info_json, info_lines
 from dissector.output.notes import notes
@@ -44,4 +45,6 @@ def run(args: argparse.Namespace) -> ExitCode:
         else:
             for line in info_lines(report, palette(args, out)):
                 print(line, file=out)
-    return exit_code(report.findings)
+    # The findings on messages are shown too, by rule and severity.
+    wrong = any(severity == Severity.ERROR.value for _, severity in tally.rules)
+    return ExitCode.FINDINGS if wrong else exit_code(report.findings)

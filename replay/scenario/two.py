@@ -68,22 +68,17 @@ def settle(
         the same in both; those that differ are sure now.
     """
     paired = align(first, second)
-    others: dict[int, dict[tuple[str, str], Text]] = {}
+    mine, others = _Texts(first), _Texts(second)
 
     def counterpart(message: int, where: str, path: str) -> Text | None:
-        if message not in paired:
-            return None
-        index = paired[message]
-        if index not in others:
-            others[index] = {(one.where, one.path): one for one in texts(second[index])}
-        return others[index].get((where, path))
+        return others.at(paired[message], where, path) if message in paired else None
 
     kept = []
     for value in values:
         if value.sure:
             kept.append(value)
             continue
-        same = _same(value, first, counterpart)
+        same = _same(value, mine, counterpart)
         if same is None:
             kept.append(value)
         elif not same:
@@ -105,7 +100,22 @@ def settle(
     return settled
 
 
-def _same(value: Value, first: Sequence[Message], counterpart: Callable[[int, str, str], Text | None]) -> bool | None:
+class _Texts:
+    """The texts of a recording by their places, those of each message read once; the first one of a place counts."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._messages = messages
+        self._read: dict[int, dict[tuple[str, str], Text]] = {}
+
+    def at(self, index: int, where: str, path: str) -> Text | None:
+        found = self._read.get(index)
+        if found is None:
+            all_of_it = list(texts(self._messages[index]))
+            found = self._read[index] = {(one.where, one.path): one for one in reversed(all_of_it)}
+        return found.get((where, path))
+
+
+def _same(value: Value, first: _Texts, counterpart: Callable[[int, str, str], Text | None]) -> bool | None:
     """Whether the second recording has the same text at the value's places, None where it has none of them."""
     seen = False
     for place in value.places:
@@ -113,7 +123,7 @@ def _same(value: Value, first: Sequence[Message], counterpart: Callable[[int, st
         if other is None:
             continue
         seen = True
-        mine = next((t for t in texts(first[place.message]) if (t.where, t.path) == (place.where, place.path)), None)
+        mine = first.at(place.message, place.where, place.path)
         if mine is not None and mine.text != other.text:
             return False
     return True if seen else None

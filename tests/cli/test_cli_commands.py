@@ -217,6 +217,14 @@ def test_info(cli, pcap):
     assert data["packets"]["total"] > 0
 
 
+@pytest.mark.parametrize(("name", "code"), [("damaged/dsm-lost-segment.pcap", 1), ("dsm-completed.pcapng", 0)])
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_info_counts_what_is_wrong_with_messages(cli, pcap, name, code, form):
+    result = cli("info", *form, pcap(name))
+    assert result.code == code
+    assert ("error" in result.out) == bool(code)
+
+
 def test_rules(cli):
     data = valid(cli("rules", "--json").out, "dsmshark.rules/1")
     ids = [rule["id"] for rule in data["rules"]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from replay.scenario.correlate import find_values
 from replay.scenario.two import align, settle
 from replay.scenario.values import Place, Value
@@ -42,6 +44,17 @@ def test_a_doubtful_value_that_differs_is_sure() -> None:
 
 def test_a_doubtful_value_that_is_the_same_is_dropped() -> None:
     assert settled(talk("A7fK2q"), talk("A7fK2q")) == {}
+
+
+@pytest.mark.parametrize("cookies", ["lang=en", "lang=en; lang=de"])
+def test_a_cookie_that_is_the_same_is_dropped_however_often_it_stands(cookies: str) -> None:
+    """The first one of a name counts, in both recordings."""
+    told = Talk()
+    told.ask("Other", "", "", http=f"Cookie: {cookies}\r\n")
+    messages = told.messages()
+    values = find_values(messages, party)
+    assert [(one.recorded, one.sure) for one in values if one.kind == "cookie"] == [("en", False)]
+    assert not [one for one in settle(messages, told.messages(), values, party) if one.kind == "cookie"]
 
 
 def test_a_doubtful_value_without_its_like_stays_doubtful() -> None:
