@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dissector.base.origin import Endpoint
 from replay.player.step import Heard
-from replay.report.located import locate, located_words
+from replay.report.located import NEAR, locate, located_words
 from replay.report.text import summary_lines
 from tests.support.results import END, result, step
 
@@ -33,6 +35,26 @@ def test_the_nearest_message_of_the_connection() -> None:
     told = f"frames {frames[0]}–{frames[-1]}" if len(frames) > 1 else f"frame {frames[0]}"
     assert [one.came for one in found.steps] == [f"{told} of dsm-completed.pcapng"] * 2 + [""] * 4
     assert f"in dsm-completed.pcapng: step 1: {told}, step 2: {told}" in summary_lines(found)
+
+
+@pytest.mark.parametrize(
+    ("off", "told"), [(0, True), (NEAR - 1, True), (NEAR, True), (NEAR + 1, False), (-1, True)], ids=str
+)
+def test_a_message_is_near_within_a_second(off: int, told: bool) -> None:
+    """Behind the last message of its connection there is no other one to be nearer."""
+    import dissector
+
+    with dissector.open(str(SAMPLE)) as capture:
+        messages = list(capture.messages)
+    stream = messages[0].stream
+    last = [
+        one for one in messages if (one.stream.source, one.stream.destination) == (stream.source, stream.destination)
+    ][-1]
+    found = result(
+        step(1, "different", differences=[END], heard=Heard(stream.source, stream.destination, last.time + off))
+    )
+    locate(found, SAMPLE)
+    assert found.steps[0].came.startswith(f"frame{'s' * (len(last.frames) > 1)} {last.frames[0]}") == told
 
 
 def test_a_capture_that_is_none_is_no_matter(tmp_path: Path) -> None:
