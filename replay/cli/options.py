@@ -16,7 +16,7 @@ __all__ = [
 
 EXIT_CODES = """exit codes:
   0    fine; as recorded; the job ended as expected; an emulated scanner or server was stopped by Ctrl-C
-  1    differs from the recording; the job ended otherwise than expected
+  1    differs from the recording; the job ended otherwise than expected; extract: the capture lacks something
   2    the command line or a description file is wrong
   3    an input cannot be read, or an output cannot be written
   4    the target cannot be reached

@@ -1,8 +1,7 @@
 """What became of a suite the last time, kept in a file, and what changed since.
 
-The file remembers each scenario by itself: a run of some of them, or one that was interrupted,
-    leaves the others as they
-were.
+The file remembers each scenario by itself: a run of some of them, or one that was interrupted, leaves the others as
+they were.
 """
 
 from __future__ import annotations
