@@ -34,7 +34,7 @@ from dissector.http.plain import plain_head, plain_message
 from dissector.http.search import JOINED, NO_START_LINE, SKIPPED, Search, Skipped
 from dissector.http.speaker import Speaker
 from dissector.http.start import StartLine, parse_start_line
-from dissector.http.tunnel import TLS_RECORD
+from dissector.http.tunnel import TLS_RECORD, Ended
 from dissector.transport.model import Conversation, Run, StreamConsumer, StreamEnd
 
 __all__ = ["MessageReader"]
@@ -44,6 +44,7 @@ HEAD_CUT = rule("http.head-cut", "error", "the head is not whole")
 TLS_ANSWER = rule(
     "http.tls-answer", "warn", "the server answers HTTP in the clear with TLS: it expects https on this port"
 )
+NO_ANSWER = rule("http.no-answer", "warn", "the server ended the connection without a word to the request")
 TUNNEL = rule("http.tunnel", "note", "from here on the connection carries another protocol", "RFC 9110 7.8, 9.3.6")
 
 _EMPTY_LINES = re.compile(rb"[\r\n]*")
@@ -178,6 +179,12 @@ class MessageReader:
         if self._skipped is not None:
             self._conversation.findings.extend(self._skip_findings())
         self._conversation.ended += 1
+        mine = Ended(self._speaker.stream.source, how, frame, self._end > 0, self._speaker.asked)
+        first, self._tunnel.over = self._tunnel.over, mine
+        if first is not None:
+            # Only now: an end may be told before what the other side said before it.
+            self._silent(mine, first)
+            self._silent(first, mine)
 
     def _feed(self, data: bytes | memoryview, offset: int) -> None:
         pos, size = 0, len(data)
@@ -263,6 +270,22 @@ class MessageReader:
         words = f"{source} answers HTTP in the clear with TLS: it expects https on this port"
         self._conversation.findings.append(TLS_ANSWER(words, frames=self._frames_at(at), offset=at))
         return True
+
+    def _silent(self, one: Ended, other: Ended) -> None:
+        """Where one said nothing at all to the other's request: it may have refused so, as servers of TLS do."""
+        conversation = self._conversation
+        if one.said or not other.asked or not conversation.both:
+            return
+        if one.how is StreamEnd.RESET and conversation.reset_by == one.source:
+            ended = "reset"
+        elif one.how is StreamEnd.FIN and not (other.how is StreamEnd.FIN and other.frame < one.frame):
+            ended = "closed"
+        else:
+            return
+        hint = "" if self._tunnel.sealed else ": it may expect https on this port, or nothing was ready to answer"
+        conversation.findings.append(
+            NO_ANSWER(f"{one.source} {ended} the connection without a word to the request{hint}", frames=(one.frame,))
+        )
 
     def _begin(self, head: bytes, at: int, line: StartLine, stop: int) -> Draft:
         draft = Draft(head, at, line, head.find(b"\n") + 1, stop, self._limits)

@@ -43,6 +43,11 @@ class Speaker:
         self._asking = asking
 
     @property
+    def asked(self) -> bool:
+        """It sent a request."""
+        return self._asking.read
+
+    @property
     def asks(self) -> bool:
         """Its messages may be requests: it asked, or it is not known what it does."""
         return self._asking.read or not self.answered

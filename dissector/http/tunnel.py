@@ -8,11 +8,12 @@ behind a gap. HTTP in the clear inside a tunnel needs nothing: it is read on. So
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-from dissector.base.origin import StreamRef
-from dissector.transport.model import Conversation, StreamConsumer
+from dissector.base.origin import Endpoint, StreamRef
+from dissector.transport.model import Conversation, StreamConsumer, StreamEnd
 
-__all__ = ["TLS_RECORD", "Inside", "Tunnel"]
+__all__ = ["TLS_RECORD", "Ended", "Inside", "Tunnel"]
 
 TLS_RECORD = 0x16
 """First byte of TLS: a handshake record. No start line of HTTP begins so."""
@@ -25,27 +26,44 @@ Inside = Callable[[Conversation, str], Callable[[StreamRef], StreamConsumer]]
 consumer of each direction, called at once for both."""
 
 
+class Ended(NamedTuple):
+    """How a direction ended: whose it is, how, by which frame; whether anything came in it, and a request."""
+
+    source: Endpoint
+    how: StreamEnd
+    frame: int
+    said: bool
+    asked: bool
+
+
 class Tunnel:
     """What both directions of a connection know of a tunnel in it.
 
     Args:
         conversation: the connection.
         inside: see :data:`Inside`; None: what is inside is not read.
-        ordered: ask for both directions in order from the beginning, until the first request tells that it asks for no
-            tunnel. Without, an answer that is in the same block of the capture may be read before it.
+        ordered: (what is in TLS) ask for both directions in order from the beginning, until the first request tells
+            that it asks for no tunnel. Without, an answer that is in the same block of the capture may be read before
+            it.
 
     Attributes:
         agreed: the server agreed to one.
         begun: TLS began in one of the directions.
         readable: TLS in it is read.
+        sealed: the HTTP itself is in TLS.
+        over: how the direction ended that ended first, until the other one does.
     """
 
-    __slots__ = ("_conversation", "_inside", "_made", "_ordered", "_words", "agreed", "begun", "readable")
+    __slots__ = (
+        "_conversation", "_inside", "_made", "_ordered", "_words", "agreed", "begun", "over", "readable", "sealed"
+    )  # fmt: skip
 
     def __init__(self, conversation: Conversation, inside: Inside | None, *, ordered: bool = False) -> None:
         self.agreed = False
         self.begun = False
         self.readable = inside is not None
+        self.sealed = ordered
+        self.over: Ended | None = None
         self._conversation = conversation
         self._inside = inside
         self._words = ""
