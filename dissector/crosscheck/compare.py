@@ -184,6 +184,8 @@ def _pair(mine: HttpFact, its: HttpFact, side: Side) -> Line:
         line.why = f"{damage}: tshark's body is not the one that was sent"
     elif "http.header-value" in side.rules.get(mine.stream, ()):
         line.why = "a header line has control characters: tshark ends the head at a CR, browsers and servers do not"
+    elif mine.lost_by:
+        line.why = f"{mine.lost_by}: tshark has lost the place in the stream"
     elif not its.size and mine.size:
         line.why = "tshark shows no bytes of this body (it left it to another dissector)"
     return line
@@ -199,6 +201,8 @@ def _why_alone(message: HttpFact, side: Side, *, ours_has: bool) -> str:
         return "inside of a tunnel (CONNECT, or an upgrade) tshark does not look for HTTP, and we do"
     if ours_has and message.lost_by:
         return f"{message.lost_by}: tshark takes it for a continuation"
+    if ours_has and not message.complete and "http.body-not-sent" in side.rules.get(message.stream, ()):
+        return "the client announced a body and did not send it: tshark waits for it and shows nothing"
     if ours_has and not message.complete:
         return "the capture ends inside it: tshark does not show it"
     if not ours_has and "tls.early-data-rejected" in side.rules.get(message.stream, ()):

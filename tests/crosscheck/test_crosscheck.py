@@ -106,6 +106,18 @@ def test_what_stands_before_a_message_that_tshark_loses(before: bytes, why: str,
     (line,) = [line for line in compare(found, theirs) if line.verdict != "same"]
     assert (line.verdict, line.what, line.unexplained) == ("only ours", "POST /1", not why)
     assert why in line.why
+    theirs.messages = [*found.messages[:-1], replace(found.messages[-1], size=2, sha256="bb")]
+    (line,) = [line for line in compare(found, theirs) if line.verdict != "same"]
+    assert (line.verdict, line.what, line.unexplained) == ("differs", "POST /1", not why)
+    assert why in line.why
+
+
+def test_a_body_that_was_not_sent_is_only_ours() -> None:
+    mine, its = side(starts=("PUT /",)), side(starts=())
+    mine.messages = [replace(mine.messages[0], complete=False, size=0)]
+    mine.rules[0] = {"http.body-not-sent"}
+    (line,) = [line for line in compare(mine, its) if line.verdict != "same"]
+    assert "did not send it" in line.why
 
 
 def test_bytes_between_messages_explain_what_tshark_joins() -> None:
