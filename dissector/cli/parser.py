@@ -35,6 +35,7 @@ EXAMPLES = {
     "read": """
         dsmshark read trace.pcap
         dsmshark read -V --origin --kind event trace.pcap
+        dsmshark read -V --strict --host 192.0.2.10 trace.pcap
         dsmshark read --ndjson trace.pcap | jq 'select(.kind == "fault")'
         dsmshark read --host 192.0.2.10 --service WS-DSP --time absolute day1.pcap day2.pcap
         ssh printserver tcpdump -w - -U port 5362 | dsmshark read -
@@ -327,6 +328,10 @@ def _read(commands: Any) -> None:
         help="seconds since the first packet (default), UTC, or seconds since the line before",
     )  # fmt: skip
     parser.add_argument("--all", action="store_true", help="also SOAP messages that do not belong to WSD")
+    parser.add_argument(
+        "--strict", action="store_true",
+        help="judge bodies by the specifications too: elements missing, too many, out of order (rules content.*)",
+    )  # fmt: skip
     only = parser.add_argument_group("only messages")
     only.add_argument("--job", metavar="ID", help="of the job whose id begins so")
     only.add_argument("--service", metavar="NAME", help="of a service, such as WS-DSP or dsp")

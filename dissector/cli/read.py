@@ -25,6 +25,9 @@ __all__ = ["run"]
 CHOICES = ("job", "service", "host", "stream", "kind")
 """Options that choose messages."""
 
+OTHER_FAULTS = {"soap.fault-form", "soap.bare-fault"}
+"""Findings of faults that have not the content which SOAP 1.2 asks for."""
+
 
 class _Face(Protocol):
     """One way of showing messages."""
@@ -53,6 +56,8 @@ def run(args: argparse.Namespace) -> ExitCode:
                 nonlocal shown
                 if chosen(message):
                     shown += 1
+                    if args.strict:
+                        _judge(message)
                     found = message.all_findings()
                     if not bad:
                         bad.extend(f for f in found if f.severity is Severity.ERROR)
@@ -69,6 +74,16 @@ def run(args: argparse.Namespace) -> ExitCode:
                 wanted = " ".join(f"--{name} {value}" for name in CHOICES if (value := getattr(args, name)) is not None)
                 note(f"none of {count_text(count.messages, 'message')} is left by {wanted}")
     return exit_code([*bad, *found])
+
+
+def _judge(message: Message) -> None:
+    """Add what the content model asks for and the body does not have. Of what is damaged, or a fault of another form
+    than that of SOAP 1.2 (which is told anyway), nothing is concluded."""
+    from dissector.catalog import check
+
+    whole = message.complete and message.envelope is not None and not message.envelope.recovered
+    if whole and message.body is not None and not OTHER_FAULTS & {finding.rule for finding in message.findings}:
+        message.findings.extend(check(message.body))
 
 
 def _pass(args: argparse.Namespace, capture: Capture, *sinks: Callable[[Message], None]) -> None:

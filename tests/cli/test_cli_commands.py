@@ -106,6 +106,28 @@ def test_read(cli, pcap):
     assert [int(line.split()[0]) for line in lines] == list(range(1, len(lines) + 1))
 
 
+def test_read_strictly(cli, pcap):
+    name = pcap("others/airscand-push.pcap")
+    mild, strict = (cli("read", "--json", *option, name) for option in ([], ["--strict"]))
+    told = [
+        (message["number"], finding["rule"], finding["text"])
+        for message in json.loads(strict.out)["messages"]
+        for finding in message["findings"]
+        if finding["rule"].startswith("content.")
+    ]
+    assert [(rule, text) for _, rule, text in told] == [
+        ("content.order", "Expires stands after ScanDestinations in Subscribe"),
+        ("content.order", "Expires stands after ScanDestinations in Subscribe"),
+        ("content.missing", "ValidationInfo has no ImageInformation"),
+        ("content.missing", "DocumentDescription has no DocumentName"),
+    ]
+    assert "content." not in mild.out
+    assert strict.code == 1
+    # Faults of SOAP 1.1 lack what SOAP 1.2 asks for, and are told as such; damaged bodies lack what is damaged.
+    for other in ("others/faultstring.pcap", "damaged/dsm-cut-packets.pcap", "dsm-completed.pcapng"):
+        assert "content." not in cli("read", "--json", "--strict", pcap(other)).out
+
+
 def test_read_names_the_frame_that_completed_the_message(cli, pcap):
     with dissector.open(pcap(ERRORS)) as capture:
         frames = [message.frames[-1] for message in capture.messages]
