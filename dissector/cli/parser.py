@@ -263,7 +263,7 @@ def _files(parser: Parser, *, color: bool = True, limit: bool = True, twice: boo
         )
     parser.add_argument(
         "--jobs", type=_processes, default=1, metavar="N", dest="processes",
-        help="with 2 or more: read, reassemble and hash in processes of their own (up to 4 in all); pays for one file "
+        help="with 2 or more: read, reassemble and hash in processes of their own (up to 4 in all); pays for files "
         "of 16 MB or more where two cores are idle: up to 1.7 times as fast",
     )  # fmt: skip
     if color:
