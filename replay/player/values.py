@@ -15,7 +15,7 @@ from dissector.messages import Message
 from replay.base.ids import Ids
 from replay.net.client import Target
 from replay.scenario.model import Birth, Bound, Scenario, Step
-from replay.scenario.places import text_at
+from replay.scenario.places import texts_at
 from replay.scenario.values import GUID, authority_of, base_of, is_url, path_of, rebind
 
 __all__ = ["Values", "receives"]
@@ -162,11 +162,13 @@ class Values:
     def born(self, step: int, part: str, message: Message) -> list[str]:
         """Read what a part of a step hands out; gives the names of values that it lacks."""
         lacking = []
-        for value in self._born.get((step, part), ()):
+        values = self._born.get((step, part), ())
+        said = texts_at(message) if values else {}
+        for value in values:
             if value.name in self._given:
                 continue
             birth = self._births[value.name]
-            text = text_at(message, birth.where, birth.path)
+            text = said.get((birth.where, birth.path))
             new = rebind(value.recorded, birth.within or value.recorded, text) if text is not None else None
             if new is None:
                 lacking.append(value.name)

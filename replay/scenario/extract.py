@@ -31,7 +31,7 @@ from replay.scenario.lacks import (
 from replay.scenario.material import Material
 from replay.scenario.model import Birth, Bound, Party, Scenario, Step, Wire
 from replay.scenario.parties import Round, named, rounds_of
-from replay.scenario.places import Spotter, text_at
+from replay.scenario.places import Spotter
 from replay.scenario.secret import Secrets
 from replay.scenario.stories import Choice, Story, choose, stories_of
 from replay.scenario.two import settle
@@ -198,6 +198,7 @@ class _Extraction:
         if self._plays not in self._actors:
             raise UsageError(f"--as {plays}: the parties are {' and '.join(self._actors)}")
         self._placed: list[_Placed] = []
+        self._spotters: dict[int, Spotter] = {}
         """All messages, each request with its answer behind it."""
         for number, one in numbered(self._rounds):
             sender, receiver = names[one.sender], names[one.receiver]
@@ -252,15 +253,18 @@ class _Extraction:
 
     def _mark(self, values: Sequence[Value]) -> None:
         """Find the bytes of the values in the messages."""
-        spotters: dict[int, Spotter] = {}
         for value in values:
             for place in value.places:
-                placed = self._placed[place.message]
-                spotter = spotters.get(place.message)
-                if spotter is None:
-                    spotter = spotters[place.message] = Spotter(placed.message)
+                placed, spotter = self._placed[place.message], self._spotter(place)
                 into = placed.spans[0 if place.where in ("target", "http") else 1]
                 into += [Span(*ends, value.name, value.recorded) for ends in spotter.spans(place, value.recorded)]
+
+    def _spotter(self, place: Place) -> Spotter:
+        """Of the message of a place; each is looked through once."""
+        spotter = self._spotters.get(place.message)
+        if spotter is None:
+            spotter = self._spotters[place.message] = Spotter(self._placed[place.message].message)
+        return spotter
 
     def _step(self, number: int, one: Round) -> Step:
         request, answer = one.request, one.answer
@@ -304,7 +308,7 @@ class _Extraction:
 
     def _birth(self, value: Value, place: Place) -> Birth:
         placed = self._placed[place.message]
-        whole = text_at(placed.message, place.where, place.path) or ""
+        whole = self._spotter(place).text(place)
         within = whole if whole.strip() != value.recorded else ""
         return Birth(placed.step, placed.part, place.where, place.path, within)
 

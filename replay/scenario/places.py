@@ -18,7 +18,7 @@ from dissector.messages import Message
 from dissector.soap.spans import element_spans
 from replay.scenario.values import GUID, Place, is_url, path_of
 
-__all__ = ["Spotter", "Text", "occurrences", "spans", "text_at", "texts"]
+__all__ = ["Spotter", "Text", "occurrences", "spans", "texts", "texts_at"]
 
 _TAG = re.compile(r"""<(?:[^>"']++|"[^"]*+"|'[^']*+')*+>""")
 _ATTRIBUTE = re.compile(r"""\s(?:[^\s=:"'<>/]+:)?([^\s=:"'<>/]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
@@ -97,9 +97,9 @@ def _cookies(header: Header) -> Iterator[tuple[str, int, int, str]]:
             return  # what follows are its attributes
 
 
-def text_at(message: Message, where: str, path: str) -> str | None:
-    """The (trimmed) text at a place, None where there is none."""
-    return next((one.text for one in texts(message) if one.where == where and one.path == path), None)
+def texts_at(message: Message) -> dict[tuple[str, str], str]:
+    """The (trimmed) text at each place (``where``, ``path``); the first one where several are at the same."""
+    return {(one.where, one.path): one.text for one in reversed(list(texts(message)))}
 
 
 def occurrences(text: str, recorded: str) -> list[tuple[int, int]]:
@@ -138,6 +138,11 @@ class Spotter:
         self._message = message
         self._texts = {(one.where, one.path): one for one in reversed(list(texts(message)))}
         self._elements: list[tuple[int, int]] | None = None
+
+    def text(self, place: Place) -> str:
+        """The (trimmed) text at a place, "" where there is none."""
+        found = self._texts.get((place.where, place.path))
+        return found.text if found is not None else ""
 
     def spans(self, place: Place, recorded: str) -> list[tuple[int, int]]:
         """As :func:`spans`."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from tempfile import NamedTemporaryFile
 
 import pytest
 
@@ -21,9 +22,11 @@ from replay.net.receiver import HttpReceiver
 from replay.player.judge import Judge
 from replay.player.serve.hearing import _ID, _VARIES
 from replay.scenario.correlate import find_values
+from replay.scenario.extract import extract
 from replay.scenario.parties import Actor, Round
 from replay.scenario.stories import stories_of
 from replay.soap.caller import read_message
+from tests.fuzz.attacks import Line, capture
 from tests.support import wsd
 from tests.support.loopback import received
 
@@ -53,6 +56,27 @@ def includes(count: int) -> bytes:
     whole = b"--b\r\n\r\n" + body(one * count) + parts + b"\r\n--b--"
     kind = b'Content-Type: multipart/related; boundary=b; type="application/xop+xml"\r\n'
     return HEAD + kind + b"Content-Length: %d\r\n\r\n" % len(whole) + whole
+
+
+def listed(count: int) -> bytes:
+    """A capture in which a scanner tells so many active jobs."""
+    jobs = "".join(wsd.scan_job_status(k, "Processing", "JobScanning", 0, "wscn:JobSummary") for k in range(count))
+    answer = f"<wscn:ActiveJobs>{jobs}</wscn:ActiveJobs>"
+    line = Line()
+    return capture([
+        *line.say(wsd.request("/a", "a", wsd.scan_request("GetActiveJobsRequest", "", "urn:uuid:q", "http://a"))),
+        *line.say(
+            wsd.response(wsd.scan_response("GetActiveJobsResponse", answer, "urn:uuid:a", "urn:uuid:q")), back=True
+        ),
+    ])  # fmt: skip
+
+
+def scenario(raw: bytes) -> None:
+    """Make a scenario out of a capture."""
+    with NamedTemporaryFile(suffix=".pcap") as file:
+        file.write(raw)
+        file.flush()
+        extract(file.name)
 
 
 def asked(envelope: bytes) -> Message:
@@ -122,6 +146,7 @@ CASES: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes], int]] 
         judge, lambda n: wsd.fault("urn:1", "urn:2", "Sender", "a", "urn:x", "no", detail="<a/>" * n), 8000,
     ),
     "services that nobody calls": (lambda d: find_values([asked(d)], lambda _: "server"), hosted, 12_000),
+    "a list of jobs, recorded": (scenario, listed, 800),
     "clients of one server": (clients, lambda n: b"x" * n, 8000),
     "comments that stay open": (parse_xml, lambda n: b"<a>" + b"<!--" * n, 40_000),
     "sections that stay open": (parse_xml, lambda n: b"<a>" + b"<![CDATA[" * n, 20_000),

@@ -20,7 +20,7 @@ from replay.player.serve.question import Question
 from replay.player.serve.story import HANDED_OUT, Progress, Story
 from replay.player.values import Values
 from replay.scenario.model import Bound, Scenario
-from replay.scenario.places import text_at
+from replay.scenario.places import texts_at
 from replay.scenario.values import GUID, authority_of
 
 __all__ = ["MAX_AGE", "MAX_SESSIONS", "Maker", "Run", "Runs", "Told"]
@@ -138,8 +138,10 @@ class _RunValues(Values):
                     del self.now[value.name]
         for name in ids:
             self.now[name] = message_id if message_id and len(message_id) <= MAX_VALUE else UNSPECIFIED
-        for value in self._site.get(step, ()):
-            text = text_at(message, value.where, value.path)
+        values = self._site.get(step, ())
+        said = texts_at(message) if values else {}
+        for value in values:
+            text = said.get((value.where, value.path))
             if text is not None and len(text) <= MAX_VALUE:
                 self.now[value.name] = text.strip()
 

@@ -8,7 +8,7 @@ import pytest
 
 from dissector.messages import Message
 from replay.scenario.correlate import find_values
-from replay.scenario.places import Spotter, spans, text_at
+from replay.scenario.places import Spotter, spans, texts_at
 from replay.scenario.values import Place, rebind, snake
 from tests.support.talk import Talk, party, read
 
@@ -57,7 +57,7 @@ def test_escaped_text_comments_and_sections() -> None:
         "",
     )
     message = talk.messages()[0]
-    assert text_at(message, "body", "A") == "a&b <c"
+    assert texts_at(message)["body", "A"] == "a&b <c"
     assert cut(message, Place(0, "body", "A"), "a&b <c") == [b"a&amp;b&#x20;&lt;c"]
     assert cut(message, Place(0, "body", "A", whole=False), "a&b") == [b"a&amp;b"]
     assert cut(message, Place(0, "body", "B"), "a&b") == [b"<![CDATA[a&b]]>"]
