@@ -15,8 +15,10 @@ from functools import cache
 from pathlib import Path
 
 from dissector.base.errors import UnwritableOutput, UsageError
+from dissector.cli.streams import abandon_stdout
+from replay.base.log import Entry, Sink
 
-__all__ = ["check_outputs", "key_log_of", "no_dash", "not_an_input", "why_not_writable"]
+__all__ = ["check_outputs", "key_log_of", "no_dash", "not_an_input", "say", "unheard", "why_not_writable"]
 
 
 def check_outputs(outputs: Mapping[str, str | None]) -> None:
@@ -43,6 +45,25 @@ def check_outputs(outputs: Mapping[str, str | None]) -> None:
         why = why_not_writable(Path(path)) if path else ""
         if why:
             raise UnwritableOutput(f"{option} {path}: {why}")
+
+
+def say(*lines: str) -> None:
+    """Lines to standard output, as long as somebody reads them. A run goes on without its reader (``| head``), and its
+    exit code is its own: 0 would say that all was as recorded."""
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:
+        abandon_stdout()
+
+
+def unheard(sink: Sink) -> Sink:
+    """The same, where nobody may read it any more."""
+
+    def take(entry: Entry) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            sink(entry)
+
+    return take
 
 
 def no_dash(option: str, path: str) -> None:

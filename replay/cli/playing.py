@@ -21,7 +21,7 @@ from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import Log, TextSink
 from replay.cli.addresses import endpoints_of
-from replay.cli.outputs import key_log_of
+from replay.cli.outputs import key_log_of, unheard
 from replay.cli.trust import checked_trust, trust_of
 from replay.net.certificates import load_identity, own_certificate
 from replay.net.client import HttpClient, Target, target_of
@@ -63,7 +63,7 @@ async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
     clock = RealClock()
     log = Log(clock)
     if arguments.verbose:
-        log.add(TextSink(sys.stderr, bodies=True))
+        log.add(unheard(TextSink(sys.stderr, bodies=True)))
     keylog = key_log_of(arguments.pcap)
     shown = arguments.client_certificate
     identity = load_identity(Path(shown[0]), Path(shown[1])) if shown else None

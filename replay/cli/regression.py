@@ -15,7 +15,7 @@ from dissector.base.errors import ExitCode, UnreadableInput, UnwritableOutput, U
 from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.clock import RealClock
-from replay.cli.outputs import check_outputs, why_not_writable
+from replay.cli.outputs import check_outputs, say, why_not_writable
 from replay.cli.parser import make_parser
 from replay.cli.playing import ask_leave, bench, options_of, pair, play_once, targets_named
 from replay.net.client import Target
@@ -81,7 +81,7 @@ def run_suite(arguments: argparse.Namespace) -> int:
 
     def progress(case: CaseResult, run: Run) -> None:
         if not arguments.json:
-            print(run_line(case, run, several), flush=True)
+            say(run_line(case, run, several))
 
     suite = Suite(
         file.name or folder.resolve().name, cases, play, clock=RealClock(), jobs=jobs,
@@ -180,9 +180,9 @@ def _report(arguments: argparse.Namespace, result: SuiteResult, last: Last, memo
     """Say what it came to, in all forms that were asked for, and remember it."""
     changed = changes(last, result)
     if arguments.json:
-        print(dumps(suite_json(result, changed), indent=2))
+        say(dumps(suite_json(result, changed), indent=2))
     else:
-        print(*suite_lines(result, changed), sep="\n")
+        say(*suite_lines(result, changed))
     if arguments.junit:
         write_junit(case_suites(result), Path(arguments.junit), name=result.name)
     if arguments.html:

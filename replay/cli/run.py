@@ -12,7 +12,7 @@ from dissector.base.errors import ExitCode, UsageError
 from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.log import TextSink
-from replay.cli.outputs import check_outputs
+from replay.cli.outputs import check_outputs, say, unheard
 from replay.cli.playing import ask_leave, bench, options_of, play_once
 from replay.net.client import Target
 from replay.player.judge import ValueRule
@@ -54,10 +54,9 @@ def run_scenario(arguments: argparse.Namespace) -> int:
 def _report(result: Result, arguments: argparse.Namespace) -> ExitCode:
     """Say what it came to, in all forms that were asked for."""
     if arguments.json:
-        print(dumps(result.to_json(), indent=2))
+        say(dumps(result.to_json(), indent=2))
     else:
-        for line in summary_lines(result):
-            print(line)
+        say(*summary_lines(result))
     if arguments.junit:
         write_junit([run_suite(result)], Path(arguments.junit), name="dsmreplay")
     if arguments.html:
@@ -74,11 +73,12 @@ async def _play(
 ) -> Result:
     async with bench(arguments) as on:
         if not arguments.json and not arguments.verbose:
-            on.log.add(TextSink(sys.stderr, wanted=lambda entry: entry.kind in ("listening", "note", "warning")))
+            wanted = ("listening", "note", "warning")
+            on.log.add(unheard(TextSink(sys.stderr, wanted=lambda entry: entry.kind in wanted)))
 
         def progress(one: StepResult) -> None:
             if not arguments.json:
-                print(*step_lines(one), sep="\n", flush=True)
+                say(*step_lines(one))
 
         return await play_once(scenario, folder, options, target, on, progress, keep=True)
 

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,6 +16,9 @@ import pytest
 
 from replay.cli import main
 from replay.cli.playing import Keyboard
+from replay.devices.scanserver.filters import Outcome
+from replay.devices.scanserver.server import ScanServer
+from replay.pytest_plugin import Running
 from replay.report.jsontext import schema
 from replay.scenario.files import load_scenario
 from tests.support.commands import PATIENCE, Command
@@ -97,6 +102,21 @@ def test_answers_may_come_out_of_a_file(scenario: Path, tmp_path: Path, monkeypa
     with (tmp_path / "typed").open() as typed:
         monkeypatch.setattr("sys.stdin", typed)
         assert asyncio.run(answers()) == ["go", "skip", "stop"]
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["output", "output and log"])
+def test_a_run_goes_on_without_its_reader(scenario: Path, both: bool) -> None:
+    """Its exit code is its own: that of a pipe would say that all was as recorded."""
+    with Running(lambda: ScanServer(outcomes={"fileshare": Outcome("Canceled", ())})) as peer:
+        command = [sys.executable, "-m", "replay", "run", str(scenario), "--target", peer.url, "--slack", "1"]
+        child = subprocess.Popen(
+            [*command, "--keep-going"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT if both else subprocess.DEVNULL
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.wait(60) == 1
+        assert peer.do(lambda device: len(device.jobs)) == 1
 
 
 def test_a_dsm_device_whose_job_has_no_known_end() -> None:
