@@ -16,7 +16,7 @@ from dissector.output.text import count, printable
 from dissector.output.times import iso_time
 from replay.scenario.explain import explain, explain_json
 from replay.scenario.extract import Extracted, Recording, extracted, recorded
-from replay.scenario.files import save_scenario
+from replay.scenario.files import check_place, save_scenario
 from replay.scenario.model import Scenario
 from replay.scenario.parties import named
 from replay.scenario.secret import secrets_of
@@ -34,6 +34,9 @@ def run_extract(arguments: argparse.Namespace) -> int:
     choice = _choice(arguments)
     if not (arguments.list or arguments.output or arguments.explain):
         raise UsageError("-o DIR says where the scenario goes (or --list, --explain)")
+    if arguments.output and not arguments.list:
+        # Reading a large capture takes minutes.
+        check_place(arguments.output, replace=arguments.force)
     recording = _recorded(arguments, arguments.captures)
     for text in recording.notes:
         # Of what could not be read, nothing is a sequence.

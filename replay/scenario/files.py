@@ -19,7 +19,7 @@ from replay.scenario.model import Scenario
 from replay.scenario.template import names_in
 from replay.scenario.written import as_yaml
 
-__all__ = ["MAIN", "Folder", "ill_formed", "load_scenario", "save_scenario"]
+__all__ = ["MAIN", "Folder", "check_place", "ill_formed", "load_scenario", "save_scenario"]
 
 KINDS = ("heads", "bodies", "images")
 """Folders of files beside a scenario."""
@@ -46,11 +46,8 @@ def save_scenario(
     """
     place = Path(folder)
     try:
-        if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            if not (place / MAIN).exists():
-                raise UsageError(f"{place} is not empty and holds no scenario: choose another folder")
-            if not replace:
-                raise UsageError(f"{place} holds a scenario, which may have been edited: --force writes it anew")
+        check_place(place, replace=replace)
+        if (place / MAIN).exists():
             for kind in KINDS:
                 shutil.rmtree(place / kind, ignore_errors=True)
         for name, data in contents.items():
@@ -64,6 +61,24 @@ def save_scenario(
     except OSError as error:
         raise UnwritableOutput(f"{place}: {error.strerror or error}") from error
     return place / MAIN
+
+
+def check_place(folder: str | Path, *, replace: bool = False) -> None:
+    """Look whether a scenario may be written to a folder.
+
+    Raises:
+        UsageError: it holds something already.
+        UnwritableOutput: it is no folder that can be looked into.
+    """
+    place = Path(folder)
+    try:
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            if not (place / MAIN).exists():
+                raise UsageError(f"{place} is not empty and holds no scenario: choose another folder")
+            if not replace:
+                raise UsageError(f"{place} holds a scenario, which may have been edited: --force writes it anew")
+    except OSError as error:
+        raise UnwritableOutput(f"{place}: {error.strerror or error}") from error
 
 
 def load_scenario(folder: str | Path, check_rule: RuleCheck = lambda path, how: None) -> tuple[Scenario, Folder]:

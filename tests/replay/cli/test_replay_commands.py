@@ -77,6 +77,15 @@ def test_what_cannot_be_read_is_said(samples: Path, tmp_path: Path, capsys: pyte
     assert "scanner   scanner at https://10.77.0.2:5358" in capsys.readouterr().out
 
 
+def test_where_to_is_looked_at_before_the_capture_is_read(
+    scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["extract", "/nonexistent.pcap", "-o", scenario]) == 2
+    assert "holds a scenario, which may have been edited: --force" in capsys.readouterr().err
+    assert main(["extract", "/nonexistent.pcap", "-o", scenario, "--force"]) == 3
+    assert "/nonexistent.pcap" in capsys.readouterr().err
+
+
 def test_nowhere_to_write(samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["extract", str(samples / "dsm-completed.pcapng")]) == 2
     assert "-o DIR" in capsys.readouterr().err
