@@ -28,8 +28,8 @@ from replay.cli.living import (
     client_encryption,
     keylog_of,
     limits_of,
-    named,
     opened,
+    pairs,
     tell,
     until_signal,
     while_read,
@@ -108,16 +108,16 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
         raise UsageError("--client-certificates required needs --authorities FILE, to know whose certificates are good")
     given = limits_of(arguments.limit)
     places = Places(
-        shares={unc: Path(folder) for unc, folder in map(named("--share", "UNC=DIR"), arguments.share)},
+        shares={unc: Path(folder) for unc, folder in pairs("--share", "UNC=DIR", arguments.share).items()},
         smtp=_mail_server(arguments),
         sender=arguments.mail_from,
         my_site=arguments.my_site,
         disk=given.get("disk", DISK),
         context=_filter_trust(arguments),
-        sites=dict(map(named("--site", "URL=TARGET"), arguments.site)),
+        sites=pairs("--site", "URL=TARGET", arguments.site),
     )
     outcomes = dict(map(parse_outcome, arguments.outcome))
-    users = dict(map(named("--user", "SID=NAME"), arguments.user))
+    users = pairs("--user", "SID=NAME", arguments.user)
     identity: list[Identity] = []
     engine_limits = EngineLimits(
         ending=arguments.ending, active=given.get("jobs", SPECIFIED.active), disk=given.get("disk", SPECIFIED.disk),
@@ -156,6 +156,8 @@ def run_dsm_device(arguments: argparse.Namespace) -> int:
     """``dsmreplay emulate dsm-device``."""
     if arguments.cancel_after is not None and arguments.leave:
         raise UsageError("--cancel-after and --leave exclude each other")
+    if not arguments.server.strip():
+        raise UsageError("--server is empty: a host or a URL is expected")
     process = _process(arguments)
     finish = "leave" if arguments.leave else "cancel" if arguments.cancel_after is not None else "end"
     order = Order(

@@ -12,7 +12,9 @@ from replay.cli.options import (
     add_command,
     effects,
     example_process,
+    host_name,
     later,
+    port,
     seconds,
     table,
     whole_number,
@@ -207,7 +209,9 @@ def _around(parser: argparse.ArgumentParser, listen: str, *, trust: bool = False
         "--listen", action="append", metavar="HOST:PORT", help=f"default {listen}; port 0: any; may be repeated"
     )
     net.set_defaults(default_listen=listen)
-    net.add_argument("--name", default="", metavar="HOST", help="host name in its addresses (default: numeric)")
+    net.add_argument(
+        "--name", type=host_name, default="", metavar="HOST", help="host name in its addresses (default: numeric)"
+    )
     net.add_argument(
         "--interface", action="append", default=[], metavar="NAME",
         help="announce and answer by multicast on this interface; may be repeated (default: that of --listen)",
@@ -237,7 +241,7 @@ def _around(parser: argparse.ArgumentParser, listen: str, *, trust: bool = False
     wrong.add_argument("--effects", action=Lazy, text=effects, help="list what a rule can order, and end")
     wrong.add_argument("--seed", type=int, metavar="N", help="makes identifiers and chances the same at each run")
     wrong.add_argument(
-        "--control", nargs="?", const=0, type=int, metavar="PORT", help="open the control port on loopback"
+        "--control", nargs="?", const=0, type=port, metavar="PORT", help="open the control port on loopback"
     )
     out = parser.add_argument_group("output")
     out.add_argument("--pcap", metavar="FILE", help="write its own traffic as pcapng, with the TLS secrets")

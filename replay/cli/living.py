@@ -8,7 +8,7 @@ import contextlib
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,6 +32,7 @@ __all__ = [
     "limits_of",
     "named",
     "opened",
+    "pairs",
     "tell",
     "until_signal",
     "while_read",
@@ -188,3 +189,17 @@ def named(option: str, form: str) -> Callable[[str], tuple[str, str]]:
         return name, value
 
     return split
+
+
+def pairs(option: str, form: str, texts: Sequence[str]) -> dict[str, str]:
+    """Options such as ``NAME=VALUE``, by name.
+
+    Raises:
+        UsageError: one has another form, or a name is there twice: only one of the values could hold.
+    """
+    found: dict[str, str] = {}
+    for name, value in map(named(option, form), texts):
+        if name in found:
+            raise UsageError(f"{option} {name}: it is given twice, with {found[name]} and {value}")
+        found[name] = value
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 __all__ = [
     "EXIT_CODES", "Formatter", "Lazy", "add_command", "add_playing", "effects", "example_process", "factor",
-    "later", "seconds", "span", "table", "whole_number",
+    "host_name", "later", "port", "seconds", "span", "table", "whole_number",
 ]  # fmt: skip
 
 EXIT_CODES = """exit codes:
@@ -101,6 +102,24 @@ def factor(text: str) -> float:
     if not 0 <= value < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of 0 or more")
     return value
+
+
+def port(text: str) -> int:
+    """A port to listen on; 0 for any."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 5 or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r}: a port from 0 (any) to 65535 is expected")
+    return int(text)
+
+
+def host_name(text: str) -> str:
+    """A host name or address that can stand in a URL, others than ASCII as DNS has them; "" for none."""
+    try:
+        name = text if text.isascii() else text.encode("idna").decode()
+    except UnicodeError:
+        name = ""
+    if text and not re.fullmatch(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}", name):
+        raise argparse.ArgumentTypeError(f"{text!r} is no host name and no address")
+    return name
 
 
 def span(text: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay.cli.options import EXIT_CODES, Lazy, add_command, effects, factor, later
+from replay.cli.options import EXIT_CODES, Lazy, add_command, effects, factor, host_name, later
 
 __all__ = ["add_serve"]
 
@@ -47,7 +47,11 @@ def add_serve(commands: Any) -> None:
         help="default 127.0.0.1:0; port 0: any; may be repeated; a further party has the port that is named for it",
     )  # fmt: skip
     net.add_argument(
-        "--name", default="", metavar="HOST", help="host name in its addresses (default: as it is reached)"
+        "--name",
+        type=host_name,
+        default="",
+        metavar="HOST",
+        help="host name in its addresses (default: as it is reached)",
     )
     net.add_argument(
         "--allow", action="append", default=[], metavar="HOST",
