@@ -164,7 +164,7 @@ def _closed(facts: TlsFacts, by_client: bool) -> Iterator[Finding]:
         if by_client:
             said = f"the server did not answer the client's part of the handshake{patience}: "
             said += f"the client {how} the connection"
-        elif mine.end_time - client.last < REFUSAL:
+        elif mine.end_time - client.last < REFUSAL and not any(a.description == 0 for a in facts.alerts):
             said = f"the server {how} the connection in answer to the client's part of the handshake, without an alert"
             said += refused_client(facts) or (
                 "; most likely it does not accept the client's certificate, or wants one"

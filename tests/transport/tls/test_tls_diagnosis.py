@@ -318,6 +318,17 @@ def test_a_server_that_refuses_the_client_without_an_alert(version: str, how: St
     assert ("(as the sizes of the encrypted records tell)" in finding.text) is by_size
 
 
+def test_a_server_that_says_that_it_closes_refuses_nobody() -> None:
+    """With keys: a close_notify behind the handshake is an end like any other, though nothing else was said."""
+    server = server_context(identity("ec"), "1.3")
+    server.num_tickets = 0
+    done = talk(client_context("1.3"), server, [])
+    closing = next(piece for piece in done.pieces[3:] if piece[0])
+    feed = read_talk([*done.pieces[:3], closing], done.keylog, server_first=True)
+    assert [alert.description for alert in feed.facts.alerts] == [0]
+    assert not {"tls.handshake-failed", "tls.handshake-unfinished"} & set(feed.rules())
+
+
 @pytest.mark.parametrize("wants", [False, True])
 @pytest.mark.parametrize("gives", [False, True])
 def test_the_sizes_of_records_tell_of_client_certificates(wants: bool, gives: bool) -> None:
