@@ -219,7 +219,7 @@ def open_input(path: str, block_bytes: int) -> ByteInput:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UnreadableInput(f"{path}: cannot be opened: {reason}") from None
+        raise UnreadableInput(f"{path or repr(path)}: cannot be opened: {reason}") from None
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISDIR(mode):
         os.close(descriptor)

@@ -65,7 +65,7 @@ def _walk(parser: argparse.ArgumentParser, words: tuple[str, ...], help: str) ->
         elif action.option_strings:
             # Of those with several values, such as certificate and key, all are files.
             name = action.metavar[0] if isinstance(action.metavar, tuple) else str(action.metavar)
-            path = PATHS.get(name.partition("|")[0], "")
+            path = next((PATHS[one] for one in name.split("|") if one in PATHS), "")
             options.append(
                 _Option(
                     tuple(action.option_strings), action.help or "", action.nargs != 0,

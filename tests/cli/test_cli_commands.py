@@ -318,6 +318,7 @@ def test_export_messages_and_bodies(cli, pcap, tmp_path):
         (["rules", "x"], 2, "unrecognized arguments: x (see “dsmshark rules --help”)"),
         (["jobs"], 2, "FILE"),
         (["jobs", "/nonexistent.pcap"], 3, "/nonexistent.pcap"),
+        (["jobs", ""], 3, "'': cannot be opened"),
         (["jobs", "--limit", "nope=1", "x"], 2, "there is no limit"),
         (["jobs", "--limit", "xml=many", "x"], 2, "needs a number"),
         (["read", "--service", "nope", "x"], 2, "there is no service"),

@@ -99,6 +99,8 @@ def test_the_bash_script_completes(command: Run) -> None:
     assert ask("dsmreplay", "emulate", "")[:3] == ["scanner", "scan-server", "dsm-device"]
     assert ask("dsmreplay", "emulate", "scan-server", "--smtp-tls", "s") == ["starttls"]
     assert "--step-by-step" in ask("dsmreplay", "run", "--st")
+    assert __file__ in ask("dsmreplay", "emulate", "scanner", "--pages", __file__[:-3])
+    assert __file__ in ask("dsmreplay", "emulate", "scanner", "--device", __file__[:-3])
 
 
 def test_help_does_not_wait_for_what_it_does_not_need() -> None:
