@@ -29,6 +29,7 @@ from dissector.transport.tally import Tally
 from dissector.transport.tcp import NOBODY
 from dissector.transport.tls.failing import Failing
 from dissector.transport.tls.table import TlsTable
+from dissector.transport.unreached import Unreached
 
 if TYPE_CHECKING:
     from dissector.transport.tls.model import TlsFacts
@@ -120,6 +121,7 @@ class MessagePass:
         """Secrets that come from now on stand behind packets."""
         self._tls = TlsTable(self._keyfiles.keys, self._plain, limits, watch=watch_tls, records=tls_records)
         self._failing = Failing(self.stats, limits, INTEREST.masked)
+        self._unreached = Unreached()
         self.flows = FlowTable(
             self._interest, self._consumer, self._datagram, self.stats, limits,
             kept=lambda: self._room.under_way, observer=None if watch_tls else self._failing,
@@ -140,7 +142,7 @@ class MessagePass:
         found += self._told
         for conversation in self._conversations:
             found += told_of(conversation)
-        found += self._failing.findings()
+        found += [*self._failing.findings(), *self._unreached.findings()]
         found += self._tls.said()
         found += self._order.findings()
         return found
@@ -173,7 +175,9 @@ class MessagePass:
         """The messages that a block makes whole: for callers that read the frames themselves."""
         self._find_keys()
         for _, part in block.parts(AT_ONCE):
-            self.flows.feed(self._decoder.decode(part))
+            columns = self._decoder.decode(part)
+            self.flows.feed(columns)
+            self._unreached.feed(columns)
             yield from self._flush()
             if len(self._conversations) > self._pruned:
                 self._prune()
@@ -200,6 +204,7 @@ class MessagePass:
         self._keyfiles.end()
         self._tls.keys_came()
         self.flows.finish()
+        self._unreached.finish()
         self._uncount_opened()
 
     def _flush(self) -> Iterator[Message]:

@@ -155,6 +155,7 @@ class DividedPass(MessagePass):
                     self._find_keys()
                     with ring.taken(sent) as columns:
                         self.flows.feed(columns)
+                        self._unreached.feed(columns)
                     news["answers"] = self._paired_late()
                     given = self._given()
                     # One block late, so that the digests in it are computed meanwhile.
@@ -170,7 +171,7 @@ class DividedPass(MessagePass):
                 *self._told,
                 *(finding for conversation in self._conversations for finding in told_of(conversation)),
             ]
-            told += [*self._failing.findings(), *self._elsewhere]
+            told += [*self._failing.findings(), *self._unreached.findings(), *self._elsewhere]
             news = {**news, "stats": self.stats, "told": told, "tls": self._tls.learnt(), "over": True}
             yield _written((self._given(), news))
 
