@@ -31,7 +31,7 @@ debian:
 	@tools/debian-packages.sh $(DEBIAN)
 
 test: $(TESTS) debian lint ## Install what the tests need, then run all of them
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(TESTS) ## Formatting, style, types and the direction of imports
 	$(BIN)/ruff check .
