@@ -22,13 +22,15 @@ from replay.net.client import HttpClient
 from replay.net.server import Answer, HttpRequest, HttpServer
 from replay.player.play import Options, Player, Result
 from replay.player.serve import VirtualDevice
+from replay.player.serve.device import served_of
+from replay.player.serve.story import Story
 from replay.scenario.extract import Choice, extract
 from replay.scenario.files import load_scenario, save_scenario
 from replay.soap.caller import Caller, Reply, action_of, read_message
 from replay.soap.compose import USUAL, Picture, http_response
 from tests.support.loopback import PATIENCE
 
-__all__ = ["CAPTURES", "Client", "identifier_of", "played", "scenario_folder"]
+__all__ = ["CAPTURES", "Client", "Clock", "identifier_of", "played", "scenario_folder", "story_of"]
 
 PCAPS = Path(__file__).parent.parent.parent / "pcaps"
 
@@ -70,6 +72,21 @@ async def played(device: VirtualDevice, folder: Path, **options: Any) -> Result:
     )
     async with asyncio.timeout(3 * PATIENCE):
         return await player.run()
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def story_of(sample: str, folder: Path) -> Story:
+    """What a virtual device tells of a sample capture."""
+    scenario, files = load_scenario(scenario_folder(sample, folder))
+    return Story(scenario, files, frozenset(served_of(scenario, "")))
 
 
 class Client:

@@ -238,7 +238,7 @@ def test_a_sandbox_without_netlink_has_no_addresses_to_tell(monkeypatch: pytest.
 def test_a_name_that_no_host_can_have(host: str) -> None:
     async def story() -> None:
         clock = RealClock()
-        server = HttpServer(lambda request: None, clock=clock, log=Log(clock))  # type: ignore[arg-type,return-value]
+        server = HttpServer(lambda request: None, clock=clock, log=Log(clock))  # type: ignore[arg-type,return-value]  # never asked
         with pytest.raises(UsageError, match="cannot listen on"):
             await server.listen(host, 0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 
 import pytest
 from PIL import Image
@@ -136,8 +135,7 @@ def grey(level: int, width: int = 10, height: int = 10) -> bytes:
 
 
 def judged(recorded: bytes, received: bytes, how: str) -> list[str]:
-    check: Callable[[int], str] = lambda number: how  # noqa: E731
-    return [one.text for one in compare_attachments([image(recorded)], [image(received)], check)]
+    return [one.text for one in compare_attachments([image(recorded)], [image(received)], lambda _: how)]
 
 
 @pytest.mark.parametrize(

@@ -14,34 +14,24 @@ from replay.net.server import HttpRequest
 from replay.player.serve import device as device_module
 from replay.player.serve import question as question_module
 from replay.player.serve import session as session_module
-from replay.player.serve.device import served_of
 from replay.player.serve.hearing import LONGEST, MAX_COOKIES, Heard, Hearing
 from replay.player.serve.question import question_of
 from replay.player.serve.session import AT_ONCE, MAX_AGE, MAX_VALUE, NEAR, UNSPECIFIED, Run, Runs
 from replay.player.serve.story import Story
 from replay.player.serve.tally import MAX_NAME, MAX_TOLD, Tally
-from replay.scenario.files import load_scenario
 from replay.soap.caller import action_of, read_message
 from replay.soap.compose import http_request, pack
 from tests.support.judging import message
 from tests.support.loopback import ANYWHERE, received
-from tests.support.serving import scenario_folder
+from tests.support.serving import Clock, scenario_folder, story_of
 
 HOST = "192.0.2.1"
 STRANGE = "8a2a4d3e-0000-4000-8000-000000000001"
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    scenario, files = load_scenario(scenario_folder("dsm-completed.pcapng", tmp_path_factory.mktemp("job")))
-    return Story(scenario, files, frozenset(served_of(scenario, "")))
+    return story_of("dsm-completed.pcapng", tmp_path_factory.mktemp("job"))
 
 
 @pytest.fixture

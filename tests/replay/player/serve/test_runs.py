@@ -15,22 +15,14 @@ from replay.player.serve.session import AT_ONCE, MAX_AGE, Maker, Run, Runs
 from replay.player.serve.story import Story
 from replay.scenario.files import load_scenario
 from replay.scenario.model import Bound
-from tests.support.serving import scenario_folder
+from tests.support.serving import Clock, scenario_folder, story_of
 
 HOST = "192.0.2.1"
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    scenario, files = load_scenario(scenario_folder("scan-push.pcapng", tmp_path_factory.mktemp("push")))
-    return Story(scenario, files, frozenset(served_of(scenario, "")))
+    return story_of("scan-push.pcapng", tmp_path_factory.mktemp("push"))
 
 
 @pytest.fixture
