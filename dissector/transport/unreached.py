@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dissector.base.findings import Finding, Rule, rule
 from dissector.base.origin import Endpoint
@@ -20,7 +21,8 @@ from dissector.transport.tls.failing import PORTS
 __all__ = ["Unreached"]
 
 WAITING = 1000
-"""Connections remembered that were asked for and not answered yet; of more at once the others are not looked at."""
+"""Connections remembered that were asked for and not answered yet; with more at once, the one that is quiet for longest
+is judged as at the end of the capture."""
 GROUPS = 1000
 """Pairs of client and server that are told apart."""
 SHOWN = 10
@@ -33,7 +35,9 @@ PATIENCE = 3_000_000_000
 
 REFUSED = rule("tcp.refused", "warn", "a connection to a port of WSD was refused: nothing accepts connections there")
 UNANSWERED = rule("tcp.unanswered", "warn", "a connection to a port of WSD was asked for, and never answered")
-MORE = rule("tcp.more-unreached", "warn", "more connections to ports of WSD did not come about than are told")
+MORE = rule(
+    "tcp.more-unreached", "warn", "more connections to ports of WSD did not come about than are told, or may not have"
+)
 
 _AT_HOME = np.zeros(1 << 16, dtype=np.bool_)
 _AT_HOME[sorted(PORTS)] = True
@@ -51,7 +55,6 @@ class _Asked:
     frames: list[int] = field(default_factory=list)
     count: int = 0
     seq: int = 0
-    last_frame: int = 0
 
 
 @dataclass(slots=True)
@@ -74,6 +77,7 @@ class Unreached:
         self._waiting: dict[int, _Asked] = {}
         self._groups: dict[tuple[str, Endpoint, str], _Group] = {}
         self._more = 0
+        self._unknown = 0
         self._time = 0
 
     def feed(self, c: PacketColumns) -> None:
@@ -84,34 +88,49 @@ class Unreached:
         if not len(rows):
             return
         telling = (c.flags[rows] & (SYN | RST)) != 0
-        hands = rows[telling]
-        columns = (hands, c.flow[hands], c.side[hands], c.flags[hands], c.seq[hands], c.ack[hands], c.time[hands])
+        if not self._waiting and not telling.any():
+            return
+        rows = rows[telling | self._concerned(c.flow[rows], telling)]
+        columns = (rows, c.flow[rows], c.side[rows], c.flags[rows], c.seq[rows], c.ack[rows], c.time[rows])
         for row in zip(*(column.tolist() for column in columns), strict=True):
             self._handshake(c, *row)
-        if self._waiting:
-            # In a capture of one direction, or where the SYN and ACK was lost, what follows tells that it came about.
-            # Each flow is asked for its last row: a connection before it may have used the same ports.
-            rows = rows[~telling]
-            rows = rows[np.isin(c.flow[rows], np.fromiter(self._waiting, np.uint64, len(self._waiting)))]
-            for flow, frame in dict(zip(c.flow[rows].tolist(), c.frame[rows].tolist(), strict=True)).items():
-                if frame > self._waiting[flow].last_frame:
-                    del self._waiting[flow]
+
+    def _concerned(self, flow: NDArray[np.uint64], telling: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which rows of data are the first behind a handshake of their flow, or of a flow that waits.
+
+        In a capture of one direction, or where the SYN and ACK was lost, these tell that the connection came about.
+        The rows behind them say nothing more, and there are as many of them as an image has segments.
+        """
+        found = np.zeros(len(flow), np.bool_)
+        waiting = np.fromiter(self._waiting, np.uint64, len(self._waiting))
+        at = np.flatnonzero(np.isin(flow, np.concatenate((waiting, flow[telling]))))
+        at = at[np.argsort(flow[at], kind="stable")]
+        first = np.ones(len(at), np.bool_)
+        first[1:] = (flow[at[1:]] != flow[at[:-1]]) | telling[at[:-1]]
+        found[at[first]] = True
+        return found
 
     def _handshake(
         self, c: PacketColumns, row: int, flow: int, side: bool, flags: int, seq: int, ack: int, time: int
     ) -> None:
         asked = self._waiting.get(flow)
-        if flags & (SYN | ACK | RST) == SYN:
+        if not flags & (SYN | RST):
+            self._waiting.pop(flow, None)
+        elif flags & (SYN | ACK | RST) == SYN:
             if asked is None:
-                if int(c.dport[row]) not in PORTS or len(self._waiting) >= WAITING:
+                if int(c.dport[row]) not in PORTS:
                     return
+                if len(self._waiting) >= WAITING:
+                    self._unknown += not self._judge(next(iter(self._waiting)), time)
                 client, server = c.endpoints(row)
                 asked = self._waiting[flow] = _Asked(client, server, side, time, time)
+            elif side == asked.side:
+                self._waiting[flow] = self._waiting.pop(flow)  # the quietest stands first
             if side == asked.side:
-                asked.seq, asked.last, asked.last_frame = seq, time, int(c.frame[row])
+                asked.seq, asked.last = seq, time
                 asked.count += 1
                 if len(asked.frames) < FRAMES:
-                    asked.frames.append(asked.last_frame)
+                    asked.frames.append(int(c.frame[row]))
         elif asked is not None and (flags & SYN or side == asked.side or ack == asked.seq + 1 & 0xFFFFFFFF):
             del self._waiting[flow]
             if flags & RST and side != asked.side:
@@ -131,12 +150,18 @@ class Unreached:
         group.syns += asked.count
         group.frames += asked.frames[: FRAMES - len(group.frames)]
 
+    def _judge(self, flow: int, now: int) -> bool:
+        """Wait no longer for an answer: whether it is beyond doubt at ``now`` (nanoseconds) that there was none."""
+        asked = self._waiting.pop(flow)
+        unanswered = asked.count > 1 or now - asked.first >= PATIENCE
+        if unanswered:
+            self._add("unanswered", asked, asked.last)
+        return unanswered
+
     def finish(self) -> None:
-        """The capture is over."""
-        waiting, self._waiting = self._waiting, {}
-        for asked in waiting.values():
-            if asked.count > 1 or self._time - asked.first >= PATIENCE:
-                self._add("unanswered", asked, asked.last)
+        """The capture is over. Of those that were just asked for nothing is said: the answer may be on its way."""
+        for flow in list(self._waiting):
+            self._judge(flow, self._time)
 
     def findings(self) -> list[Finding]:
         """What is to be said, by frame; complete after :meth:`finish`."""
@@ -146,6 +171,13 @@ class Unreached:
         more = self._more + sum(group.count for _, group in groups[SHOWN:])
         if more:
             found.append(MORE(f"{more:,} more connections to ports of WSD did not come about"))
+        if self._unknown:
+            found.append(
+                MORE(
+                    f"of {self._unknown:,} connections to ports of WSD it is not known whether they came about:"
+                    f" more than {WAITING:,} waited for an answer at the same time"
+                )
+            )
         return found
 
 

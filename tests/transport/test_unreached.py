@@ -91,10 +91,16 @@ def test_a_connection_behind_one_with_the_same_ports() -> None:
     assert [one[0] for one in said([GO_ON, ASK, ASK], SECOND)] == ["tcp.unanswered"]
 
 
-@given(st.lists(st.tuples(st.sampled_from([ASK, REFUSE, AGREE, GO_ON]), st.integers(0, 2)), max_size=12))
-def test_blocks_make_no_difference(picked: list[tuple[bytes, int]]) -> None:
-    frames = [one[:35] + bytes([n]) + one[36:] if n else one for one, n in picked]
-    assert said(frames, SECOND, 1) == said(frames, SECOND)
+@pytest.mark.parametrize("waiting", [unreached.WAITING, 2])
+def test_blocks_make_no_difference(waiting: int) -> None:
+    @given(st.lists(st.tuples(st.sampled_from([ASK, REFUSE, AGREE, GO_ON]), st.integers(0, 3)), max_size=16))
+    def check(picked: list[tuple[bytes, int]]) -> None:
+        frames = [one[:35] + bytes([n]) + one[36:] if n else one for one, n in picked]
+        assert said(frames, SECOND, 1) == said(frames, SECOND, 200) == said(frames, SECOND)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unreached, "WAITING", waiting)
+        check()
 
 
 def test_many_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,5 +110,36 @@ def test_many_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
               for port in (5357, 5358, 5362) for flags, back in ((SYN, False), (RST | ACK, True))]  # fmt: skip
     assert [one[0] for one in said(frames)] == ["tcp.refused", "tcp.more-unreached"]
     assert said(frames)[1][1] == "2 more connections to ports of WSD did not come about"
+
+
+MORE = ("tcp.more-unreached", "of 1 connections to ports of WSD it is not known whether they came about", ())
+
+
+@pytest.mark.parametrize("block", [1, 4 << 20])
+@pytest.mark.parametrize(
+    ("frames", "tick", "told"),
+    [
+        # The quietest is judged for the third: it had its time, or was asked again.
+        ([frame(SYN, client=n) for n in (1, 2, 3, 4, 5)], 2 * SECOND, [("tcp.unanswered", "3 connections", (1, 2, 3))]),
+        ([frame(SYN, client=n) for n in (1, 1, 2, 3)], 1, [("tcp.unanswered", "asked for 2 times", (1, 2))]),
+        # Too early to tell: the room was too small.
+        ([frame(SYN, client=n) for n in (1, 2, 3)], 1, [MORE]),
+        # Asked for once more, it is not the quietest.
+        ([frame(SYN, client=n) for n in (1, 2, 1, 3)], 1,
+         [("tcp.unanswered", "asked for 2 times", (1, 3)), MORE]),
+        # Behind those that wait a refusal is seen, and what came about is not made up.
+        ([frame(SYN, client=n) for n in (1, 2)] + [ASK, REFUSE], 1,
+         [("tcp.refused", "the connection was refused", (3, 4)), MORE]),
+        ([frame(SYN, client=1), ASK, AGREE, GO_ON, frame(SYN, client=2), frame(SYN, client=1)], 1,
+         [("tcp.unanswered", "asked for 2 times", (1, 6))]),
+    ],
+)  # fmt: skip
+def test_of_more_that_wait_the_quietest_is_judged(
+    frames: list[bytes], tick: int, told: list[tuple[str, str, tuple[int, ...]]], block: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.setattr(unreached, "WAITING", 2)
-    assert [one[2] for one in said([frame(SYN, client=n) for n in (1, 2, 3)], 2 * SECOND)] == [(1,)]
+    found = said(frames, tick, block)
+    assert [(rule, which) for rule, _, which in found] == [(rule, which) for rule, _, which in told]
+    for (_, text, _), (_, part, _) in zip(found, told, strict=True):
+        assert part in text
