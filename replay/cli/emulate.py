@@ -122,6 +122,7 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
     engine_limits = EngineLimits(
         ending=arguments.ending, active=given.get("jobs", SPECIFIED.active), disk=given.get("disk", SPECIFIED.disk),
         images=given.get("images", SPECIFIED.images), history=given.get("history", SPECIFIED.history),
+        instructions=given.get("instructions", SPECIFIED.instructions),
     )  # fmt: skip
 
     def make(around: Around) -> ScanServer:

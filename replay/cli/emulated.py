@@ -25,7 +25,8 @@ __all__ = ["LIMITS", "add_emulate"]
 LIMITS = {
     "request": "bytes of one request", "arriving": "bytes of all requests at once", "connections": "at once",
     "subscriptions": "of one service", "jobs": "at once", "history": "ended jobs remembered, with their images",
-    "images": "of one job", "disk": "bytes of images kept, and of images written to shares",
+    "images": "of one job", "instructions": "bytes of the filters of all active jobs",
+    "disk": "bytes of images kept, and of images written to shares",
 }  # fmt: skip
 """Bounds that --limit changes."""
 

@@ -44,6 +44,8 @@ class EngineLimits:
         history: ended jobs remembered.
         images: images of one job.
         disk: bytes of images that are on the disk, of all jobs together.
+        instructions: bytes of memory of what active jobs are to do, of all together: one job may name thousands of
+            targets.
     """
 
     ending: float = 600.0
@@ -51,6 +53,7 @@ class EngineLimits:
     history: int = 100
     images: int = 10_000
     disk: int = 16 << 30
+    instructions: int = 64 << 20
 
 
 SPECIFIED = EngineLimits()
@@ -72,10 +75,11 @@ class Listener:
 
 @dataclass(slots=True)
 class _Run:
-    """What belongs to a job while it runs."""
+    """What belongs to a job while it runs; ``held``: bytes of its instructions."""
 
     job: PostScanJob
     instructions: Instructions
+    held: int
     timer: Timer | None = None
     task: asyncio.Task[None] | None = None
     outcome: tuple[str, tuple[str, ...]] | None = None
@@ -153,7 +157,7 @@ class JobEngine:
             token, process, process_name, user, user_identifier, owner, self._clock.time_ns(), folder, filters
         )
         idle = not self._state.runs
-        run = self._state.runs[token] = _Run(job, instructions)
+        run = self._state.runs[token] = _Run(job, instructions, instructions.held)
         self.jobs.add(job)
         self._restart(run)
         self._log.say(
@@ -209,6 +213,15 @@ class JobEngine:
     def room(self) -> int:
         """Bytes of images that may still be kept."""
         return self._limits.disk - self._state.disk
+
+    def takes(self, instructions: Instructions) -> bool:
+        """Whether there is room for what one more job is to do."""
+        return sum(run.held for run in self._state.runs.values()) + instructions.held <= self._limits.instructions
+
+    @property
+    def most_instructions(self) -> int:
+        """Bytes of what active jobs are to do, of all together."""
+        return self._limits.instructions
 
     @property
     def most_images(self) -> int:

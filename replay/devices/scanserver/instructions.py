@@ -15,6 +15,7 @@ Sources: MS-BDSRR 6.2.2 and 6.2.4 to 6.2.7; psp, email, fileshare and sharepoint
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -90,6 +91,14 @@ class Instructions:
     filters: tuple[FilterInstructions, ...] = ()
     allow_name_change: bool = False
     allow_path_change: bool = False
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that their texts take."""
+        texts = [self.document_root_name]
+        for one in self.filters:
+            texts += [one.dialect, *one.shares, *one.addresses, *one.sites]
+        return sum(map(sys.getsizeof, texts))
 
 
 @dataclass(slots=True)

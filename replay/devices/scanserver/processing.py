@@ -109,6 +109,9 @@ class Processing(Listener):
         name = self._judge(process_id, instructions)
         if self._engine.jobs.full:
             raise service_fault(DSP_NAME, "OperationFailed", f"No more than {self._engine.jobs.limit} jobs at once")
+        if not self._engine.takes(instructions):
+            words = f"The filters of the active jobs would take more than {self._engine.most_instructions} bytes"
+            raise service_fault(DSP_NAME, "OperationFailed", words)
         token = self._ids.guid()
         user = self._user(call, user_identifier)
         try:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dissector.base.origin import Endpoint
-from dissector.catalog import build
+from dissector.catalog import build, decode
 from dissector.soap.build import build_envelope
 from dissector.soap.namespaces import DSP
 from replay.devices import dsmdevice
@@ -23,7 +23,7 @@ from replay.devices.scanserver import fileshare as fileshare_module
 from replay.devices.scanserver import sharepoint as sharepoint_module
 from replay.devices.scanserver.engine import EngineLimits
 from replay.devices.scanserver.filters import Places
-from replay.devices.scanserver.instructions import MAX_TEXT, MAX_URL
+from replay.devices.scanserver.instructions import MAX_TEXT, MAX_URL, read_instructions
 from replay.devices.scanserver.outcome import run_filter
 from replay.net.server import HttpRequest
 from replay.soap.caller import Refused, read_message
@@ -181,6 +181,26 @@ def test_images_that_are_missing(tmp_path: Path, number: int, kept: int) -> None
             for document_id in range(number):
                 dsm.server.engine.image_lost(job, document_id)
             assert len(job.missing) == kept
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("more", "taken"), [(-1, False), (0, True), (1, True)])
+def test_what_all_active_jobs_are_to_do(more: int, taken: bool) -> None:
+    """The filters of each have thousands of targets; of all together there is a bound, until one is over."""
+    wanted = process(*[fileshare(*(rf"\\files.example.com\{one:0>200}" for one in range(256)))] * 8)
+    held = read_instructions(decode(wanted.request(SID)).find("PostScanInstructions"))[0].held
+    assert held > 400_000
+
+    async def story() -> None:
+        async with serving(limits=EngineLimits(instructions=2 * held + more)) as dsm:
+            first = await dsm.create(wanted)
+            if not taken:
+                refusal = await dsm.refused("CreatePostScanJob", body=wanted.request(SID))
+                words = f"The filters of the active jobs would take more than {2 * held + more} bytes"
+                assert (refusal.name, refusal.reason) == ("OperationFailed", words)
+                await dsm.cancel(first)
+            await dsm.create(wanted)
 
     asyncio.run(story())
 
