@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -34,6 +35,20 @@ class UsageParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """The command line is wrong."""
         raise UsageError(f"{message} (see “{self.prog} --help”)")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Help and version are outputs: argparse says nothing of one that cannot be written."""
+        if message:
+            (file or sys.stderr).write(message)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End the program, when what was printed is written.
+
+        Raises:
+            OSError: it cannot be, such as on a full disk.
+        """
+        sys.stdout.flush()
+        super().exit(status, message)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does; what is left over is told by the command that it was given to.

@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(ExitCode.OK)
     except OSError as error:
         # Inputs and sockets have their own errors by now: this is an output, such as a folder that cannot be made.
+        abandon_stdout()
         where = f"{error.filename}: " if error.filename else ""
         _say(f"{where}cannot write: {error.strerror or error}")
         return int(ExitCode.UNREADABLE)

@@ -4,6 +4,7 @@ the folder, no flipped byte gives a traceback, Ctrl-C ends cleanly."""
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -142,8 +143,23 @@ def test_closed_streams_are_no_error(hostile, closed):
     assert "error" not in ended.stderr
 
 
-def test_a_full_disk_is_one_sentence(hostile):
-    line = f'"{sys.executable}" -m dissector jobs "{hostile}" > /dev/full'
+@pytest.mark.parametrize(
+    "words",
+    [
+        "dissector jobs FILE", "dissector --help", "dissector --version", "dissector jobs --help", "replay --help",
+        "replay --version", "replay run --help", "replay run --rules",
+    ],
+)  # fmt: skip
+def test_a_full_disk_is_one_sentence(hostile, words):
+    line = f'"{sys.executable}" -m {words.replace("FILE", shlex.quote(str(hostile)))} > /dev/full'
     ended = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
     assert ended.returncode == 3
-    assert ended.stderr == "dsmshark: cannot write: No space left on device\n"
+    name = {"dissector": "dsmshark", "replay": "dsmreplay"}[words.partition(" ")[0]]
+    assert ended.stderr == f"{name}: cannot write: No space left on device\n"
+
+
+@pytest.mark.parametrize("name", ["dissector", "replay"])
+def test_help_whose_reader_has_gone_is_no_error(name):
+    line = f'("{sys.executable}" -m {name} --help; echo $? >&2) | true'
+    ended = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert ended.stderr == "0\n"
