@@ -224,11 +224,16 @@ def _damage(stream: int, side: Side) -> str:
         if stream in side.opened:
             return "the stream begins with no HTTP start line that we look for"
         return "the capture began inside the stream"
-    if "http.no-start-line" in side.rules.get(stream, set()):
-        return "bytes stand where a message has to begin"
-    if "tcp.differing-copy" in side.rules.get(stream, set()):
-        return "a segment was sent twice with other bytes"
-    return ""
+    rules = side.rules.get(stream, set())
+    return next((words for rule, words in _DAMAGES.items() if rule in rules), "")
+
+
+_DAMAGES = {
+    "http.no-start-line": "bytes stand where a message has to begin",
+    "http.head-body": "an answer to HEAD has a body",
+    "http.not-chunked": "a body is not chunked, as its head says",
+    "tcp.differing-copy": "a segment was sent twice with other bytes",
+}
 
 
 def _size(size: int | None, sha256: str | None) -> str:

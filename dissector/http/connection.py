@@ -5,7 +5,7 @@ content. Relied on: the transport makes both consumers of a conversation on one 
 direction in stream order; within one batch (a block of the capture) one direction may be fed whole before the other.
 Where the direction that asks is fed first, all pairs are known at once; in the other order messages, bodies and pairs
 are the same (a response already given out gets its ``answers`` when the request is fed), except that the answer to
-HEAD and CONNECT is framed without knowing so.
+CONNECT, and one to HEAD that says no length, are framed without knowing so.
 """
 
 from __future__ import annotations

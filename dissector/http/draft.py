@@ -252,13 +252,12 @@ class Draft:
             message.chunk_runs = self.chunked.runs
             if self.chunked.trailers:
                 self._trailers(message, self.chunked)
-        if self.answer is not None:
-            self.answer.given(message)
-        request = self.request
-        if request is not None:
-            message.answers = request.offset
         if self.report.any:
             message.findings = self.report.findings(frames, (message.first_frame,) if message.first_frame else ())
+        if self.answer is not None:
+            self.answer.given(message)
+        elif self.interim is not None:
+            message.answers = self.interim.offset
         return message
 
     def _trailers(self, message: HttpMessage, chunked: ChunkedReader) -> None:

@@ -4,10 +4,12 @@ A state machine inside that of the reader, made for each message with a body. St
 
     LENGTH   in a body of known length               → its last byte → the end, or PEEK where that is in doubt
     PEEK     where the body ends by one reading      → a start line stands there → the end; else LENGTH, CHUNKS or CLOSE
-    CHUNKS   in a chunked body                       → last chunk and trailers, or framing lost → the end
+    CHUNKS   in a chunked body                       → last chunk and trailers, or framing lost → the end; no chunk, and
+                                                       a length is told too → LENGTH
     CLOSE    in a body that ends with the stream
 
-PEEK holds 16 bytes. Which lengths are in doubt says :class:`~dissector.http.head.BodyPlan` (RFC 9112 6.3).
+PEEK holds 16 bytes. Which lengths are in doubt says :class:`~dissector.http.head.BodyPlan` (RFC 9112 6.3). A message
+whose body turns out not to be there has none: no coding and no type of it are looked at.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dissector.http.chunked import TRAILER_END
 from dissector.http.chunked import State as ChunkState
 from dissector.http.draft import Draft
 from dissector.http.head import BodyPlan
+from dissector.http.headed import HEAD_ANSWER
 from dissector.http.model import BodyPolicy
 from dissector.http.start import begins_message
 
@@ -35,7 +38,13 @@ NO_LAST_CHUNK = rule("http.no-last-chunk", "error", "the chunked body ends witho
 NOT_SENT = rule(
     "http.body-not-sent", "note", "the client announced a body, waited for leave and did not send it", "RFC 9110 10.1.1"
 )
-HEAD_ANSWER = rule("http.head-answer", "note", "taken for the answer to HEAD: it says a length and has no body")
+NOT_CHUNKED = rule(
+    "http.not-chunked", "error", "the body is not chunked, as Transfer-Encoding says: it is read by its Content-Length",
+    "RFC 9112 6.3",
+)  # fmt: skip
+
+_CHUNK_BEGINS = b"0123456789ABCDEFabcdef \t"
+"""What a chunk can begin with: its size. Neither XML nor a package of parts nor an image begins so."""
 
 
 class _State(IntEnum):
@@ -61,10 +70,13 @@ class Framing:
         lost: what follows is not known to be the beginning of a message.
     """
 
-    __slots__ = ("_at", "_doubtful", "_further", "_left", "_peeked", "_state", "back", "draft", "end", "lost")
+    __slots__ = (
+        "_at", "_further", "_left", "_peeked", "_plan", "_policy", "_state", "back", "draft", "end", "lost"
+    )  # fmt: skip
 
     def __init__(self, draft: Draft, plan: BodyPlan, policy: BodyPolicy, at: int) -> None:
-        draft.open_body(plan, policy)
+        self._plan = plan
+        self._policy = policy
         self.draft = draft
         self.end: int | None = None
         self.back = b""
@@ -73,21 +85,31 @@ class Framing:
         self._peeked = b""
         self._at = at
         """PEEK: stream offset at which the body may end, where the bytes looked at begin."""
-        first, self._further = plan.lengths[0], plan.lengths[1:]
-        """Further ends to try."""
-        self._doubtful = plan.doubtful
-        """Nothing of the body came, and perhaps nothing will."""
-        if plan.doubtful:
-            self._state = _State.PEEK
-        elif plan.chunked:
+        self._further = plan.lengths
+        """Ends to try."""
+        self._state = _State.PEEK
+        if not plan.chunked and plan.lengths[0] == 0:
+            self._further = plan.lengths[1:]
+        elif not plan.doubtful:
+            self._begin()
+
+    def _begin(self) -> None:
+        """There is a body, or what looks like one."""
+        draft, plan = self.draft, self._plan
+        draft.open_body(plan, self._policy)
+        if plan.chunked:
             self._state = _State.CHUNKS
-        elif first is None:
-            self._state = _State.CLOSE
-        elif first:
-            self._left = first
-            self._state = _State.LENGTH
         else:
-            self._state = _State.PEEK
+            self._try_next()
+
+    def _try_next(self) -> None:
+        """The body goes on to the next of the ends to try."""
+        length, self._further = self._further[0], self._further[1:]
+        if length is None:
+            self._state = _State.CLOSE
+        else:
+            self._left = length - self.draft.passed
+            self._state = _State.LENGTH
 
     @property
     def held(self) -> int:
@@ -126,6 +148,11 @@ class Framing:
         return size
 
     def _read_chunks(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
+        if self._further:
+            if data[pos] not in _CHUNK_BEGINS:
+                self._not_chunked(base + pos)
+                return pos
+            self._further = ()
         chunked = self.draft.chunked
         assert chunked is not None
         pos = chunked.feed(data, base, pos, size)
@@ -137,33 +164,46 @@ class Framing:
                 self.lost = True
         return pos
 
+    def _not_chunked(self, offset: int) -> None:
+        """No chunk begins the body, and Content-Length says how long it is."""
+        self.draft.report(NOT_CHUNKED, offset=offset)
+        self.draft.chunked = None
+        self._try_next()
+        if not self._left:
+            self._boundary(offset)
+
     # -- where it may end ------------------------------------------------------------------------------------------
 
     def _read_peek(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
         draft, before = self.draft, self._peeked
-        if self._answers_head():
-            self.end, self.back = self._at, before
-            return pos
         end = min(size, pos + PEEK - len(before))
         seen = before + bytes(data[pos:end])
-        verdict = begins_message(seen, request=not draft.line.status)
-        if verdict is None:
+        # Empty lines may stand before a start line.
+        verdict = begins_message(seen.lstrip(b"\r\n"), request=not draft.line.status)
+        if verdict is None and len(seen) < PEEK:
             self._peeked = seen
             return end
         if not verdict:
             self._goes_on()
             return pos
-        if self._doubtful and draft.line.status:
-            draft.report(HEAD_ANSWER, offset=draft.start)
-        elif self._doubtful:
-            self._not_sent()
+        if self._plan.doubtful and draft.body is None:
+            if draft.line.status:
+                # Taken back where the request is known, or will be.
+                draft.report(HEAD_ANSWER, offset=draft.start)
+            else:
+                self._not_sent()
         self.end, self.back = self._at, before
         return pos
 
+    @property
+    def _blank(self) -> bool:
+        """PEEK: nothing stands there so far, but for empty lines."""
+        return not self._peeked.strip(b"\r\n")
+
     def _answers_head(self) -> bool:
-        """PEEK: the request was read meanwhile, and it is HEAD."""
-        request = self.draft.request
-        return self._doubtful and request is not None and request.method == "HEAD"
+        """PEEK: nothing of the body came, and the request, known by now, is HEAD."""
+        draft = self.draft
+        return draft.body is None and self._blank and draft.request is not None and draft.request.method == "HEAD"
 
     def _not_sent(self) -> None:
         self.draft.report(NOT_SENT, offset=self.draft.start)
@@ -172,16 +212,10 @@ class Framing:
     def _goes_on(self) -> None:
         """PEEK: the body does not end here."""
         held, self._peeked = self._peeked, b""
-        self._doubtful = False
-        if self.draft.chunked is not None:
-            self._state = _State.CHUNKS
+        if self.draft.body is None:
+            self._begin()
         else:
-            length, self._further = self._further[0], self._further[1:]
-            if length is None:
-                self._state = _State.CLOSE
-            else:
-                self._left = length - self.draft.passed
-                self._state = _State.LENGTH
+            self._try_next()
         if held:
             self.back = held[self.feed(held, self._at, 0, len(held)) :]
 
@@ -189,8 +223,8 @@ class Framing:
 
     def settle(self) -> None:
         """A gap follows: what is in doubt has to be decided. The longer reading keeps what is behind it in the body."""
-        if self._state is _State.PEEK and not self._peeked and self._answers_head():
-            self.end = self._at
+        if self._state is _State.PEEK and self._answers_head():
+            self.end, self.back = self._at, self._peeked
         while self._state is _State.PEEK and self.end is None:
             self._goes_on()
 
@@ -225,16 +259,15 @@ class Framing:
             over: nothing was sent behind it (where the capture ends, that is not known).
         """
         draft, chunked = self.draft, self.draft.chunked
-        if self._doubtful and not self._peeked:
-            if self._answers_head():
-                self.end = offset
-                return
-            if over and not draft.line.status:
-                self._not_sent()
-                self.end = offset
-                return
+        if self._state is _State.PEEK and self._answers_head():
+            self.end = self._at
+            return
+        if over and draft.body is None and self._blank and self._plan.doubtful and not draft.line.status:
+            self._not_sent()
+            self.end = self._at
+            return
         while self._state is _State.PEEK and self.end is None:
-            if draft.passed and not self._peeked:
+            if draft.passed and self._blank:
                 # Of several lengths this one fits.
                 self.end = self._at
             else:

@@ -167,11 +167,12 @@ class BodyPlan:
 
     Attributes:
         lengths: ends to try in ascending order (bytes of body); the last holds where no start line stands at an
-            earlier one. None stands for the end of the connection. Not used where ``chunked``.
+            earlier one. None stands for the end of the connection. Where ``chunked``: those of a Content-Length beside
+            it, for a body that turns out not to be chunked; empty where there is none.
         chunked: chunked coding says it.
         codings: transfer codings below chunked, outermost last.
-        doubtful: the body may not be there at all: a client waits for leave to send it, or it is not known whether this
-            answers HEAD. The first of ``lengths`` is 0 then, or ``chunked`` says how the body ends if it comes.
+        doubtful: the body may not be there at all: a client waits for leave to send it, or this answers HEAD, or it is
+            not known whether it does. Where not ``chunked`` the first of ``lengths`` is 0 then.
     """
 
     lengths: tuple[int | None, ...] = (0,)
@@ -196,8 +197,11 @@ def plan_body(
     # "Any response to a HEAD request and any response with a 1xx, 204, or 304 status code is always terminated by
     # the first empty line after the header fields"; "Any 2xx (Successful) response to a CONNECT request implies
     # that the connection will become a tunnel" (RFC 9112 6.3).
-    if status and (status < 200 or status in (204, 304) or method == "HEAD" or (method == "CONNECT" and status < 300)):
+    if status and (status < 200 or status in (204, 304) or (method == "CONNECT" and status < 300)):
         return BodyPlan()
+    # Some servers send a body with the answer to HEAD all the same. Where that is the request, or may be, what stands
+    # behind the head tells.
+    headed = bool(status) and method in (None, "HEAD")
     coded = fields.transfer_encoding
     codings = [c for c in list_items(coded) if c != "identity"] if coded else []
     lengths = _lengths(fields.content_length, report, base) if fields.content_length else []
@@ -210,20 +214,22 @@ def plan_body(
         if fields.content_length:
             report(LENGTH_AND_CODING, offset=base)
         if chunked:
-            return BodyPlan(chunked=True, codings=below, doubtful=withheld or bool(status and method is None))
+            return BodyPlan(lengths=tuple(lengths), chunked=True, codings=below, doubtful=withheld or headed)
         report(TRANSFER_CODING, f"transfer coding {', '.join(codings)!r} does not end with chunked", offset=base)
         if not lengths:
+            if headed:
+                return BodyPlan(lengths=(0, None), codings=below, doubtful=True)
             return BodyPlan(lengths=(None,) if status else (0,), codings=below)
     if lengths:
-        if status and method is None and lengths[0]:
-            # The answer to HEAD says a length and has no body. Where the request is not known, look.
-            return BodyPlan(lengths=(0, *lengths), doubtful=True)
-        if withheld and lengths[0]:
+        if (headed or withheld) and lengths[0]:
             return BodyPlan(lengths=(0, *lengths), doubtful=True)
         return BodyPlan(lengths=tuple(lengths))
     if not status:
         return BodyPlan()
     lasting = version != "1.0" and "close" not in list_items(fields.connection)
+    if lasting and method == "HEAD":
+        # Nothing says that there is a body, nor where one would end.
+        return BodyPlan()
     if lasting and status == 202:
         # Devices answer events with 202, no length and no body, and keep the connection. To the letter the body
         # goes to the end of the connection; the answer would not be known before that.

@@ -3,8 +3,8 @@
 A response is the answer to the oldest request on its connection that has none yet and that began before it. Frames
 tell what began before: the transport feeds one direction for a whole batch, then the other, so calls are not in the
 order of the wire. Either order of the directions gives the same pairs: a response that is fed before its request
-waits here for it, and is told when it comes. Only the framing of an answer to HEAD or CONNECT needs the request first
-(an answer to HEAD is then recognised where another answer follows it at once).
+waits here for it, and is told when it comes. Only the framing of an answer to CONNECT, or of one to HEAD that says no
+length, needs the request first (any other answer to HEAD is told by what stands behind its head).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from weakref import ref
 
+from dissector.http.headed import answers_head
 from dissector.http.model import HttpMessage
 
 __all__ = ["SWAPPED", "Answer", "Pairing", "Request"]
@@ -54,7 +55,7 @@ class Answer:
     def given(self, message: HttpMessage) -> None:
         """The response was given out."""
         if self.request is not None:
-            message.answers = self.request.offset
+            self._tell(message, self.request)
         else:
             # For as long as somebody has it: connections of nothing but answers would keep thousands of them each.
             self._message = ref(message)
@@ -64,7 +65,12 @@ class Answer:
         self.request = request
         message = self._message() if self._message is not None else None
         if message is not None:
-            message.answers = request.offset
+            self._tell(message, request)
+
+    def _tell(self, message: HttpMessage, request: Request) -> None:
+        message.answers = request.offset
+        if request.method == "HEAD":
+            answers_head(message)
 
 
 class Pairing:

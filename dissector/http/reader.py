@@ -28,7 +28,7 @@ from dissector.base.limits import Limits
 from dissector.base.origin import NO_FRAMES, Gap
 from dissector.http.draft import Draft
 from dissector.http.framing import Framing
-from dissector.http.head import HEAD_END, plan_body
+from dissector.http.head import HEAD_END, BodyPlan, plan_body
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.plain import plain_head, plain_message
 from dissector.http.search import JOINED, NO_START_LINE, SKIPPED, Search, Skipped
@@ -323,8 +323,10 @@ class MessageReader:
             self._finish(draft, offset)
             self._tunnel.agreed = True
             return
-        first = plan.lengths[0]
-        if not plan.chunked and first == 0 and len(plan.lengths) == 1:
+        if method == "HEAD" and not self._speaker.answering.read:
+            # A live client has its answer with the head: it cannot wait whether more comes.
+            plan = BodyPlan()
+        if not plan.chunked and plan.lengths == (0,):
             self._finish(draft, offset)
             return
         self._framing = Framing(draft, plan, self._policy, offset)

@@ -81,8 +81,8 @@ def test_findings_of_messages_are_known_to_the_comparison(tmp_path: Path) -> Non
     capture = tmp_path / "head.pcap"
     capture.write_bytes(write_pcap(frames_of(story)))
     side = ours.read([str(capture)])
-    assert [(fact.start, fact.size) for fact in side.messages if not fact.is_request] == [("200", 0), ("200", 4)]
-    assert side.rules == {0: {"http.no-start-line"}}
+    assert [(fact.start, fact.size) for fact in side.messages if not fact.is_request] == [("200", 4), ("200", 4)]
+    assert side.rules == {0: {"http.head-body"}}
     assert side.opened == {0}
 
 
@@ -110,6 +110,34 @@ def test_what_stands_before_a_message_that_tshark_loses(before: bytes, why: str,
     (line,) = [line for line in compare(found, theirs) if line.verdict != "same"]
     assert (line.verdict, line.what, line.unexplained) == ("differs", "POST /1", not why)
     assert why in line.why
+
+
+HEAD_BODY = (
+    b"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+)  # fmt: skip
+NOT_CHUNKED = (
+    b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+)
+
+
+@pytest.mark.tshark
+@pytest.mark.parametrize("odd", [HEAD_BODY, NOT_CHUNKED], ids=["head-body", "not-chunked"])
+def test_a_body_that_tshark_does_not_follow_is_explained(odd: tuple[bytes, bytes], tmp_path: Path) -> None:
+    story = Story()
+    story.channels["c"] = Channel("192.0.2.1", "192.0.2.2", 5357)
+    for request, answer in (odd, (b"GET /b HTTP/1.1\r\nHost: h\r\n\r\n", HEAD_BODY[1])):
+        story.say("c", request)
+        story.say("c", answer, back=True)
+        story.say("c", b"<a/>", back=True)
+    capture = tmp_path / "odd.pcap"
+    capture.write_bytes(write_pcap(frames_of(story)))
+    out = io.StringIO()
+    assert run([str(capture)], as_json=True, out=out) == ExitCode.OK
+    lines = [line for line in json.loads(out.getvalue())["lines"] if line["verdict"] != "same"]
+    assert [(line["what"], line["verdict"], bool(line["why"])) for line in lines] == [
+        ("200", "differs", True), ("200", "only ours", True),
+    ]  # fmt: skip
 
 
 def test_a_body_that_was_not_sent_is_only_ours() -> None:

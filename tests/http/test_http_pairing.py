@@ -6,7 +6,8 @@ import pytest
 
 from dissector.http.writer import build_request, build_response
 from dissector.transport.model import StreamEnd
-from tests.support.http_feed import Feed
+from replay.net.receiver import HttpReceiver
+from tests.support.http_feed import CLIENT, SERVER, Feed
 
 GET = build_request("GET", "/a", [("Host", "h")])
 POST = build_request("POST", "/b", [("Host", "h")], b"<b/>")
@@ -79,6 +80,84 @@ def test_answer_to_head_has_no_body() -> None:
         (200, 0, True),
         (200, 5, True),
     ]
+
+
+@pytest.mark.parametrize("first", ["up", "down"])
+@pytest.mark.parametrize(
+    ("headed", "body"),
+    [
+        (HEADED, b"<oh/>"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"5\r\n<oh/>\r\n0\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: gzip\r\n\r\n", b"<oh/>"),
+    ],
+    ids=["length", "chunked", "gzip"],
+)
+def test_a_body_behind_an_answer_to_head(headed: bytes, body: bytes, first: str) -> None:
+    """What Python's cheroot sends; the same however late the request is known."""
+    for cuts in (False, True):
+        feed = Feed()
+        sent = [(headed, 2), (body, 4), (OK, 6)]
+
+        def up(feed: Feed = feed) -> None:
+            feed.up.data(HEAD, frame=1)
+            feed.up.data(POST, frame=5)
+
+        if first == "up":
+            up()
+        for data, frame in sent:
+            for piece in (data[at : at + 1] for at in range(len(data))) if cuts else (data,):
+                feed.down.data(piece, frame=frame)
+        if first == "down":
+            up()
+        feed.down.end(frame=9)
+        one, two = [m for m in feed.messages if not m.is_request]
+        assert (one.body.data(), one.complete, one.answers) == (b"<oh/>", True, 0)
+        (finding,) = [f for f in one.findings if f.rule.startswith("http.head")]
+        assert (finding.rule, finding.frames) == ("http.head-body", (4,))
+        assert (two.body.size, two.findings, two.answers) == (5, [], len(HEAD))
+
+
+@pytest.mark.parametrize("first", ["up", "down"])
+@pytest.mark.parametrize("kind", ["Content-Encoding: gzip", "Content-Encoding: br", "Content-Type: multipart/related"])
+def test_nothing_is_said_of_a_body_that_is_not_there(kind: str, first: str) -> None:
+    for behind in (OK, b"\r\n" + OK, b"\r\n", b""):
+        feed = Feed()
+        turns = [lambda feed=feed: feed.up.data(HEAD, frame=1)]
+        turns.append(lambda feed=feed: feed.down.data(HEADED[:-2] + kind.encode() + b"\r\n\r\n", frame=2))
+        for turn in turns if first == "up" else reversed(turns):
+            turn()
+        if behind:
+            feed.down.data(behind, frame=4)
+        feed.down.end(StreamEnd.RESET, frame=9)
+        answered = [m for m in feed.messages if not m.is_request]
+        assert [(m.body.size, m.complete, m.findings) for m in answered] == [(0, True, [])] + [(5, True, [])] * (
+            OK in behind
+        )
+        assert feed.conversation.findings == []
+
+
+def test_what_follows_an_answer_to_head_that_says_no_length() -> None:
+    """Nothing tells where it ends: it is skipped up to the next start line, or goes to the end of the connection."""
+    feed = Feed()
+    feed.up.data(HEAD)
+    feed.down.data(b"HTTP/1.1 200 OK\r\n\r\n<oh/>")
+    feed.up.data(POST)
+    feed.down.data(OK)
+    assert [m.body.size for m in feed.messages if not m.is_request] == [0, 5]
+    assert [f.rule for f in feed.findings] == ["http.no-start-line"]
+    feed = Feed()
+    feed.up.data(HEAD)
+    feed.down.data(b"HTTP/1.0 200 OK\r\n\r\n<oh/>")
+    feed.down.end()
+    assert feed.messages[-1].body.data() == b"<oh/>"
+    assert [f.rule for f in feed.findings] == ["http.head-body"]
+
+
+def test_a_live_client_has_the_answer_to_head_with_its_head() -> None:
+    receiver = HttpReceiver(SERVER, CLIENT, responses=True)
+    receiver.asked("HEAD")
+    (answer,) = receiver.feed(HEADED, 0)
+    assert (answer.status, answer.body.size, receiver.pending) == (200, 0, 0)
 
 
 HEADED_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

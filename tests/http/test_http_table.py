@@ -63,6 +63,16 @@ CASES: dict[str, tuple[bytes, list[bytes], set[str]]] = {
         [XML],
         {"http.length-and-coding"},
     ),
+    "length-not-chunked": (
+        b"POST / HTTP/1.1\r\nContent-Length: 8\r\nTransfer-Encoding: chunked\r\n\r\n" + XML,
+        [XML],
+        {"http.length-and-coding", "http.not-chunked"},
+    ),
+    "lengths-not-chunked": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n" + XML,
+        [XML],
+        {"http.length-and-coding", "http.length-conflict", "http.not-chunked"},
+    ),
     "gzip": (coded("gzip", gzip.compress(XML, mtime=0)), [XML], set()),
     "x-gzip": (coded("X-GZIP", gzip.compress(XML, mtime=0)), [XML], set()),
     "two-members": (coded("gzip", gzip.compress(b"<a>", mtime=0) + gzip.compress(b"1</a>", mtime=0)), [XML], set()),
@@ -201,6 +211,16 @@ def test_a_body_that_was_sent_after_leave(data: bytes) -> None:
 def test_where_the_capture_ends_a_body_may_have_followed(head: bytes, rule: str) -> None:
     (message,) = read(head, how=StreamEnd.CAPTURE).messages
     assert [f.rule for f in message.findings] == [rule]
+
+
+@pytest.mark.parametrize("behind", [b"", NEXT], ids=["closed", "next"])
+def test_no_chunk_and_no_length(behind: bytes) -> None:
+    """A head that says chunked and a length of 0, and nothing behind it."""
+    head = b"POST / HTTP/1.1\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n"
+    feed = read(head + behind)
+    assert [m.target for m in feed.messages] == (["/", "/next"] if behind else ["/"])
+    assert [m.complete for m in feed.messages][1:] == [True] * bool(behind)
+    assert outcome(read(head + behind, bytewise(head + behind))) == outcome(feed)
 
 
 def test_a_length_is_not_reached() -> None:
