@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         whole = f", {partial} of them incomplete (.partial)" if partial else ""
         note(f"{count(len(folder.written), 'file')} written to {args.folder}{whole}; they hold people's documents")
     else:
-        note(f"nothing written: no {args.what} found" if not folder.refused else "nothing written")
+        note("nothing written" if folder.refused or folder.lost else f"nothing written: no {args.what} found")
     if left_out:
         note(f"{count(left_out, 'body', 'bodies')} could not be kept")
     for text in said:
@@ -60,5 +60,10 @@ def run(args: argparse.Namespace) -> ExitCode:
     if folder.refused:
         names = ", ".join(folder.refused[:3]) + (", …" if len(folder.refused) > 3 else "")
         note(f"left as they are: {count(len(folder.refused), 'file')} that exist ({names}); --force overwrites")
-        return ExitCode.USAGE
-    return ExitCode.OK
+    if folder.lost:
+        for name in folder.lost[:_SHOWN]:
+            note(f"not written: {name}")
+        more = f" ({len(folder.lost) - _SHOWN} of them are not named here)" if len(folder.lost) > _SHOWN else ""
+        note(f"{count(len(folder.lost), 'file')} could not be written to {args.folder}: {folder.why}{more}")
+        return ExitCode.UNREADABLE
+    return ExitCode.USAGE if folder.refused else ExitCode.OK

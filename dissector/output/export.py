@@ -3,11 +3,13 @@
 Rules: a name is made of letters, digits, dots, dashes and underscores only, whatever the peer called things, so it
 never leaves the folder; nothing that exists is overwritten unless that was asked for; no more than one piece of a body
 is in memory. Bytes are written under a temporary name while the pass runs, since the job that an image belongs to is
-known only at the end, and get their names then.
+known only at the end, and get their names then. What the disk has no room for is told and left out; the others are
+written all the same.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -27,6 +29,8 @@ __all__ = ["Bodies", "Envelopes", "Folder", "Images", "extension", "safe_name"]
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 _LONGEST = 120
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of one file: a smaller one may still find room."""
 _TYPES = {
     "jfif": "jpg", "exif": "jpg", "jpeg": "jpg", "tiff": "tif", "jpeg2k": "jp2", "png": "png", "pdf": "pdf",
     "bmp": "bmp", "gif": "gif", "xps": "xps",
@@ -59,6 +63,8 @@ class Folder:
     Attributes:
         written: (name, size) of what was written, in order.
         refused: names of files that exist and were left as they are.
+        lost: names of files that could not be written.
+        why: what kept the first of these from being written.
 
     Raises:
         UnwritableOutput: the folder cannot be made or written to.
@@ -69,6 +75,8 @@ class Folder:
         self.force = force
         self.written: list[tuple[str, int]] = []
         self.refused: list[str] = []
+        self.lost: list[str] = []
+        self.why = ""
         self._taken: set[str] = set()
         self._last: dict[str, int] = {}
         """Stem and suffix → the number that was used last: a capture may name thousands of images alike."""
@@ -78,8 +86,12 @@ class Folder:
         except OSError as error:
             raise UnwritableOutput(f"{path}: cannot be made a folder: {error.strerror}") from error
 
-    def hold(self, pieces: Iterable[bytes]) -> Path:
-        """Write bytes under a temporary name; :meth:`name` gives them their own."""
+    def hold(self, pieces: Iterable[bytes]) -> Path | None:
+        """Write bytes under a temporary name; :meth:`name` gives them their own. None where there is no room for them.
+
+        Raises:
+            UnwritableOutput: nothing can be written to the folder.
+        """
         place = self.path / f".dsmshark-{os.getpid()}-{len(self._held)}.tmp"
         try:
             with place.open("xb") as file:
@@ -87,27 +99,41 @@ class Folder:
                 for piece in pieces:
                     file.write(piece)
         except OSError as error:
-            raise UnwritableOutput(f"{self.path}: cannot write: {error.strerror}") from error
+            if error.errno not in _NO_ROOM:
+                raise UnwritableOutput(f"{self.path}: cannot write: {error.strerror}") from error
+            # The beginning of it takes the room of others.
+            place.unlink(missing_ok=True)
+            self.why = self.why or str(error.strerror)
+            return None
         return place
 
-    def name(self, held: Path, stem: str, suffix: str) -> None:
-        """Give a held file its name: stem, ``-2`` and so on where this run used it already, suffix."""
+    def name(self, held: Path | None, stem: str, suffix: str) -> None:
+        """Give a held file its name: stem, ``-2`` and so on where this run used it already, suffix. Where there was no
+        room for it (None), or it cannot have that name, it is lost."""
         stem = safe_name(stem)
         name = self._free(stem, suffix)
         target = self.path / name
-        if not self.force:
-            try:
+        if held is None:
+            self.lost.append(name)
+            return
+        reserved = False
+        try:
+            if not self.force:
                 # Reserved first: replacing is atomic, but would overwrite silently.
                 target.open("xb").close()
-            except FileExistsError:
-                self.refused.append(name)
-                held.unlink()
-                return
-        try:
+                reserved = True
             # A link of that name is replaced, never followed.
             os.replace(held, target)
+        except FileExistsError:
+            self.refused.append(name)
+            held.unlink()
+            return
         except OSError as error:
-            raise UnwritableOutput(f"{target}: cannot write: {error.strerror}") from error
+            if reserved:
+                target.unlink(missing_ok=True)
+            self.lost.append(name)
+            self.why = self.why or str(error.strerror)
+            return
         self.written.append((name, target.stat().st_size))
 
     def _free(self, stem: str, suffix: str) -> str:
@@ -138,7 +164,7 @@ class Images:
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
         self.empty = 0
-        self._found: list[tuple[int, int, str, Path]] = []
+        self._found: list[tuple[int, int, str, Path | None]] = []
 
     def __call__(self, message: Message) -> None:
         """Take the next message."""

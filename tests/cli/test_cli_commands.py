@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import jsonschema
 import pytest
 
 import dissector
+from dissector.base.errors import UnwritableOutput
 from dissector.output.export import Folder
 from dissector.output.jsontext import schema
 from tests.support.wire import Frame, write_pcap
@@ -283,6 +286,58 @@ def test_export_overwrites_only_when_asked(cli, pcap, tmp_path):
     assert cli("export", "images", pcap(PULL), "-o", str(tmp_path), "--force").code == 0
     assert victim.read_bytes() != b"mine"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("limit", [0, 1000, 1 << 20])
+@pytest.mark.parametrize("what", ["images", "messages", "bodies"])
+def test_what_finds_no_room_is_told_and_the_rest_is_written(cli, pcap, tmp_path, what, limit):
+    """By a bound of the system on the size of a file."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert cli("export", what, pcap(ERRORS), "-o", str(whole)).code == 0
+    files = {path.name: path.read_bytes() for path in whole.iterdir()}
+    small = {name: data for name, data in files.items() if len(data) <= limit}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        result = cli("export", what, pcap(ERRORS), "-o", str(out))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == small
+    lost = sorted(files.keys() - small.keys())
+    assert result.code == (3 if lost else 0)
+    told = sorted(line.removeprefix("dsmshark: not written: ") for line in result.err.splitlines() if "not wr" in line)
+    assert set(told) <= set(lost)
+    assert len(told) == min(len(lost), 20)
+    assert (f"{len(lost)} files could not be written to {out}: File too large" in result.err) == bool(lost)
+
+
+def test_a_full_disk_costs_no_more_than_what_it_has_no_room_for(tmp_path):
+    def pieces(*, room):
+        yield b"half"
+        if not room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = Folder(str(tmp_path))
+    held = [folder.hold(pieces(room=room)) for room in (True, False, True)]
+    assert held[1] is None
+    assert len(list(tmp_path.iterdir())) == 2
+    (tmp_path / "c.jpg").mkdir()
+    folder.force = True
+    for place, stem in zip(held, "abc", strict=True):
+        folder.name(place, stem, ".jpg")
+    folder.clean()
+    assert ([name for name, _ in folder.written], folder.lost, folder.refused) == (["a.jpg"], ["b.jpg", "c.jpg"], [])
+    assert folder.why == "No space left on device"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "c.jpg"]
+
+
+def test_where_nothing_can_be_written_the_capture_is_not_read_to_its_end(tmp_path):
+    def pieces():
+        yield b""
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with pytest.raises(UnwritableOutput, match="Read-only file system"):
+        Folder(str(tmp_path)).hold(pieces())
 
 
 def test_export_messages_and_bodies(cli, pcap, tmp_path):
