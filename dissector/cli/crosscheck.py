@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from dissector.base.errors import ExitCode, UsageError
+from dissector.base.errors import ExitCode
 
 __all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Run the command."""
-    if "-" in args.files:
-        raise UsageError("crosscheck reads each file twice, so it needs files, not standard input")
     from dissector import crosscheck
-    from dissector.cli.common import keyfiles_of
+    from dissector.cli.common import keyfiles_of, limits_of, note, output
 
-    return ExitCode(crosscheck.run(args.files, as_json=args.json, out=sys.stdout, keyfiles=keyfiles_of(args)))
+    crosscheck.check(args.files)
+    if args.processes > 1:
+        note(f"--jobs {args.processes} makes nothing faster here: streams are digested by one process")
+    with output(args) as out:
+        code = crosscheck.run(
+            args.files, as_json=args.json, out=out, limits=limits_of(args), keyfiles=keyfiles_of(args)
+        )  # fmt: skip
+    return code

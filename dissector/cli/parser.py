@@ -249,18 +249,14 @@ def _command(
     return made
 
 
-def _files(parser: Parser, *, color: bool = True, limit: bool = True, twice: bool = False) -> None:
+def _files(parser: Parser, *, color: bool = True, twice: bool = False) -> None:
     how = "capture; it is read twice, so it has to be a file" if twice else "capture, “-” for standard input"
     parser.add_argument("files", metavar="FILE", nargs="+", help=how)
     add_keys(parser)
-    if limit:
-        parser.add_argument(
-            "--limit",
-            action="append",
-            type=_limit,
-            metavar="NAME=VALUE",
-            help="change a limit (dsmshark --help lists them)",
-        )
+    parser.add_argument(
+        "--limit", action="append", type=_limit, metavar="NAME=VALUE",
+        help="change a limit (dsmshark --help lists them)",
+    )  # fmt: skip
     parser.add_argument(
         "--jobs", type=_processes, default=1, metavar="N", dest="processes",
         help="with 2 or more: read, reassemble and hash in processes of their own (up to 4 in all); pays for files "
@@ -476,8 +472,9 @@ def _crosscheck(commands: Any) -> None:
         Every difference is explained: which of the two is right, and why.
         """,
     )
-    _files(parser, color=False, limit=False, twice=True)
+    _files(parser, color=False, twice=True)
     parser.add_argument("--json", action="store_true", help="JSON")
+    _out(parser)
 
 
 def _rules(commands: Any) -> None:

@@ -5,6 +5,6 @@ two passes; each stream's bytes, each HTTP message and each body's SHA-256 are c
 difference is explained: which of the two is right, and why. A difference that no rule explains makes exit code 1.
 """
 
-from dissector.crosscheck.report import run
+from dissector.crosscheck.report import check, run
 
-__all__ = ["run"]
+__all__ = ["check", "run"]

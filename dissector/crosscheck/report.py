@@ -13,7 +13,23 @@ from dissector.crosscheck import tshark
 from dissector.crosscheck.compare import Line, compare
 from dissector.keyfiles import KeyFiles
 
-__all__ = ["run"]
+__all__ = ["check", "run"]
+
+
+def check(paths: list[str]) -> None:
+    """Look whether both sides can read.
+
+    Raises:
+        UsageError: standard input was given, or tshark is not installed.
+        UnreadableInput: a file is no capture.
+    """
+    if "-" in paths:
+        raise UsageError("crosscheck reads its input twice: it needs a file, not standard input")
+    for path in paths:
+        # Elsewhere one of several that cannot be read is left out with a finding. Here both sides would leave it out,
+        # and all would be the same.
+        open_source([path]).close()
+    tshark.find_tshark()
 
 
 def run(
@@ -30,16 +46,9 @@ def run(
         ``ExitCode.OK``, or ``ExitCode.FINDINGS`` where a difference has no explanation.
 
     Raises:
-        UsageError: standard input was given, or tshark is not installed.
-        UnreadableInput: a file is no capture, or tshark cannot read it.
+        UsageError, UnreadableInput: as :func:`check`, or tshark cannot read a file.
     """
-    if "-" in paths:
-        raise UsageError("crosscheck reads its input twice: it needs a file, not standard input")
-    for path in paths:
-        # Elsewhere one of several that cannot be read is left out with a finding. Here both sides would leave it out,
-        # and all would be the same.
-        open_source([path]).close()
-    tshark.find_tshark()
+    check(paths)
     mine = our_side.read(paths, limits, keyfiles)
     keys = tshark.Keys(keyfiles.key_logs(), keyfiles.pem()) if keyfiles is not None else None
     its, version = tshark.read(paths, mine, keys)

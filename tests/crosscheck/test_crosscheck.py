@@ -11,6 +11,7 @@ import pytest
 
 from dissector.base.errors import ExitCode, UnreadableInput, UsageError
 from dissector.base.origin import Endpoint, Gap
+from dissector.cli import main
 from dissector.crosscheck import ours, run
 from dissector.crosscheck.compare import compare
 from dissector.crosscheck.ours import Direction, HttpFact, Side
@@ -34,6 +35,21 @@ def test_every_difference_on_the_samples_is_explained(sample: Path) -> None:
         verdicts = {line["verdict"] for line in result["lines"]}
         assert verdicts == {"same"}
         assert sum(line["kind"] == "message" for line in result["lines"]) >= 4
+
+
+@pytest.mark.tshark
+def test_options_of_the_other_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample, out = next(str(one) for one in SAMPLES if one.name == "dsm-completed.pcapng"), tmp_path / "out"
+    assert main(["crosscheck", sample, "-o", str(out), "--jobs", "2"]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("dsmshark: --jobs 2 makes nothing faster here: ")
+    assert "HTTP messages: 22 same, 0 differ and are explained, 0 not explained\n" in out.read_text()
+    # A head of more bytes than that is none that we read.
+    assert main(["crosscheck", sample, "--limit", "head=100"]) == 0
+    assert "HTTP messages: 4 same, 18 differ and are explained" in capsys.readouterr().out
+    assert main(["crosscheck", sample, "-o", sample]) == 2
+    assert "is the capture itself" in capsys.readouterr().err
 
 
 def side(
