@@ -18,7 +18,6 @@ def run(args: argparse.Namespace) -> ExitCode:
     if args.processes > 1:
         note(f"--jobs {args.processes} makes nothing faster here: streams are digested by one process")
     with output(args) as out:
-        code = crosscheck.run(
+        return crosscheck.run(
             args.files, as_json=args.json, out=out, limits=limits_of(args), keyfiles=keyfiles_of(args)
         )  # fmt: skip
-    return code

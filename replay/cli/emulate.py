@@ -46,7 +46,7 @@ from replay.devices.scanner.from_capture import device_from_capture
 from replay.devices.scanner.pages import MAX_PAGES
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.engine import SPECIFIED, EngineLimits
-from replay.devices.scanserver.filters import DISK, MailServer, Places, parse_outcome
+from replay.devices.scanserver.filters import DISK, MailServer, Outcome, Places, parse_outcome
 from replay.devices.scanserver.processes import ScanProcess, read_process
 from replay.devices.scanserver.profiles import PROFILES
 from replay.devices.scanserver.server import ScanServer, callers
@@ -116,7 +116,7 @@ def run_scan_server(arguments: argparse.Namespace) -> int:
         context=_filter_trust(arguments),
         sites=pairs("--site", "URL=TARGET", arguments.site),
     )
-    outcomes = dict(map(parse_outcome, arguments.outcome))
+    outcomes = _outcomes(arguments.outcome)
     users = pairs("--user", "SID=NAME", arguments.user)
     identity: list[Identity] = []
     engine_limits = EngineLimits(
@@ -195,7 +195,7 @@ def run_certificate(arguments: argparse.Namespace) -> int:
         authority = make_authority(folder)
         made = issue(authority, folder, arguments.name, [arguments.name], client=True)
     except OSError as error:
-        raise UnreadableInput(f"{folder}: {error.strerror or error}") from error
+        raise UnwritableOutput(f"{folder}: {error.strerror or error}") from error
     print(f"authority    {printable(str(authority.cert_path))}")
     print(f"certificate  {printable(str(made.cert_path))}")
     print(f"key          {printable(str(made.key_path))}")
@@ -214,6 +214,10 @@ def _serve(
     unicast: tuple[int, ...] = (),
     work: Callable[[E], Awaitable[None]] | None = None,
 ) -> int:
+    if arguments.interface and arguments.no_discovery:
+        raise UsageError("--interface and --no-discovery exclude each other: nothing would be announced on it")
+    if arguments.interface and work is not None and not arguments.host:
+        raise UsageError("--interface announces the services of a scanner: it needs --host")
     behaviour = behaviour_of(arguments)
     listen = endpoints_of(arguments.listen or [arguments.default_listen])
     read = [getattr(arguments, "capture", None), arguments.device, *arguments.pages] if "pages" in arguments else []
@@ -357,6 +361,15 @@ def _filter_trust(arguments: argparse.Namespace) -> Callable[[], ssl.SSLContext]
     """How mail servers and libraries are trusted. A pinned fingerprint is that of one device: it is none of theirs."""
     trust = "system" if arguments.trust.startswith("sha256:") else trust_of(arguments.trust)
     return lambda: client_context(trust)
+
+
+def _outcomes(texts: list[str]) -> dict[str, Outcome]:
+    found: dict[str, Outcome] = {}
+    for kind, outcome in map(parse_outcome, texts):
+        if kind in found:
+            raise UsageError(f"--outcome {kind}: it is given twice")
+        found[kind] = outcome
+    return found
 
 
 def _managers(admins: list[str]) -> Callable[[Call], bool]:

@@ -37,8 +37,8 @@ from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step
 
 __all__ = [
-    "Bench", "Keyboard", "ask_leave", "bench", "listen_of", "options_of", "own_context", "pair", "play_once",
-    "player_of", "targets_named",
+    "Bench", "Keyboard", "ask_leave", "bench", "listen_of", "options_of", "own_context", "play_once", "player_of",
+    "targets_named", "values_given",
 ]  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def options_of(arguments: argparse.Namespace, scenario: Scenario) -> tuple[Optio
     listen = listen_of(arguments.listen, list(targets.values()))
     options = Options(
         plays=arguments.plays, speed=arguments.speed, keep_going=arguments.keep_going, slack=arguments.slack,
-        wait=arguments.wait, given=dict(pair(text, "--set") for text in arguments.set), targets=others,
+        wait=arguments.wait, given=values_given(arguments.set), targets=others,
         listen=listen, context=own_context(arguments, scenario, played, [listen[0]]),
         connections=arguments.connections, normalise=arguments.normalise, first=arguments.from_step,
         only=_chosen(arguments.only, scenario), gate=Keyboard() if arguments.step_by_step else None,
@@ -152,10 +152,13 @@ def options_of(arguments: argparse.Namespace, scenario: Scenario) -> tuple[Optio
 
 def targets_named(texts: Sequence[str]) -> tuple[str, dict[str, str]]:
     """``URL`` and ``NAME=URL`` texts → the main target ("" for none), and those of named parties."""
-    main, others = "", {}
+    main = ""
+    others: dict[str, str] = {}
     for text in texts:
         name, mark, url = text.partition("=")
         if mark and name.isidentifier():
+            if name in others:
+                raise UsageError(f"--target {name}: it is given twice, with {others[name]} and {url}")
             others[name] = url
         elif main:
             raise UsageError(f"--target {text}: a second one needs the name of its party: --target NAME={text}")
@@ -276,12 +279,21 @@ async def _readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-def pair(text: str, option: str) -> tuple[str, str]:
-    """``NAME=VALUE``."""
-    name, mark, value = text.partition("=")
-    if not mark or not name:
-        raise UsageError(f"{option} {text!r}: NAME=VALUE is expected")
-    return name, value
+def values_given(texts: Sequence[str]) -> dict[str, str]:
+    """The values of ``--set NAME=VALUE``, by name.
+
+    Raises:
+        UsageError: one has another form, or is given twice: only one could hold.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, mark, value = text.partition("=")
+        if not mark or not name:
+            raise UsageError(f"--set {text!r}: NAME=VALUE is expected")
+        if name in found:
+            raise UsageError(f"--set {name}: it is given twice, with {found[name]} and {value}")
+        found[name] = value
+    return found
 
 
 def _chosen(text: str, scenario: Scenario) -> frozenset[int]:

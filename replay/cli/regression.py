@@ -17,7 +17,7 @@ from dissector.output.text import printable
 from replay.base.clock import RealClock
 from replay.cli.outputs import check_outputs, say, why_not_writable
 from replay.cli.parser import make_parser
-from replay.cli.playing import ask_leave, bench, options_of, pair, play_once, targets_named
+from replay.cli.playing import ask_leave, bench, options_of, play_once, targets_named, values_given
 from replay.net.client import Target
 from replay.player.result import Result
 from replay.report.html import write_page
@@ -44,7 +44,7 @@ def run_suite(arguments: argparse.Namespace) -> int:
     file = load_suite_file(folder, list(found))
     names = chosen(list(found), arguments.only)
     main, others = targets_named(arguments.target)
-    values = dict(pair(text, "--set") for text in arguments.set)
+    values = values_given(arguments.set)
 
     def over(settings: Settings) -> Settings:
         """The targets of the command line hold where the file has none for the scenario itself."""

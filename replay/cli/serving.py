@@ -14,7 +14,7 @@ from replay.base.clock import RealClock
 from replay.base.log import JsonSink, Log, TextSink
 from replay.cli.addresses import endpoints_of
 from replay.cli.living import behaviour_of, client_encryption, keylog_of, opened, tell, until_signal, while_read
-from replay.cli.playing import own_context, pair
+from replay.cli.playing import own_context, values_given
 from replay.devices.emulator import Around, Encryption
 from replay.player.judge import ValueRule
 from replay.player.serve.device import Served, VirtualDevice, served_of
@@ -32,7 +32,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
     parties = served_of(scenario, arguments.plays)
     listen, others = _listens(arguments.listen, parties)
     served = Served(
-        parties=",".join(parties), speed=arguments.speed, given=dict(pair(text, "--set") for text in arguments.set),
+        parties=",".join(parties), speed=arguments.speed, given=values_given(arguments.set),
         allow=arguments.allow, normalise=arguments.normalise, listen=others,
     )  # fmt: skip
     discovery = arguments.discovery or bool(arguments.interface)

@@ -190,7 +190,9 @@ def test_version(command: Run) -> None:
         ((*SCANNER, "--do", "nonsense"), "is no rule"),
         ((*SCANNER, "--do", "Nothing: delay=1"), "is no operation and no event"),
         ((*SCANNER, "--do", "SendImage: delay=x"), "'x' is no number"),
-        ((*SCANNER, "--interface", "nosuch0"), "nosuch0"),
+        ((*SCANNER[:4], "--interface", "nosuch0"), "nosuch0"),
+        ((*SCANNER, "--interface", "lo"), "--interface and --no-discovery exclude each other"),
+        ((*DEVICE[:-1], "--server", "x", "--interface", "lo"), "--interface announces the services of a scanner"),
         ((*SERVER, "--http", "--profile", "windows-95"), "there is no profile windows-95"),
         ((*SERVER, "--http", "--client-certificates", "required"), "client certificates need https"),
         ((*SERVER, "--client-certificates", "required"), "--authorities"),
@@ -212,12 +214,11 @@ def test_version(command: Run) -> None:
         ((*SERVER, "--http", "--control", "99999"), "a port from 0 (any) to 65535"),
         ((*DEVICE, "--server", ""), "--server is empty"),
         ((*SCANNER, "--pcap", "-"), "--pcap -: standard output is taken"),
+        ((*SERVER, "--http", "--outcome", "email=a:b", "--outcome", "Email=a:c"), "--outcome email: it is given twice"),
         (("run", "x", "--from-step", "0"), "steps are counted from 1"),
     ],
 )  # fmt: skip
 def test_a_wrong_command_line(command: Run, arguments: tuple[str, ...], words: str) -> None:
-    if "--interface" in arguments:
-        arguments = tuple(one for one in arguments if one != "--no-discovery")
     code, _, error = command(*arguments)
     assert code == 2
     assert words in error

@@ -14,7 +14,7 @@ import dissector
 from replay.behaviour.file import parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.cli import main
-from replay.cli.outputs import key_log_of
+from replay.cli.outputs import key_log_of, why_not_writable
 from replay.devices.emulator import Around
 from replay.devices.scanserver.filters import Outcome
 from replay.devices.scanserver.server import ScanServer
@@ -220,6 +220,8 @@ def test_only_events_of_a_story_without(samples: Path, tmp_path: Path, capsys: p
         (["--as", "printer"], "the parties are device, server"),
         (["--set", "x"], "NAME=VALUE is expected"),
         (["--set", "x=1"], "the scenario has no such value"),
+        (["--set", "x=1", "--set", "x="], "--set x: it is given twice, with 1 and "),
+        (["--target", "server=http://a/", "--target", "server=http://b/"], "--target server: it is given twice"),
         (["--only", "a"], "numbers of steps"),
         (["--only", "7-3"], "numbers of steps"),
         (["--trust", "sha256:zz"], "fingerprint"),
@@ -271,6 +273,14 @@ def test_outputs_are_looked_at_before_anything_is_sent(
     told = capsys.readouterr()
     assert told.err.splitlines()[-1] == f"dsmreplay: {option} {file}: No such file or directory"
     assert "not played" not in told.out
+
+
+def test_a_link_to_a_file_that_is_not_there_yet(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("real")
+    assert why_not_writable(link) == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link"]
+    assert why_not_writable(tmp_path / "a\0b") == "embedded null byte"
 
 
 def test_two_outputs_in_one_file(scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
