@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lxml.etree import _Element as Element
 
 from dissector.base.errors import TargetUnreachable, UsageError
 from dissector.base.origin import Endpoint
-from dissector.catalog import DateTime, Duration, Field, build
+from dissector.catalog import DateTime, Duration, build
 from dissector.messages import Message
 from dissector.soap.model import QName
 from dissector.soap.namespaces import DSP, WSE
@@ -26,10 +26,10 @@ from replay.base.repeats import DPWS_2006
 from replay.behaviour.effects import Effects, cut_image, malform, other_image
 from replay.behaviour.rules import Occasion
 from replay.devices.discovery import build_probe, read_matches
-from replay.devices.dsmstory import Order, Story, filters_of, read_end
-from replay.devices.emulator import Around, events_of
+from replay.devices.dsmsink import ACTIONS, SINK_PATH, DsmSink
+from replay.devices.dsmstory import Order, Story, filters_of
+from replay.devices.emulator import Around
 from replay.devices.eventing import ACTION_DIALECT, PUSH
-from replay.devices.host import Call, Reply
 from replay.devices.scanner.device import Device
 from replay.devices.scanner.jobs import FINAL, ScanJob
 from replay.devices.scanner.pages import Page
@@ -43,11 +43,9 @@ from replay.net.probing import probe_unicast
 from replay.net.target import is_loopback
 from replay.soap.caller import Refused, action_of
 from replay.soap.compose import Picture
-from replay.soap.faults import SoapFault
 
 __all__ = ["DsmDevice", "Order", "Story"]
 
-SINK_PATH = "/dsm/events"
 PROBE_PORTS = (5362, 3702)
 """UDP ports that a unicast Probe is sent to, in turn: the server's own, then that of WS-Discovery (note 16)."""
 
@@ -56,15 +54,6 @@ POLL = 2.0
 
 RENEW = 0.5
 """Part of the granted time after which a subscription is renewed."""
-
-MAX_EVENTS = 10_000
-"""Events of one job whose names are kept."""
-
-MAX_TOKEN = 255
-"""Characters of the token of an event that is kept; a longer one is no job's."""
-
-MAX_JOBS = 100
-"""Jobs whose events are kept: a server tells of all its jobs, and anybody may tell of jobs that nobody knows."""
 
 ASKED: frozenset[Occasion] = frozenset(
     (service, name, "request")
@@ -80,16 +69,6 @@ ASKED: frozenset[Occasion] = frozenset(
     for name in names
 )
 """The requests that it sends."""
-
-ACTIONS = tuple(events_of("WS-DSP"))
-
-
-@dataclass(slots=True)
-class _Told:
-    """What was told of one job: the names of its events, and the body of that which tells its end."""
-
-    names: list[str] = field(default_factory=list)
-    end: Field | None = None
 
 
 @dataclass(slots=True)
@@ -125,12 +104,8 @@ class DsmDevice(Scanner):
         around: Around | None = None,
     ) -> None:
         super().__init__(device, pages, offer=host, around=around)
-        sink = self.host.point(SINK_PATH)
-        sink.offer("WS-DSP", {name.rpartition("/")[2]: self._event for name in ACTIONS})
-        sink.offer("WS-Eventing", {"SubscriptionEnd": self._subscription_end})
-        self._told: dict[str, _Told] = {}
-        self._news = asyncio.Event()
-        self._mine: set[str] = set()
+        self.sink = DsmSink(self.host, clock=self.clock, log=self.log)
+        self.server.on_tls_failure = self.sink.tls_failed
         self._stale = ""
         """JobToken of the job before."""
 
@@ -160,8 +135,7 @@ class DsmDevice(Scanner):
                 if subscription is not None:
                     with contextlib.suppress(TargetUnreachable, Refused):
                         await self._unsubscribe(subscription, story)
-                self._mine.discard(story.job_token.lower())
-                story.events = self._told.pop(story.job_token.lower(), _Told()).names
+                story.events = self.sink.take(story.job_token)
                 self._stale = story.job_token or self._stale
         except Refused as refusal:
             story.failure = str(refusal)
@@ -226,6 +200,7 @@ class DsmDevice(Scanner):
             },
         )
         message = await self._say(service, "Subscribe", body, service="WS-Eventing")
+        self.sink.server, self.sink.refusal = message.source.address if message is not None else "", ""
         manager = str(message.get("SubscriptionManager/Address") or "") if message is not None else ""
         identifier = ""
         if message is not None and message.body is not None:
@@ -272,7 +247,7 @@ class DsmDevice(Scanner):
         token = story.job_token = str(reply.get("JobToken") or "").strip() if reply is not None else ""
         if not token:
             raise Refused("no JobToken", "the answer to CreatePostScanJob names no job", 200, reply)
-        self._mine.add(token.lower())
+        self.sink.expect(token)
         story.steps.append(f"job {token} created")
         scan = self._scan_job(order)
         try:
@@ -384,28 +359,17 @@ class DsmDevice(Scanner):
 
     async def _await_end(self, order: Order, token: str, story: Story) -> None:
         """Wait for PostScanJobEndStateEvent."""
-        over = False
-
-        def give_up() -> None:
-            nonlocal over
-            over = True
-            self._news.set()
-
-        timer = self.clock.call_later(order.wait, give_up)
-        try:
-            while True:
-                told = self._told.get(token.lower())
-                if told is not None and told.end is not None:
-                    read_end(told.end, story)
-                    return
-                if over:
-                    story.failure = f"no PostScanJobEndStateEvent within {order.wait:g} s"
-                    story.steps.append(story.failure)
-                    return
-                self._news.clear()
-                await self._news.wait()
-        finally:
-            timer.cancel()
+        end = await self.sink.end_of(token, order.wait)
+        if end is not None:
+            story.ended(end)
+            return
+        story.failure = f"no PostScanJobEndStateEvent within {order.wait:g} s"
+        if self.sink.refusal:
+            story.failure = (
+                f"no event can come: the server does not accept the certificate of {self.sink_url()} "
+                f"({self.sink.refusal}); let it trust that certificate, or take events over http"
+            )
+        story.steps.append(story.failure)
 
     async def _ask_for_end(self, order: Order, service: str, token: str, story: Story) -> None:
         """Ask until the state is final (inferred use of GetPostScanJobElements, note 32)."""
@@ -434,28 +398,6 @@ class DsmDevice(Scanner):
     def sink_url(self) -> str:
         """Where events are to come."""
         return self.url(SINK_PATH)
-
-    async def _event(self, call: Call) -> Reply:
-        body = call.body
-        inner = body.find("JobStatus") or body.find("PostScanJobEndState") or body
-        token = str(inner.get("JobToken") or "").lower()
-        if len(token) > MAX_TOKEN:
-            raise SoapFault("Sender", None, "The event names no job")
-        # Events may overtake the answer that names their job: they are kept by token, known or not (note 29).
-        told = self._told.setdefault(token, _Told())
-        if len(told.names) >= MAX_EVENTS:
-            raise SoapFault("Receiver", None, f"No more than {MAX_EVENTS} events of one job are taken")
-        told.names.append(call.message.name)
-        if told.end is None and call.message.name == "PostScanJobEndStateEvent":
-            told.end = body
-        if len(self._told) > MAX_JOBS and (old := next((one for one in self._told if one not in self._mine), "")):
-            del self._told[old]
-        self._news.set()
-        return Reply(empty=True)
-
-    async def _subscription_end(self, call: Call) -> Reply:
-        self.log.say("warning", f"the server ended the subscription: {call.body.get('Status') or 'no status'}")
-        return Reply(empty=True)
 
     # -- what is sent --------------------------------------------------------------------------------------------
 

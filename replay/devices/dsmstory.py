@@ -8,7 +8,7 @@ from typing import Any
 from dissector.catalog import Field
 from replay.devices.scanserver.processes import ScanProcess
 
-__all__ = ["Order", "Story", "filters_of", "read_end"]
+__all__ = ["End", "Order", "Story", "filters_of", "read_end"]
 
 
 @dataclass(slots=True)
@@ -41,6 +41,16 @@ class Order:
 
 
 @dataclass(slots=True)
+class End:
+    """How a job ended: state and reasons, (dialect, state, reasons) of its filters, number of images as it is said."""
+
+    state: str
+    reasons: list[str]
+    filters: list[tuple[str, str, list[str]]]
+    images: str
+
+
+@dataclass(slots=True)
 class Story:
     """What happened.
 
@@ -68,6 +78,11 @@ class Story:
         """It was completed without errors and warnings."""
         return self.completed_state == "Completed" and "PostScanJobCompletedSuccessfully" in self.reasons
 
+    def ended(self, end: End) -> None:
+        """PostScanJobEndStateEvent came."""
+        self.completed_state, self.reasons, self.filters = end.state, end.reasons, end.filters
+        self.steps.append(f"PostScanJobEndStateEvent: {end.state}, {', '.join(end.reasons)}, {end.images} images")
+
     def to_json(self) -> dict[str, Any]:
         """The story as plain data."""
         return {
@@ -91,13 +106,12 @@ def filters_of(field: Field, path: str) -> list[tuple[str, str, list[str]]]:
     return found
 
 
-def read_end(body: Field, story: Story) -> None:
-    """Take the end of a job out of what tells it: the event, or the elements of the job."""
+def read_end(body: Field) -> End:
+    """The end of a job, out of the event that tells it."""
     end = body.find("PostScanJobEndState") or body
-    story.completed_state = str(end.get("JobCompletedState") or "")
-    story.reasons = [one.text.strip() for one in end.find_all("JobCompletedStateReasons/JobStateReason")]
-    story.filters = filters_of(end, "FilterCompletedStatuses")
-    received = end.get("ImagesReceived")
-    story.steps.append(
-        f"PostScanJobEndStateEvent: {story.completed_state}, {', '.join(story.reasons)}, {received} images"
+    return End(
+        str(end.get("JobCompletedState") or ""),
+        [one.text.strip() for one in end.find_all("JobCompletedStateReasons/JobStateReason")],
+        filters_of(end, "FilterCompletedStatuses"),
+        str(end.get("ImagesReceived")),
     )

@@ -25,6 +25,7 @@ from replay.base.log import Log
 from replay.net.line import BUFFER, CLOSING, Line, LineTap, words_of
 from replay.net.receiver import ALL, HttpReceiver
 from replay.net.tls import TlsChannel
+from replay.net.tls_failure import TlsFailure
 
 __all__ = ["Answer", "HttpRequest", "HttpServer", "ServerLimits", "Tap"]
 
@@ -173,6 +174,8 @@ class HttpServer:
         """Connections on which nothing is answered just now; that whose turn was longest ago first."""
         self.addresses: list[Endpoint] = []
         """Where it listens, ports filled in."""
+        self.on_tls_failure: Callable[[Endpoint, TlsFailure], None] | None = None
+        """Called with the client whose TLS connection failed, and why."""
 
     async def listen(self, host: str, port: int) -> Endpoint:
         """Listen on an address; port 0 takes any free one.
@@ -223,6 +226,8 @@ class HttpServer:
             # The server stops. The connection is closed below; asyncio asks nothing more of this task.
             patience = STOPPING
         except (OSError, TimeoutError, DsmsharkError) as error:
+            if isinstance(error, TlsFailure) and self.on_tls_failure is not None:
+                self.on_tls_failure(line.peer, error)
             if not isinstance(error, ConnectionError) or not line.closed:
                 self._log.say("warning", f"{line.peer}: {words_of(error)}", peer=str(line.peer))
         finally:

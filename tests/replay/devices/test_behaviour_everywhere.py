@@ -24,7 +24,8 @@ from replay.behaviour.effects import Effects
 from replay.behaviour.file import parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.devices.discovery import build_probe, read_matches
-from replay.devices.dsmdevice import MAX_JOBS, DsmDevice, Order, Story
+from replay.devices.dsmdevice import DsmDevice, Order, Story
+from replay.devices.dsmsink import MAX_JOBS
 from replay.devices.emulator import Around
 from replay.devices.host import Call
 from replay.devices.scanner.scanner import Scanner
@@ -606,13 +607,13 @@ def test_the_events_of_others_do_not_push_out_ones_own() -> None:
                 assert one.after is not None
                 one.after(True)
             await server.sources[0].drained()
-            assert len(device._told) == MAX_JOBS
+            assert len(device.sink.told) == MAX_JOBS
             await device.clock.advance(100)
             told = await going
             assert told.clean
             assert told.events[-1] == "PostScanJobEndStateEvent"
             assert len(told.events) == 9
-            assert device._mine == set()
+            assert device.sink.mine == set()
 
     run(story())
 

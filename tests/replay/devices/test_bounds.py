@@ -12,10 +12,11 @@ from dissector.base.origin import Endpoint
 from dissector.catalog import build, decode
 from dissector.soap.build import build_envelope
 from dissector.soap.namespaces import DSP
-from replay.devices import dsmdevice
+from replay.devices import dsmsink
 from replay.devices import emulator as emulator_module
 from replay.devices.discovery import build_probe
-from replay.devices.dsmdevice import MAX_TOKEN, DsmDevice
+from replay.devices.dsmdevice import DsmDevice
+from replay.devices.dsmsink import MAX_EVENT, MAX_TOKEN
 from replay.devices.eventing import MAX_SUBSCRIBE
 from replay.devices.host import Call
 from replay.devices.scanner import service as scan_service
@@ -59,10 +60,11 @@ def test_a_subscribe(more: int, taken: bool) -> None:
     run(story())
 
 
-def event(token: str) -> Call:
+def event(token: str, filler: int = 0) -> Call:
     """PostScanJobStatusEvent at the sink of a device."""
     status = {"job_token": token, "job_state": "Creating", "images_received": 0}
     body = build("dsp:PostScanJobStatusEvent", {"job_status": status})
+    body.set("filler", "x" * filler)
     xml = build_envelope(body, action=f"{DSP}/PostScanJobStatusEvent", to="urn:x", message_id="urn:m")
     http = received(b"".join(http_request("/", "x", pack(xml, [], DsmDevice().ids)).pieces))
     message = read_message(http)
@@ -72,32 +74,64 @@ def event(token: str) -> Call:
 
 @pytest.mark.parametrize(("number", "refused"), [(1, False), (2, False), (3, True)])
 def test_events_of_one_job(monkeypatch: pytest.MonkeyPatch, number: int, refused: bool) -> None:
-    monkeypatch.setattr(dsmdevice, "MAX_EVENTS", 2)
+    monkeypatch.setattr(dsmsink, "MAX_EVENTS", 2)
 
     async def story() -> None:
         device = DsmDevice()
         for _ in range(number - 1):
-            await device._event(event("urn:job"))
+            await device.sink.event(event("urn:job"))
         if refused:
             with pytest.raises(SoapFault, match="No more than 2 events"):
-                await device._event(event("urn:job"))
+                await device.sink.event(event("urn:job"))
         else:
-            await device._event(event("urn:job"))
-        assert len(device._told["urn:job"].names) == min(number, 2)
+            await device.sink.event(event("urn:job"))
+        assert len(device.sink.told["urn:job"].names) == min(number, 2)
 
     asyncio.run(story())
 
 
-@pytest.mark.parametrize(("length", "taken"), [(MAX_TOKEN - 1, True), (MAX_TOKEN, True), (MAX_TOKEN + 1, False)])
+@pytest.mark.parametrize(("length", "taken"), [(0, False), (1, True), (MAX_TOKEN, True), (MAX_TOKEN + 1, False)])
 def test_the_token_of_an_event(length: int, taken: bool) -> None:
     async def story() -> None:
         device = DsmDevice()
         if taken:
-            await device._event(event("t" * length))
+            await device.sink.event(event("t" * length))
         else:
             with pytest.raises(SoapFault, match="names no job"):
-                await device._event(event("t" * length))
-        assert len(device._told) == taken
+                await device.sink.event(event("t" * length))
+        assert len(device.sink.told) == taken
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("more", "taken"), [(-1, True), (0, True), (1, False)])
+def test_the_size_of_an_event(more: int, taken: bool) -> None:
+    async def story() -> None:
+        device, empty = DsmDevice(), event("urn:job").message.envelope
+        assert empty is not None
+        given = event("urn:job", MAX_EVENT - len(empty.xml) + more)
+        if taken:
+            await device.sink.event(given)
+        else:
+            with pytest.raises(SoapFault, match=f"No event of more than {MAX_EVENT} bytes"):
+                await device.sink.event(given)
+        assert len(device.sink.told) == taken
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_jobs_of_others(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The first of them is forgotten, never one's own."""
+    monkeypatch.setattr(dsmsink, "MAX_JOBS", 3)
+
+    async def story() -> None:
+        device = DsmDevice()
+        device.sink.expect("urn:Mine")
+        tokens = ["urn:mine", *(f"urn:{place}" for place in range(number))]
+        for token in tokens:
+            await device.sink.event(event(token))
+        assert list(device.sink.told) == [tokens[0], *tokens[1:][-2:]]
 
     asyncio.run(story())
 

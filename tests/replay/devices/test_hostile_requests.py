@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from dissector.soap.build import build_envelope
 from replay.base.ids import Ids
 from replay.devices.control import ControlPort
-from replay.devices.dsmdevice import SINK_PATH, DsmDevice
+from replay.devices.dsmdevice import DsmDevice
+from replay.devices.dsmsink import SINK_PATH
 from replay.devices.emulator import Around
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.jobs import FilterState, PostScanJob

@@ -187,7 +187,7 @@ def test_the_servers_events_towards_a_devices_sink(samples: Path, tmp_path: Path
         async with DsmDevice(around=Around()) as device:
             events = frozenset(one.number for one in load_scenario(folder)[0].steps if one.event)
             result = await play(folder, device.sink_url(), only=events)
-        return result, [name for told in device._told.values() for name in told.names]
+        return result, [name for told in device.sink.told.values() for name in told.names]
 
     result, told = asyncio.run(run())
     assert result.same, result.headline
