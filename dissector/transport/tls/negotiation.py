@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Negotiation"]
 
-SSL2_SERVER_HELLO = 4
+SSL2_SERVER_HELLO = b"\4"
 """Its type."""
 TRANSCRIPT = 512 << 10
 """Bytes of handshake messages kept of one side, for the extended master secret."""
@@ -83,7 +83,7 @@ class Negotiation:
         hello = ssl2_hello(record.fragment)
         if hello is not None:
             self._client_hello(side, hello, bytes(record.fragment))
-        elif side.client is False and record.fragment[0] == SSL2_SERVER_HELLO:
+        elif side.client is False and record.fragment[:1] == SSL2_SERVER_HELLO:
             self._facts.version = SSL20
             for each in self._connection.sides:
                 each.shut()

@@ -445,6 +445,13 @@ def test_a_server_that_accepts_ssl_2() -> None:
     assert found(feed, "tls.old-version").text == "the connection uses SSL 2.0"
 
 
+@pytest.mark.parametrize("answer", [b"\x80\0\0\0\0", b"\x80\1\4\0\0", b"\xff\xff\4\0\0"])
+def test_an_answer_that_begins_like_an_empty_record_of_ssl_2(answer: bytes) -> None:
+    done = talk(client_context("1.2"), server_context(identity("ec"), "1.2"), GET)
+    feed = read_talk([done.pieces[0], (True, answer)])
+    assert feed.rules()[:1] == (["tls.handshake-unfinished"] if answer[1:3] != b"\1\4" else ["tls.old-version"])
+
+
 @pytest.mark.parametrize("at", [4, 6, 10])
 def test_what_begins_like_ssl_2_by_chance_is_no_tls(at: int) -> None:
     """Another version, suites that are not three bytes each, a challenge of another length."""
