@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import chain
 from typing import Any
 
 from dissector.base.origin import Gap
@@ -53,22 +54,30 @@ class Line:
 def compare(ours: Side, theirs: Side) -> list[Line]:
     """All comparisons: streams first, then messages, by stream."""
     lines = [line for number in sorted(ours.streams) for line in _stream(number, ours, theirs)]
-    streams = {m.stream for m in ours.messages} | {m.stream for m in theirs.messages}
-    for number in sorted(streams):
-        for is_request in (True, False):
-            one = [m for m in ours.messages if (m.stream, m.is_request) == (number, is_request)]
-            two = [m for m in theirs.messages if (m.stream, m.is_request) == (number, is_request)]
-            lines += _messages(number, one, two, ours)
+    mine, its = _by_direction(ours.messages), _by_direction(theirs.messages)
+    messages: dict[int, list[Line]] = {}
+    # Of each stream the requests first.
+    for number, answers in sorted((number, not is_request) for number, is_request in mine.keys() | its.keys()):
+        key = number, not answers
+        messages.setdefault(number, []).extend(_messages(number, mine.get(key, []), its.get(key, []), ours))
     for line in lines:
-        if line.kind == "stream" and line.unexplained:
-            told = [other for other in lines if other.kind == "message" and other.stream == line.stream]
+        if line.unexplained:
+            told = messages.get(line.stream, [])
             if told and all(other.verdict == "same" for other in told):
                 # Seen in tshark 4.0 with segments both moved and sent twice.
                 line.why = (
                     f"tshark's followed stream contradicts its own HTTP reassembly: all {len(told)} messages of this "
                     "stream are the same on both sides, bodies included, so ours is right"
                 )
-    return lines
+    return [*lines, *chain.from_iterable(messages.values())]
+
+
+def _by_direction(messages: list[HttpFact]) -> dict[tuple[int, bool], list[HttpFact]]:
+    """The messages by stream and whether they are requests."""
+    found: dict[tuple[int, bool], list[HttpFact]] = {}
+    for message in messages:
+        found.setdefault((message.stream, message.is_request), []).append(message)
+    return found
 
 
 # -- streams -------------------------------------------------------------------------------------------------------
@@ -133,7 +142,12 @@ def _why_stream(number: int, gaps: list[Gap], mine: int, its: int, ours: Side) -
 
 
 def _messages(number: int, ours: list[HttpFact], theirs: list[HttpFact], side: Side) -> list[Line]:
-    lines = []
+    # The matcher takes quadratic time where most are alike: it gets what is left between equal ends.
+    head = _alike(ours, theirs)
+    tail = _alike(ours[head:][::-1], theirs[head:][::-1])
+    lines = [_pair(mine, its, side) for mine, its in zip(ours[:head], theirs[:head], strict=True)]
+    last = ours[len(ours) - tail :], theirs[len(theirs) - tail :]
+    ours, theirs = ours[head : len(ours) - tail], theirs[head : len(theirs) - tail]
     matcher = SequenceMatcher(None, [m.start for m in ours], [m.start for m in theirs], autojunk=False)
     for tag, a, b, c, d in matcher.get_opcodes():
         if tag == "equal":
@@ -164,7 +178,13 @@ def _messages(number: int, ours: list[HttpFact], theirs: list[HttpFact], side: S
                     its.frame,
                 )
             )
-    return lines
+    return [*lines, *(_pair(mine, its, side) for mine, its in zip(*last, strict=True))]
+
+
+def _alike(ours: list[HttpFact], theirs: list[HttpFact]) -> int:
+    """How many of them begin alike, from the first on."""
+    differ = (at for at, (mine, its) in enumerate(zip(ours, theirs, strict=False)) if mine.start != its.start)
+    return next(differ, min(len(ours), len(theirs)))
 
 
 def _pair(mine: HttpFact, its: HttpFact, side: Side) -> Line:

@@ -124,14 +124,13 @@ class _Watched(MessagePass):
 
     def __init__(self, *arguments: object, side: Side, **named: object) -> None:
         self._side = side
-        self.conversations: list[Conversation] = []
+        self.conversations: dict[int, Conversation] = {}
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
 
     def _consumer(self, conversation: Conversation, stream: StreamRef) -> StreamConsumer:
         direction = Direction(stream.source)
         self._side.streams.setdefault(stream.number, {})[stream.source] = direction
-        if conversation not in self.conversations:
-            self.conversations.append(conversation)
+        self.conversations.setdefault(conversation.number, conversation)
         return _Tee(direction, super()._consumer(conversation, stream))
 
 
@@ -173,7 +172,7 @@ def read(paths: list[str], limits: Limits = DEFAULT_LIMITS, keyfiles: KeyFiles |
     )
     for _ in watched:
         pass
-    for conversation in watched.conversations:
+    for conversation in watched.conversations.values():
         side.rules.setdefault(conversation.number, set()).update(finding.rule for finding in conversation.findings)
         if conversation.opened:
             side.opened.add(conversation.number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from dissector.base.errors import ExitCode, UnreadableInput, UsageError
 from dissector.base.origin import Endpoint, Gap
 from dissector.cli import main
+from dissector.crosscheck import compare as comparing
 from dissector.crosscheck import ours, run
 from dissector.crosscheck.compare import compare
 from dissector.crosscheck.ours import Direction, HttpFact, Side
@@ -85,6 +87,39 @@ def test_a_message_that_only_one_side_has() -> None:
     lines = compare(side(gaps=[Gap(10, 20, "lost")]), side(starts=("POST /", "POST /b")))
     (line,) = [line for line in lines if line.verdict != "same"]
     assert (line.verdict, line.unexplained) == ("only tshark", False)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3, 5])
+def test_a_message_that_is_lost_among_others_alike(lost: int) -> None:
+    starts = ["POST /a", "POST /b", "POST /a", "POST /c", "POST /a", "POST /a"]
+    theirs = side(starts=tuple(starts[:lost] + starts[lost + 1 :]))
+    lines = [line for line in compare(side(starts=tuple(starts)), theirs) if line.kind == "message"]
+    assert [line.what for line in lines if line.verdict != "same"] == [starts[lost]]
+    assert [line.what for line in lines] == starts
+
+
+def test_comparing_takes_time_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many streams: each message is looked at a few times. Many alike in one: the matcher, which is quadratic, gets none."""
+    looks = 0
+
+    class Counted(HttpFact):
+        def __getattribute__(self, name: str) -> object:
+            nonlocal looks
+            looks += name == "stream"
+            return super().__getattribute__(name)
+
+    given: list[int] = []
+
+    class Matcher(SequenceMatcher[str]):
+        def __init__(self, junk: None, one: list[str], two: list[str], autojunk: bool) -> None:
+            given.append(len(one))
+            super().__init__(junk, one, two, autojunk)
+
+    monkeypatch.setattr(comparing, "SequenceMatcher", Matcher)
+    many: list[HttpFact] = [Counted(number, False, "200", 5, 10, "aa") for number in [*range(1000), *[1000] * 1000]]
+    assert {line.verdict for line in compare(Side({}, many), Side({}, many))} == {"same"}
+    assert looks < 10 * len(many)
+    assert max(given) == 0
 
 
 def test_findings_of_messages_are_known_to_the_comparison(tmp_path: Path) -> None:
