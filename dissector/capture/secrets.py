@@ -70,11 +70,12 @@ def _file(path: str, share: int, found: list[bytes], limit: int) -> bool:
             # A pcap file holds none; a compressed one is read once.
             return magic[:2] not in (b"\x1f\x8b", b"\x28\xb5", b"\xfd7", b"\x04\x22")
         size = os.fstat(descriptor).st_size
-        if size <= share + PIECE:
+        if size <= share:
             return _search(descriptor, 0, size, found, limit)
         # Tools put secrets into a file that is whole before all packets, or behind them.
-        _search(descriptor, 0, PIECE, found, limit)
-        _search(descriptor, size - share, size, found, limit)
+        first = min(PIECE, share // 2)
+        _search(descriptor, 0, first, found, limit)
+        _search(descriptor, size - (share - first), size, found, limit)
         return False
     finally:
         os.close(descriptor)
@@ -87,7 +88,7 @@ def _search(descriptor: int, at: int, end: int, found: list[bytes], limit: int) 
     # The byte order of the first section; looking for both takes three times as long.
     order: Literal["little", "big"] = "little" if os.pread(descriptor, 1, ORDER) == b"\x4d" else "big"
     word = re.compile(TLS_KEY_LOG.to_bytes(4, order))
-    while at < end and (piece := os.pread(descriptor, PIECE + 3, at)):
+    while at < end and (piece := os.pread(descriptor, min(PIECE, end - at) + 3, at)):
         for match in word.finditer(piece, 0, PIECE + 3):
             place = match.start()
             looks -= 1

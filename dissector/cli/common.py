@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TextIO
@@ -108,8 +109,9 @@ def opened(
         tls_records=tls_records,
         jobs=args.processes,
     ) as capture:
-        for name in sorted({one for one in files if files.count(one) > 1}):
-            note(f"{name} is given {files.count(name)} times: its packets are read as often")
+        for name, times in sorted(Counter(files).items()):
+            if times > 1:
+                note(f"{name} is given {times} times: its packets are read as often")
         if capture.undivided:
             note(f"--jobs {args.processes} makes nothing faster here: {capture.undivided}")
         try:

@@ -58,7 +58,7 @@ def begins_parts(first: bytes, *, final: bool) -> bool | None:
     """Whether the first bytes are a delimiter line and a header of a part; None where they are too few to tell."""
     if not first.startswith(b"--"):
         return None if not final and first in (b"", b"-") else False
-    if _FIRST_PART.match(first):
+    if _FIRST_PART.match(first[:_FIRST_BYTES]):
         return True
     return False if final or len(first) >= _FIRST_BYTES else None
 

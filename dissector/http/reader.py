@@ -274,11 +274,12 @@ class MessageReader:
     def _silent(self, one: Ended, other: Ended) -> None:
         """Where one said nothing at all to the other's request: it may have refused so, as servers of TLS do."""
         conversation = self._conversation
-        if one.said or not other.asked or not conversation.both:
+        left = other.how is StreamEnd.FIN and other.frame < one.frame
+        if one.said or left or not other.asked or not conversation.both:
             return
         if one.how is StreamEnd.RESET and conversation.reset_by == one.source:
             ended = "reset"
-        elif one.how is StreamEnd.FIN and not (other.how is StreamEnd.FIN and other.frame < one.frame):
+        elif one.how is StreamEnd.FIN:
             ended = "closed"
         else:
             return

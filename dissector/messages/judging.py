@@ -10,7 +10,9 @@ A05 and D17.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
+from itertools import islice
 
 from dissector.base.findings import Finding, rule
 from dissector.messages.kinds import Kind
@@ -28,7 +30,7 @@ ZONE = rule("discovery.zone", "note", "an address in XAddrs has a zone, which on
 _ANSWERS = frozenset({"ProbeMatches", "ResolveMatches"})
 _DISCOVERY = frozenset({"Hello", "Bye", "Probe", "Resolve"}) | _ANSWERS
 _URL = re.compile(r"https?://(?:\[([^\]/]*)\]|([^/:?#]*))", re.IGNORECASE)
-MAX_ADDRESSES = 20
+MAX_ADDRESSES = 100
 """Addresses of one message that are judged."""
 
 
@@ -53,14 +55,15 @@ def judge(told: Kind, envelope: Envelope, source: str) -> list[Finding]:
         elif addressing.message_id in related:
             found.append(SAME_ID(f"{told.name} has the MessageID of the message that it answers"))
     if told.name in _DISCOVERY and envelope.content is not None:
-        for element in envelope.content.iter("{*}XAddrs"):
-            found.extend(_addresses(text_of(element), source))
+        texts = (text_of(element) for element in envelope.content.iter("{*}XAddrs"))
+        addresses = (address for text in texts for address in text.split())
+        found.extend(_addresses(islice(addresses, MAX_ADDRESSES), source))
     return found
 
 
-def _addresses(text: str, source: str) -> list[Finding]:
+def _addresses(addresses: Iterable[str], source: str) -> list[Finding]:
     found = []
-    for address in text.split()[:MAX_ADDRESSES]:
+    for address in addresses:
         shown = address[:200]
         url = _URL.match(address)
         if url is None:

@@ -133,9 +133,13 @@ def test_of_long_files_beginning_and_end_are_searched(tmp_path: Path, monkeypatc
         path.write_bytes(pcapng(FRAMES, at))
     size = paths[0].stat().st_size
     monkeypatch.setattr(secrets, "PIECE", len(KEYS) + 300)
-    monkeypatch.setattr(secrets, "AHEAD_IN_ALL", 3 * (len(KEYS) + 100))
-    assert size > secrets.PIECE + len(KEYS) + 100
+    monkeypatch.setattr(secrets, "AHEAD_IN_ALL", 3 * 2 * secrets.PIECE)
+    assert size > 2 * secrets.PIECE
+    read, pread = [], os.pread
+    monkeypatch.setattr(os, "pread", lambda *place: read.append(place) or pread(*place))
     assert secrets_ahead(map(str, paths)) == ([KEYS] * 3, False)
+    # With what is looked at besides: 3 bytes of each piece, the first bytes of each file, each place that was found.
+    assert sum(count for _, count, _ in read) < secrets.AHEAD_IN_ALL + 3 * (len(KEYS) + 100)
 
 
 @pytest.mark.parametrize("at", [0, 4])

@@ -242,3 +242,13 @@ def test_built_packages_are_read_back() -> None:
     assert rules(message) == set()
     with pytest.raises(ValueError, match="occurs"):
         build_multipart(b"--x", [], "x")
+
+
+@pytest.mark.parametrize("blanks", [0, 8, 30, 200])
+def test_a_package_that_is_not_declared_is_told_however_it_is_cut(blanks: int) -> None:
+    """Blanks may stand behind the boundary; where they are more than anyone sends, it is none for any cut."""
+    line = b"--" + b"b" * 100
+    body = line + b" " * blanks + b"\r\nContent-Type: text/xml\r\n\r\n<a/>\r\n" + line + b"--\r\n"
+    data = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    assert outcome(read(data, bytewise(data))) == outcome(read(data))
+    assert bool(read(data).messages[0].parts) is (blanks < 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,14 @@ def reset(frames: list[Frame]) -> list[Frame]:
     return frames[: place + 1]
 
 
+def reset_late(frames: list[Frame]) -> list[Frame]:
+    """The answer to the first FIN as a reset, and nothing behind it."""
+    place = [at for at, frame in enumerate(frames) if frame.data[FLAGS] & 1][1]
+    data = bytearray(frames[place].data)
+    data[FLAGS] = 0x14
+    return [*frames[:place], replace(frames[place], data=bytes(data))]
+
+
 def test_a_server_that_closes_or_resets_is_told(tmp_path: Path) -> None:
     frames = frames_of(asked(by_server=True))
     words = "TCP stream 0: 192.0.2.20:5362 {} the connection without a word to the request" + HINT
@@ -59,6 +68,7 @@ def test_what_is_no_refusal_of_the_server_is_not_told(tmp_path: Path) -> None:
     gives_up = frames_of(asked(by_server=False))
     assert told(gives_up, tmp_path) == []
     assert told(reset(gives_up), tmp_path) == []
+    assert told(reset_late(frames_of(asked(by_server=False))), tmp_path) == []
     assert told(frames_of(asked(by_server=True, answered=True)), tmp_path) == []
     assert told([frame for frame in frames_of(asked(by_server=True)) if not frame.back], tmp_path) == []
     assert told([frame for frame in frames_of(asked(by_server=True)) if not frame.data[FLAGS] & 1], tmp_path) == []

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dissector.base.origin import Endpoint, StreamRef
+from dissector.messages.judging import MAX_ADDRESSES
 from tests.messages.test_message_builder import BUILDER, built, datagram, http, told
 from tests.support import wsd
 
@@ -55,6 +56,12 @@ def of_datagram(data: bytes) -> list[str]:
 )
 def test_addresses(addresses: str, rules: list[str]) -> None:
     assert of_datagram(match(addresses)) == rules
+
+
+def test_the_addresses_of_one_message_are_bounded() -> None:
+    many = "<d:XAddrs>x</d:XAddrs>".join(["http://192.0.2.1/"] + [""] * 500)
+    data = match(" x y").replace(b"<d:MetadataVersion>", f"{many}<d:MetadataVersion>".encode())
+    assert len(of_datagram(data)) == MAX_ADDRESSES
 
 
 @pytest.mark.parametrize(
