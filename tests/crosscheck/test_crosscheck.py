@@ -99,7 +99,7 @@ def test_a_message_that_is_lost_among_others_alike(lost: int) -> None:
 
 
 def test_comparing_takes_time_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many streams: each message is looked at a few times. Many alike in one: the matcher, which is quadratic, gets none."""
+    """Each message is looked at a few times; the matcher, which is quadratic, gets none where all are alike."""
     looks = 0
 
     class Counted(HttpFact):
