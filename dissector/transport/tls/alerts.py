@@ -20,7 +20,10 @@ WORDS: dict[int, tuple[str, str]] = {
     41: ("no_certificate", "it has no certificate"),
     42: (
         "bad_certificate",
-        "the certificate is not acceptable: damaged, not valid yet, or its name, key or signature is wrong",
+        (
+            "the certificate is not acceptable: damaged, not valid yet, its name, key or signature is wrong, or nobody "
+            "it trusts has signed it (as GnuTLS and Go say)"
+        ),
     ),
     43: ("unsupported_certificate", "the certificate is of a kind it does not support"),
     44: ("certificate_revoked", "the certificate was revoked"),
@@ -28,7 +31,10 @@ WORDS: dict[int, tuple[str, str]] = {
     46: ("certificate_unknown", "the certificate is not acceptable for a reason it does not say"),
     47: ("illegal_parameter", "a field of the handshake is out of range or contradicts another"),
     48: ("unknown_ca", "it does not know, or does not trust, the authority that signed the certificate"),
-    49: ("access_denied", "the certificate is fine, but its owner may not do this"),
+    49: (
+        "access_denied",
+        "the certificate's owner may not do this, or (as GnuTLS says) the certificate is not trusted",
+    ),
     50: ("decode_error", "a message could not be read"),
     51: ("decrypt_error", "a signature or a Finished message does not verify"),
     60: ("export_restriction", "export rules forbid it"),

@@ -14,13 +14,15 @@ from dissector.transport.tls.alerts import ABOUT_CERTIFICATES, HARMLESS, WORDS, 
 from dissector.transport.tls.model import Alert, TlsFacts
 from dissector.transport.tls.names import TLS13
 from dissector.transport.tls.reasons import flaw, guess, offer, reason, refused_client
-from dissector.transport.tls.rules import ALERT, HANDSHAKE_FAILED, HANDSHAKE_UNFINISHED, ONE_WAY, UNUSED
+from dissector.transport.tls.rules import ALERT, HANDSHAKE_FAILED, HANDSHAKE_UNFINISHED, ONE_WAY, SAID_NOTHING, UNUSED
 from dissector.transport.tls.sizes import REFUSAL
 
 __all__ = ["end"]
 
 PATIENT = 1_000_000_000
 """Nanoseconds that a side waits at least before its closing counts as giving up."""
+BRIEF = 5_000_000_000
+"""Nanoseconds within which a client that refuses the certificate ends the connection, from its hello on."""
 _SIDES = {True: "client", False: "server"}
 
 
@@ -75,15 +77,15 @@ def _alert(facts: TlsFacts, alert: Alert) -> Iterator[Finding]:
     if code is None:
         yield from _sealed(facts, alert)
         return
-    words = WORDS.get(code, ("", "it does not say why"))[1]
+    why = reason(facts, alert)
+    said = f"{WORDS.get(code, ('', 'it does not say why'))[1]}{why}"
+    if not alert.from_client and facts.given is False and why and why == refused_client(facts):
+        # Each library has another alert for it: what that one means otherwise leads astray.
+        said = why.removeprefix("; ")
     if not facts.finished or code in ABOUT_CERTIFICATES:
-        yield HANDSHAKE_FAILED(
-            f"the {side} broke the handshake off with {alert_text(code)}: {words}{reason(facts, alert)}", frames=frames
-        )
+        yield HANDSHAKE_FAILED(f"the {side} broke the handshake off with {alert_text(code)}: {said}", frames=frames)
     else:
-        yield ALERT(
-            f"the {side} ended the connection with {alert_text(code)}: {words}{reason(facts, alert)}", frames=frames
-        )
+        yield ALERT(f"the {side} ended the connection with {alert_text(code)}: {said}", frames=frames)
 
 
 def _sealed(facts: TlsFacts, alert: Alert) -> Iterator[Finding]:
@@ -102,6 +104,8 @@ def _sealed(facts: TlsFacts, alert: Alert) -> Iterator[Finding]:
             f"the server answered the end of the handshake with what can only be an encrypted alert{why}",
             frames=(alert.frame,),
         )
+    elif alert.from_client:
+        yield from _unused(facts, alert.time, "ended", (alert.frame,))
 
 
 def _warning(alert: Alert) -> bool:
@@ -174,21 +178,33 @@ def _closed(facts: TlsFacts, by_client: bool) -> Iterator[Finding]:
         else:
             return
     else:
-        yield from _unused(facts, by_client, how, frames)
+        # A server closes where the client has said that it does.
+        said_so = next((a for a in facts.alerts if a.description in (0, None)), None)
+        if said_so is not None and said_so.from_client and said_so.frame < frames[0]:
+            yield from _unused(facts, said_so.time, "ended", (said_so.frame,))
+        elif by_client:
+            yield from _unused(facts, mine.end_time, how, frames)
         return
     yield HANDSHAKE_UNFINISHED(said, frames=frames)
 
 
-def _unused(facts: TlsFacts, by_client: bool, how: str, frames: tuple[int, ...]) -> Iterator[Finding]:
-    """Who checks the server's name only behind the handshake closes then, and sends no alert."""
+def _unused(facts: TlsFacts, time: int, how: str, frames: tuple[int, ...]) -> Iterator[Finding]:
+    """The client ended the connection at ``time``: who checks the certificate only behind the handshake does then."""
     client, server = facts.talks
-    if not by_client or client.spoke is not False or server.plain or facts.resumed:
+    if client.spoke is not False or server.plain or facts.resumed or time - facts.time > BRIEF:
+        # Those that lasted were opened in advance.
         return
     why = flaw(facts)
-    if why and client.end_time - client.last < PATIENT:
-        # Others were opened in advance, or tested the port.
-        yield UNUSED(
-            f"the client {how} the connection after the handshake and had said nothing; most likely it did not accept "
-            f"the server's certificate ({why})",
+    said = f"the client {how} the connection after the handshake and had said nothing"
+    if why:
+        yield UNUSED(f"{said}; most likely it did not accept the server's certificate ({why})", frames=frames)
+    elif facts.version == TLS13 and not facts.certificates:
+        yield SAID_NOTHING(
+            f"{said}: it tested the port, or did not accept the server's certificate, which only keys show",
+            frames=frames,
+        )
+    elif facts.certificates and facts.certificates[0].self_signed:
+        yield SAID_NOTHING(
+            f"{said}: it tested the port, or does not trust the server's certificate, which is signed by itself",
             frames=frames,
         )

@@ -6,9 +6,9 @@ Those are told by columns: behind its part of the handshake the client sent some
 application data, a segment beginning with each. Of the others the segments are kept (copies) until the connection ends,
 and only then it is read as ``dsmshark tls`` reads it, certificates included.
 
-A segment of just one sealed alert (24 bytes, TLS 1.3) proves nothing: that is how a client refuses a certificate. Where
-segments hide the edges of records, a connection that is well may be read in vain; one that failed ends early, and is
-not missed.
+A segment of just one sealed alert (24 bytes in TLS 1.3, 40 by Java) proves nothing: that is how a certificate is
+refused. Where segments hide the edges of records, a connection that is well may be read in vain; one that failed ends
+early, and is not missed.
 
 Memory: :data:`HELD` bytes of one connection, :data:`ALL_HELD` of all. Time: :data:`LOOKS` connections are read, and as
 many more of those ports that WSD over TLS is at home at.
@@ -62,7 +62,8 @@ of a handshake has five messages."""
 HELLO = 11
 """Bytes by which a hello is told: header of the record, type and length of the message, major version."""
 SEALED_ALERT = 24
-CHANGE_AND_ALERT = 30
+PADDED_ALERT = 40
+CHANGE_AND_ALERT = 46
 """Bytes of a segment with a ChangeCipherSpec and a sealed alert behind it; with a Finished behind it it is longer."""
 ALERT, HANDSHAKE, DATA, CHANGE = 21, 22, 23, 20
 
@@ -115,7 +116,7 @@ class _Watched:
             if len(s.data) < 5 or s.data[1] != 3:
                 continue
             kind, size = s.data[0], s.wire
-            if kind == ALERT or (kind == DATA and size == SEALED_ALERT):
+            if kind == ALERT or (kind == DATA and size in (SEALED_ALERT, PADDED_ALERT)):
                 self.alert = True
             elif s.side == self.client:
                 self.said = self.said or kind == DATA or (kind == CHANGE and size > CHANGE_AND_ALERT)
@@ -267,7 +268,7 @@ class Failing:
         index, size = np.arange(len(mine)), np.diff(np.append(begin, len(mine)))
         kind, major = word[mine] & np.uint32(0xFF), word[mine] >> np.uint32(8) & np.uint32(0xFF)
         wire = c.wire[rows[mine]]
-        data = (kind == DATA) & (major == 3) & (wire != SEALED_ALERT)
+        data = (kind == DATA) & (major == 3) & (wire != SEALED_ALERT) & (wire != PADDED_ALERT)
         own = c.side[rows[mine]] == np.repeat(client, size)
         says = own & (data | ((kind == CHANGE) & (major == 3) & (wire > CHANGE_AND_ALERT)))
         serves = data & ~own

@@ -56,8 +56,13 @@ def reason(facts: TlsFacts, alert: Alert) -> str:
         said = f"the client asked for {facts.server_name}"
     elif code == PROTOCOL and facts.alpn_offered:
         said = f"the client offers {', '.join(facts.alpn_offered)}"
+    elif by_server and facts.asked and facts.given is False:
+        # What GnuTLS calls a decode_error.
+        return refused_client(facts)
     elif code == ACCESS_DENIED and facts.client_certificates:
-        said = f"the client's certificate is that of {facts.client_certificates[0].subject or '?'}"
+        said = _wrong(facts, "client", 0)
+        if not facts.client_certificates[0].self_signed:
+            said = f"the client's certificate is that of {facts.client_certificates[0].subject or '?'}; {said}"
     elif code in (BAD_MAC, DECRYPT_ERROR) and _shared_key(facts):
         said = "the two sides most likely have different pre-shared keys"
     else:
@@ -125,7 +130,8 @@ def _wrong(facts: TlsFacts, side: str, code: int) -> str:
     if not chain:
         return ""
     late, alone, end = _validity(chain, facts.time, side), _alone(chain, side), _end(chain, side)
-    other = [_use(chain[0], side), _name(facts) if side == "server" else "", _weak(chain, side)]
+    name = _name(facts) if side == "server" else ""
+    other = [_use(chain[0], side), name, _weak(chain, side)]
     if code == REVOKED:
         return ""
     if code == EXPIRED:
@@ -136,7 +142,10 @@ def _wrong(facts: TlsFacts, side: str, code: int) -> str:
     elif code == UNSUPPORTED:
         found = [*other, late, alone, end]
     else:
-        found = [late, *other, alone, end]
+        # Where the client did not say which name it asks for (Java does not if it has no dot), that is no sure reason.
+        sure = name if facts.named else ""
+        unsure = "; ".join(said for said in (alone, name) if said)
+        found = [late, other[0], sure, other[2], unsure, end]
     return next((said for said in found if said), "")
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "OLD_VERSION",
     "ONE_WAY",
     "PSK_ONLY",
+    "SAID_NOTHING",
     "SELF_SIGNED",
     "UNSUPPORTED",
     "UNTRUSTED",
@@ -39,6 +40,9 @@ UNUSED = rule(
     "tls.unused", "warn",
     "the client ended the connection after the handshake without a word, and something is wrong with the certificate",
 )  # fmt: skip
+SAID_NOTHING = rule(
+    "tls.said-nothing", "note", "the client ended the connection right after the handshake without a word"
+)
 ALERT = rule("tls.alert", "error", "a fatal alert ended the connection", "RFC 8446 6")
 CERTIFICATE_EXPIRED = rule(
     "tls.certificate-expired", "error", "a certificate was no longer valid when it was shown", "RFC 5280 4.1.2.5"

@@ -2,7 +2,8 @@
 the client was asked for a certificate, and whether it gave one.
 
 An alert, a Certificate message without a certificate, and a Finished have one length each, and nothing else that is
-sent where they are has it, unless somebody pads (RFC 8446 5.4), which nobody is known to do in a handshake.
+sent where they are has it. Padding (RFC 8446 5.4) would hide that: in a handshake Java alone is known to pad, each
+record with the same 16 bytes, which the length of a Finished gives away.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ __all__ = ["Sealed", "guess"]
 
 OVERHEAD = 17
 """Bytes of a fragment besides what it carries: content type and tag."""
+PADDING = 16
+"""Bytes of zero that Java appends to each record."""
 ALERT = 2 + OVERHEAD
 NO_CERTIFICATE = 8
 """Bytes of a Certificate message without a certificate: header, empty context, empty list."""
@@ -43,7 +46,10 @@ def guess(facts: TlsFacts, sealed: Sequence[Sealed]) -> list[Alert]:
     Returns:
         What can only be an alert.
     """
-    _flight(facts, sealed)
+    known = suite(facts.suite) if facts.suite is not None else None
+    done = FINISHED.get(known.prf if known is not None else "", 0)
+    sealed = _bare(facts, done, sealed)
+    _flight(facts, done, sealed)
     found = []
     last = 0
     for one in sealed:
@@ -68,10 +74,21 @@ def _alert(one: Sealed) -> Alert:
     return Alert(one.client, None, None, one.frame, one.time)
 
 
-def _flight(facts: TlsFacts, sealed: Sequence[Sealed]) -> None:
+def _bare(facts: TlsFacts, done: int, sealed: Sequence[Sealed]) -> list[Sealed]:
+    """The records as if nobody had padded; ``done``: bytes of a Finished message, 0 where nothing is known of it."""
+    first = next((number for number, one in enumerate(sealed) if one.client), len(sealed))
+    mine = [one.size - OVERHEAD - PADDING for one in sealed if one.client][:FLIGHT]
+    his = [one.size - OVERHEAD - PADDING for one in sealed[:first]]
+    pads = {True: False, False: False}
+    if done and not facts.early:
+        # A client that refuses the server's certificate sends an alert and no Finished.
+        pads[True] = done + PADDING not in mine and (done in mine or mine[:1] in ([2], [NO_CERTIFICATE + done]))
+        pads[False] = his[-1:] == [done]
+    return [one._replace(size=one.size - PADDING) if pads[one.client] else one for one in sealed]
+
+
+def _flight(facts: TlsFacts, done: int, sealed: Sequence[Sealed]) -> None:
     """What the client's part of the handshake was made of, and whether anything but alerts came behind it."""
-    known = suite(facts.suite) if facts.suite is not None else None
-    done = FINISHED.get(known.prf if known is not None else "", 0)
     mine = [one for one in sealed if one.client]
     sizes = [one.size for one in mine[:FLIGHT]]
     if not done or facts.early:

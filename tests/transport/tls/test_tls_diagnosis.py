@@ -211,7 +211,7 @@ def test_a_client_that_says_nothing_behind_the_handshake(version: str) -> None:
         assert ("tls.unused" in feed.rules()) is told
         if told:
             assert found(feed, "tls.unused").text == (
-                "the client closed the connection after the handshake and had said nothing; most likely it did not "
+                "the client ended the connection after the handshake and had said nothing; most likely it did not "
                 "accept the server's certificate (the client asked for printer.example; the server's certificate is "
                 "for scanner.example)"
             )
@@ -356,8 +356,15 @@ def test_the_sizes_of_records_tell_of_client_certificates(wants: bool, gives: bo
         (0x1302, (25, 69), True, False),
         (0x1302, (77,), True, False),
         (0x1302, (1200, 93, 69), True, True),
-        # None of them: padded, cut, an alert in its place, another length of tags.
+        # As Java pads them.
+        (0x1301, (69,), False, None),
+        (0x1301, (41, 69), True, False),
+        (0x1301, (77,), True, False),
+        (0x1302, (85,), False, None),
+        (0x1302, (716, 297, 85), True, True),
+        # None of them: cut, padded in another way, an alert in its place (padded, too), another length of tags.
         (0x1302, (53,), None, None),
+        (0x1301, (35, 69), None, None),
         (0x1301, (70,), None, None),
         (0x1301, (19, 53), None, None),
         (0x1305, (45,), None, None),
@@ -370,6 +377,43 @@ def test_sizes_by_suite(suite: int, sizes: tuple[int, ...], asked: bool | None, 
     assert (facts.asked, facts.given, facts.by_size) == (asked, given, asked is not None)
     spoke = (False, True) if asked is not None else (None, None)
     assert (facts.talks[0].spoke, facts.talks[1].spoke) == spoke
+
+
+@pytest.mark.parametrize(
+    ("sizes", "alerts"),
+    [
+        # The server's first word behind the client's Finished is an alert; padded where it padded its Finished.
+        ([(False, 53), (True, 53), (False, 19)], [False]),
+        ([(False, 69), (True, 53), (False, 35)], [False]),
+        ([(False, 53), (True, 69), (False, 19)], [False]),
+        ([(False, 53), (True, 53), (False, 35)], []),
+        ([(False, 900), (True, 53), (False, 35)], []),
+        ([(False, 69), (True, 53), (False, 19)], []),
+        # The client's is one in place of its Finished.
+        ([(False, 53), (True, 19)], [True]),
+        ([(False, 53), (True, 35)], [True]),
+        ([(False, 53), (True, 36)], []),
+        ([(False, 53), (True, 53), (True, 35)], []),
+    ],
+)
+def test_alerts_by_size(sizes: list[tuple[bool, int]], alerts: list[bool]) -> None:
+    facts = TlsFacts(0, CLIENT, SERVER, version=TLS13, suite=0x1301)
+    sealed = [Sealed(number, 0, client, size) for number, (client, size) in enumerate(sizes)]
+    assert [alert.from_client for alert in guess(facts, sealed)] == alerts
+
+
+def test_a_client_that_ends_it_by_and_by_refuses_nothing() -> None:
+    """Opened in advance, and closed when it was not used; TLS 1.3 without keys hides why."""
+    for seconds, told in ((0, True), (4, True), (60, False)):
+        feed = TlsFeed()
+        done = talk(client_context("1.3"), server_context(identity("ec"), "1.3"), [])
+        for back, data in done.pieces[:4]:
+            feed.data(back, data)
+        feed.frame += seconds * 1_000_000
+        for back, data in done.pieces[4:]:
+            feed.data(back, data)
+        feed.end()
+        assert ("tls.said-nothing" in feed.rules()) is told
 
 
 def test_a_quiet_connection_that_the_server_closes_is_no_refusal() -> None:
