@@ -39,6 +39,12 @@ from replay.soap.compose import USUAL, http_response
 
 __all__ = ["Options", "Player", "Result", "StepResult"]
 
+MAX_EXTRA = 1000
+"""Messages too many that are told one by one: who sends them may send more and more, as long as something is awaited."""
+
+MAX_NAME = 200
+"""Characters of the name of one: the peer chooses it."""
+
 
 class Player:
     """Plays a scenario once.
@@ -98,6 +104,7 @@ class Player:
         self._news = asyncio.Event()
         self._answering = 0
         """Messages that came and are being answered: what became of them is not said yet."""
+        self._extra_came = 0
         self._stopped = False
         self._reached = False
         """A peer answered, so that a silent one is a difference and no unreachable target."""
@@ -415,7 +422,11 @@ class Player:
             text = f"came twice (step {step.number if step is not None else 0})"
         else:
             text = "the recording has no such message" if step is None else "the recording has not so many of it"
-        self._say(StepResult(0, name, arrival.how, text))
+        self._extra_came += 1
+        if self._extra_came <= MAX_EXTRA:
+            self._say(StepResult(0, name[:MAX_NAME], arrival.how, text))
+        elif self._extra_came == MAX_EXTRA + 1:
+            self._say(StepResult(0, name[:MAX_NAME], arrival.how, f"{text}; further ones are not listed"))
         if not self._options.keep_going:
             self._stopped = True
         if step is not None and step.answer is not None:

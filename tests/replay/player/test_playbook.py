@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from replay.player import play as play_module
 from replay.player.play import Result
 from replay.scenario.extract import extract
 from replay.scenario.files import save_scenario
@@ -167,6 +168,20 @@ def test_what_is_being_answered_when_nothing_more_is_due_is_judged_too(job: Path
     result, _ = play(slow, script, speed=1.0)
     assert told(result) == [(7, "different")]
     assert len(result.steps) == 7
+
+
+@pytest.mark.parametrize(("number", "listed"), [(1, 1), (2, 2), (3, 3), (5, 3)])
+def test_messages_too_many_are_listed_up_to_a_number(
+    job: Path, monkeypatch: pytest.MonkeyPatch, number: int, listed: int
+) -> None:
+    """The peer may send them without end: of more, one line says so."""
+    monkeypatch.setattr(play_module, "MAX_EXTRA", 2)
+    monkeypatch.setattr(play_module, "MAX_NAME", 10)
+    result, book = play(job, [*BEGIN, *[Tells(STATUS)] * (1 + number), *SENT, Tells(STATUS, 2), Tells(END)])
+    extra = [one for one in result.steps if one.number == 0]
+    assert [(one.name, one.outcome) for one in extra] == [(STATUS[:10], "doubled")] * listed
+    assert [one.text.endswith("further ones are not listed") for one in extra] == [False, False, True][:listed]
+    assert book.statuses == [202] * (3 + number)
 
 
 def test_a_peer_that_falls_silent_is_a_difference(job: Path) -> None:
