@@ -14,7 +14,6 @@ from functools import partial
 
 from dissector.base.errors import DsmsharkError, TargetUnreachable, UsageError
 from dissector.base.origin import Endpoint
-from dissector.http.model import HttpMessage
 from dissector.messages import Message
 from replay.base.clock import Clock
 from replay.base.ids import Ids
@@ -24,13 +23,14 @@ from replay.net.server import Answer, HttpRequest, HttpServer, Tap
 from replay.net.target import is_loopback
 from replay.player.awaited import Arrival, Awaited, Deadlines
 from replay.player.clean import cleaned, refusal
-from replay.player.judge import Difference, Judge, ValueRule
+from replay.player.judge import Difference
 from replay.player.options import Options
 from replay.player.recorded import Recorded
 from replay.player.result import Result
-from replay.player.step import FINE, Heard, StepResult
+from replay.player.step import FINE, StepResult
 from replay.player.targets import played_of, targets_of
 from replay.player.values import Values, receives
+from replay.player.verdict import Verdicts
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step, Wire
 from replay.scenario.wires import bytes_of
@@ -40,7 +40,7 @@ from replay.soap.compose import USUAL, http_response
 __all__ = ["Options", "Player", "Result", "StepResult"]
 
 MAX_EXTRA = 1000
-"""Messages too many that are told one by one: who sends them may send more and more, as long as something is awaited."""
+"""Messages too many that are told one by one: who sends them may go on as long as something is awaited."""
 
 MAX_NAME = 200
 """Characters of the name of one: the peer chooses it."""
@@ -109,6 +109,8 @@ class Player:
         self._reached = False
         """A peer answered, so that a silent one is a difference and no unreachable target."""
         self._values: Values | None = None
+        self._verdicts: Verdicts
+        """Known with the values."""
         self.result = Result(scenario.name, ", ".join(str(one) for one in self._targets.values()))
 
     def _repeats(self, steps: Sequence[Step]) -> dict[int, int]:
@@ -183,6 +185,7 @@ class Player:
             self._scenario, played=self._played, targets=self._targets, own=own, first=self._first_paths(),
             steps=steps, ids=self._ids, given=self._options.given,
         )  # fmt: skip
+        self._verdicts = Verdicts(self._scenario, self._recorded, self._values)
         self._deadlines = Deadlines(self._clock.monotonic(), self._options.slack, self._options.wait)
         self._say_what_is_old()
         begins = next(iter(self._awaited.left()), None)
@@ -268,8 +271,8 @@ class Player:
             self._say_where_it_went(step)
         self._reached = True
         received = read_message(http)
-        result = self._judged(step, "answer", step.answer, http, received)
-        if cut and result.outcome == "same" and self._whole(step.answer):
+        result = self._verdicts.judged(step, "answer", step.answer, http, received)
+        if cut and result.outcome == "same" and self._verdicts.whole(step.answer):
             result.outcome, result.text = "different", cut
             result.differences.append(Difference("status", "", "a whole answer", "a cut one", cut))
         if received is not None:
@@ -284,11 +287,6 @@ class Player:
             return StepResult(step.number, step.name, "same", words, seconds, step.origin)
         found = Difference("status", "", "an answer", None, f"no answer came: {words}")
         return StepResult(step.number, step.name, "different", found.text, seconds, step.origin, [found])
-
-    def _whole(self, wire: Wire | None) -> bool:
-        """The recording has a whole answer."""
-        recorded = self._recorded.message(wire, request=False) if wire is not None else None
-        return recorded is not None and recorded[0].complete
 
     def _bytes(self, wire: Wire, *, request: bool) -> list[bytes]:
         """A message as it is sent now."""
@@ -331,34 +329,6 @@ class Player:
 
     # -- what comes ----------------------------------------------------------------------------------------------
 
-    def _compared(self, step: Step, part: str, recorded: Message, received: Message) -> list[Difference]:
-        rules = [ValueRule(path, how) for path, how in [*step.rules, *self._scenario.rules]]
-        return Judge(rules, translate=self.values.translation(step.number, part)).compare(recorded, received)
-
-    def _judged(
-        self, step: Step, part: str, wire: Wire | None, http: HttpMessage, received: Message | None
-    ) -> StepResult:
-        result = StepResult(step.number, step.name, "same", origin=step.origin)
-        result.heard = Heard(http.stream.source, http.stream.destination, http.last_time)
-        if wire is None:
-            result.outcome, result.text = "skipped", "the recording holds nothing to compare with"
-            return result
-        expected = self._recorded.message(wire, request=part == "message")
-        if expected is None:
-            result.outcome, result.text = "skipped", "the recording cannot be read"
-            return result
-        wanted, recorded = expected
-        if recorded is None or received is None:
-            if recorded is None and received is None and wanted.status == http.status:
-                return result
-            result.differences.append(_bare(wanted, recorded, http, received))
-        else:
-            result.differences = self._compared(step, part, recorded, received)
-        if result.differences:
-            result.outcome = "different"
-            result.text = "; ".join(one.text for one in result.differences[:3])
-        return result
-
     async def _deliver(self, party: str, request: HttpRequest) -> Answer:
         """A message came to a played party."""
         self._answering += 1
@@ -377,13 +347,13 @@ class Player:
             name,
             service,
             message.message_id if message is not None else None,
-            lambda step: self._distance(step, message),
+            lambda step: self._verdicts.distance(step, message),
         )
         step = arrival.step
         if arrival.how in ("doubled", "unexpected") or step is None:
             return self._extra(arrival, name, message)
         self._adopt(step.sender, request.peer)
-        result = self._judged(step, "message", step.message, request.http, message)
+        result = self._verdicts.judged(step, "message", step.message, request.http, message)
         if arrival.how == "late":
             result.outcome = "late"
             result.text = "came after it had been given up" + (f"; {result.text}" if result.text else "")
@@ -408,12 +378,6 @@ class Player:
                 words = f"the {party} came from {peer.address}, another machine: it is sent nothing (--yes allows it)"
                 self.log.say("warning", words, party=party)
             self._kept_from[party] = peer.address
-
-    def _distance(self, step: Step, message: Message | None) -> int:
-        expected = self._recorded.message(step.message, request=True)
-        if expected is None or expected[1] is None or message is None:
-            return 0
-        return len(self._compared(step, "message", expected[1], message))
 
     def _extra(self, arrival: Arrival, name: str, message: Message | None) -> Answer:
         """A message too many: said, and answered as far as the recording has an answer."""
@@ -519,10 +483,3 @@ class Player:
         why = f": {result.text}" if result.text else ""
         self.log.say("step", f"{result.number or '-'} {result.name}: {result.outcome}{why}", **facts)
         self._progress(result)
-
-
-def _bare(wanted: HttpMessage, recorded: Message | None, http: HttpMessage, received: Message | None) -> Difference:
-    """One of the two has no SOAP, or another HTTP status."""
-    was = recorded.name if recorded is not None else f"HTTP {wanted.status}"
-    came = received.name if received is not None else f"HTTP {http.status}"
-    return Difference("status", "", was, came, f"{came} came, {was} was recorded")
