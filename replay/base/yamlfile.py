@@ -130,6 +130,9 @@ def _quoted(data: Any) -> Any:
     if isinstance(data, dict):
         for key, one in data.items():
             data[key] = _quoted(one)
+        if type(data) is dict:
+            # Those with comments are ours, and so are their keys; the others may have names out of a capture.
+            return {_quoted(key): one for key, one in data.items()}
     elif isinstance(data, list):
         # One by one: a slice would take the comments away.
         for place, one in enumerate(data):

@@ -137,10 +137,11 @@ def test_any_text_is_read_again_as_it_was(text: str) -> None:
 )
 def test_what_hides_or_turns_text_round_is_written_as_escapes(text: str) -> None:
     """These files are read by people, in editors and terminals."""
-    written = dump_yaml({"a": text, "b": [text]})
+    data = {"a": text, "b": [text], text: {text: 1}}
+    written = dump_yaml(data)
     assert written.isascii()
     assert all(line.isprintable() for line in written.splitlines())
-    assert parse_yaml(written) == {"a": text, "b": [text]}
+    assert parse_yaml(written) == data
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
