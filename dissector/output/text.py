@@ -1,17 +1,18 @@
 """Text for terminals: what came from the network is made harmless, numbers and lists are made short.
 
 Rule: whatever a peer sent passes :func:`printable` before it is written as text. Control characters, terminal escapes
-and characters that reorder or hide text (bidirectional controls, zero width) are shown as ``\\x1b`` or ``\\u202e``.
-JSON needs none of this: its encoder escapes them.
+and characters that reorder or hide text (bidirectional controls, zero width, marks on marks without end) are shown as
+``\\x1b`` or ``\\u202e``. JSON needs none of this: its encoder escapes them.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = [
+    "MARKS",
     "PLAIN",
     "Palette",
     "clip",
@@ -34,13 +35,41 @@ _UNSAFE = re.compile(
 )
 
 
+MARKS = 8
+"""Marks on one character. Languages have four at most; thousands would cover the lines around."""
+
+_MAYBE_MARKS = re.compile(f"[\u0300-\U0010ffff]{{{MARKS + 1},}}")
+"""What may be more: no mark comes before U+0300."""
+
+
 def printable(text: str) -> str:
     """The text on one line, with everything that a terminal could obey or hide shown as an escape."""
-    return _UNSAFE.sub(_escape, text) if not (text.isascii() and text.isprintable()) else text
+    if text.isascii() and text.isprintable():
+        return text
+    return _MAYBE_MARKS.sub(_few_marks, _UNSAFE.sub(_escape, text))
+
+
+def _few_marks(match: re.Match[str]) -> str:
+    """Marks beyond :data:`MARKS` of one character as escapes."""
+    text = match.group()
+    shown, marks = [], 0
+    for character in text:
+        marks = marks + 1 if _is_mark(character) else 0
+        shown.append(character if marks <= MARKS else _escaped(character))
+    return "".join(shown)
+
+
+def _is_mark(character: str) -> bool:
+    """It takes no column of its own."""
+    return unicodedata.category(character) in ("Mn", "Me")
 
 
 def _escape(match: re.Match[str]) -> str:
-    code = ord(match.group())
+    return _escaped(match.group())
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
     named = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
     if named:
         return named
@@ -48,28 +77,28 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def width(text: str) -> int:
-    """Columns that the text takes on a terminal: wide characters two, combining ones none."""
-    if text.isascii():
-        return len(text)
-    columns = 0
+    """Columns that the text takes on a terminal: wide characters two, marks on others none, up to :data:`MARKS`."""
+    return len(text) if text.isascii() else sum(_widths(text))
+
+
+def _widths(text: str) -> Iterator[int]:
+    marks = 0
     for character in text:
-        if unicodedata.combining(character):
-            continue
-        columns += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-    return columns
+        marks = marks + 1 if _is_mark(character) else 0
+        yield 0 if 0 < marks <= MARKS else 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def clip(text: str, columns: int) -> str:
     """The text cut to so many columns, the cut shown as ``…``."""
     if width(text) <= columns:
         return text
-    taken, used = "", 0
-    for character in text:
-        used += width(character)
+    taken, used = 0, 0
+    for one in _widths(text):
+        used += one
         if used > columns - 1:
             break
-        taken += character
-    return taken + "…"
+        taken += 1
+    return text[:taken] + "…"
 
 
 def short_id(text: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dissector.base.origin import FrameNumbers
 from dissector.output.jsontext import dumps, pieces
 from dissector.output.table import Column, table
-from dissector.output.text import Palette, clip, frames_text, host_of, printable, short_id, size_text, width
+from dissector.output.text import MARKS, Palette, clip, frames_text, host_of, printable, short_id, size_text, width
 from dissector.output.times import Clock, duration_text, iso_time, seconds_text
 
 NOON = 1_764_417_901_123_456_789
@@ -31,6 +31,25 @@ NOON = 1_764_417_901_123_456_789
 )
 def test_what_a_terminal_would_obey_is_shown_as_an_escape(given, shown):
     assert printable(given) == shown
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u20dd", "\u0e34", "\U0001d167"])
+@pytest.mark.parametrize("number", [1, MARKS, MARKS + 1, 10_000])
+def test_marks_on_one_character_have_a_bound(mark, number):
+    """Thousands of them would cover the lines above and below."""
+    escape = f"\\u{ord(mark):04x}" if ord(mark) < 0x10000 else f"\\U{ord(mark):08x}"
+    kept = min(number, MARKS)
+    assert printable(f"<{mark * number}>{mark}") == f"<{mark * kept}{escape * (number - kept)}>{mark}"
+    assert width(f"<{mark * number}>{mark}") == 2 + number - kept
+    assert len(clip("a" + mark * number, 16)) <= 1 + MARKS + 16
+    assert len(short_id("a" + mark * number)) <= 1 + MARKS + 16 * len(escape)
+
+
+@given(st.text(st.sampled_from("ab\u0301\u20dd\u0e34\u65e5\x1b"), max_size=60), st.integers(1, 20))
+def test_what_is_clipped_has_its_columns(text, columns):
+    shown = clip(printable(text), columns)
+    assert width(shown) <= columns
+    assert shown == printable(text) or shown.endswith("…")
 
 
 @given(st.text())
