@@ -14,6 +14,7 @@ from dissector.analysis.words import (
     SCAN_JOB_STATES,
     explain,
     filter_name,
+    in_another_case,
     is_end_state,
     is_vendor_keyword,
     join,
@@ -33,6 +34,10 @@ VENDOR_STATE = rule("job.vendor-state", "note", "the job ended with a vendor's o
 UNKNOWN_STATE = rule(
     "job.unknown-state", "warn", "the job's end state is neither specified nor of a vendor's form", "MS-BDSRR 1.8"
 )
+STATE_CASE = rule(
+    "job.state-case", "warn", "the job's end state is a known one in another case; values are case-sensitive",
+    "XML Schema part 2, 4.3.5",
+)  # fmt: skip
 NOT_GOOD = rule("job.ended-badly", "warn", "the job did not end Completed and clean")
 BACKWARDS = rule("job.state-backwards", "warn", "the job left an end state", "dsp.yaml P66; wsscan.yaml Q13")
 FILTER_FAILED = rule("job.filter-failed", "warn", "a filter of the job did not complete successfully")
@@ -52,11 +57,18 @@ def completion(story: Story) -> None:
                        severity=Severity.NOTE if state == "Canceled" else None)  # fmt: skip
         elif bad:
             story.find(NOT_GOOD, f"the job ended {state}, but {join([explain(r) for r in bad])}", final.frame)
-    elif state in JOB_STATES | SCAN_JOB_STATES:
+    elif (known := in_another_case(state, END_STATES)) is not None:
+        story.find(
+            STATE_CASE,
+            f"JobCompletedState is {state}, {known} in another case: receivers may take it for an unknown one",
+            final.frame,
+        )
+    elif (known := in_another_case(state, JOB_STATES | SCAN_JOB_STATES)) is not None:
+        case = f" ({known}, in another case)" if known != state else ""
         story.find(
             COMPLETED_STATE,
-            f"JobCompletedState is {state}, which is a state of a running job; expected Aborted, Canceled, Completed "
-            "or a vendor's value",
+            f"JobCompletedState is {state}{case}, which is a state of a running job; expected Aborted, Canceled, "
+            "Completed or a vendor's value",
             final.frame,
         )
     elif is_vendor_keyword(state):

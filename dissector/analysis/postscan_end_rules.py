@@ -14,6 +14,7 @@ from dissector.analysis.words import (
     REASONS_OF_STATE,
     count,
     filter_name,
+    in_another_case,
     is_vendor_keyword,
     join,
 )
@@ -177,7 +178,9 @@ def _filters(story: PostScanStory, final: Final) -> None:
     for result in final.filters:
         name, state = filter_name(result.dialect), result.state
         if state and state not in END_FILTER_STATES and not is_vendor_keyword(state):
-            story.find(FILTER_OPEN, f"filter {name} is {state} at the end of the job", final.frame)
+            meant = in_another_case(state, END_FILTER_STATES)
+            case = f", {meant} in another case" if meant is not None else ""
+            story.find(FILTER_OPEN, f"filter {name} is {state} at the end of the job{case}", final.frame)
         for reason in result.reasons:
             kind = FILTER_OF_REASON.get(reason.lower())
             if kind is not None and kind != name.lower() and name.lower() in ("email", "fileshare", "sharepoint"):

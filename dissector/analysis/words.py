@@ -8,6 +8,7 @@ JobState, JobStateReason and the faults of WS-Scan.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from dissector.analysis.model import FilterResult
 from dissector.catalog import ENUMS
@@ -28,6 +29,7 @@ __all__ = [
     "count",
     "explain",
     "filter_name",
+    "in_another_case",
     "is_end_state",
     "is_vendor_keyword",
     "join",
@@ -139,7 +141,13 @@ MULTI_PAGE = ("pdf", "tiff-multi", "xps")
 """Beginnings of formats of which one file holds all pages of a job."""
 
 _VENDOR = re.compile(r"[^\s:]+:[\w.\-]+")
-_END_LOOKALIKES = {"cancelled": "Canceled", "canceled": "Canceled", "completed": "Completed", "aborted": "Aborted"}
+_END_LOOKALIKES = {"cancelled": "Canceled"}
+
+
+def in_another_case(value: str, known: Iterable[str]) -> str | None:
+    """The one of these that a value is, whatever its case (also its own); None where it is none."""
+    folded = value.casefold()
+    return next((one for one in known if one.casefold() == folded), None)
 
 
 def is_end_state(state: str | None) -> bool:

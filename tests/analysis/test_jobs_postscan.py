@@ -88,6 +88,11 @@ def test_a_whole_job(play, analysed):
         ("Processing", ["None"], [(FILESHARE, "CompletedSuccessfully")], "Processing", ["job.completed-state"]),
         ("Terminating", ["None"], [(FILESHARE, "CompletedSuccessfully")], "Terminating", ["job.completed-state"]),
         ("Cancelled", ["None"], [(FILESHARE, "Canceled")], "Cancelled", ["job.unknown-state", "job.filter-failed"]),
+        ("completed", ["None"], [(FILESHARE, "CompletedSuccessfully")], "completed", ["job.state-case"]),
+        ("CANCELED", ["None"], [(FILESHARE, "CompletedSuccessfully")], "CANCELED", ["job.state-case"]),
+        ("processing", ["None"], [(FILESHARE, "CompletedSuccessfully")], "processing", ["job.completed-state"]),
+        ("Done", ["None"], [(FILESHARE, "CompletedSuccessfully")], "Done", ["job.unknown-state"]),
+        ("Completed", ["None"], [(FILESHARE, "completedsuccessfully")], "Completed", ["job.filter-open"]),
     ],
 )  # fmt: skip
 def test_every_end_state(play, analysed, state, reasons, filter_states, word, found):
@@ -96,7 +101,16 @@ def test_every_end_state(play, analysed, state, reasons, filter_states, word, fo
     assert (job.completed_state, outcome(job)) == (state, word)
     assert rules(job) == found
     errors = [f.rule for f in job.findings if f.severity == "error"]
-    assert errors == (["job.completed-state"] if state in ("Processing", "Terminating") else [])
+    assert errors == (["job.completed-state"] if state in ("Processing", "Terminating", "processing") else [])
+
+
+def test_what_is_meant_by_a_state_in_another_case_is_told(play, analysed):
+    whole(play, state="completed", reasons=["None"], filter_states=[(FILESHARE, "completedsuccessfully")])
+    (job,) = analysed(play.messages).jobs
+    assert [one.text for one in job.findings] == [
+        "JobCompletedState is completed, Completed in another case: receivers may take it for an unknown one",
+        "filter fileshare is completedsuccessfully at the end of the job, CompletedSuccessfully in another case",
+    ]
 
 
 def test_filter_reasons_in_words(play, analysed):
