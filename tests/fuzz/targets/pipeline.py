@@ -40,11 +40,12 @@ def _pipeline(data: bytes) -> None:
     if data[:4] in (b"\n\r\r\n", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4"):
         whole, pieces = told(data, 8 << 20), told(data, SMALL)
         if isinstance(whole, dict) and isinstance(pieces, dict) and secrets_late(data):
-            # What secrets that stand behind packets open, and what is told of it, does depend on what is read at once.
+            # What secrets that stand behind packets open, which connections are read for them, and what is told of
+            # those (gaps, too), does depend on what is read at once.
             if whole["decrypted"] or pieces["decrypted"]:
                 return
             for each in (whole, pieces):
-                each["findings"] = [text for text in each["findings"] if "[tls." not in text]
+                each["findings"] = [text for text in each["findings"] if "[tls." not in text and "[tcp." not in text]
         same(whole, pieces, f"blocks of 8 MiB and of {SMALL} bytes")
 
 
