@@ -44,9 +44,21 @@ HEAD_CUT = rule("http.head-cut", "error", "the head is not whole")
 TLS_ANSWER = rule(
     "http.tls-answer", "warn", "the server answers HTTP in the clear with TLS: it expects https on this port"
 )
+WANTS_HTTPS = rule(
+    "http.wants-https", "warn", "the server refuses HTTP in the clear with a 400 that says that it expects https"
+)
 NO_ANSWER = rule("http.no-answer", "warn", "the server ended the connection without a word to the request")
 TUNNEL = rule("http.tunnel", "note", "from here on the connection carries another protocol", "RFC 9110 7.8, 9.3.6")
 
+_SAYS_HTTPS = (
+    b"plain http request was sent to https port",
+    b"plain http to an ssl-enabled",
+    b"http request to an https server",
+    b"host and port requires tls",
+)
+"""What nginx, Apache, Go and Tomcat write in the body of such a 400, in lower case."""
+_SHORT = 4096
+"""Bytes of the body of such a 400 at most."""
 _EMPTY_LINES = re.compile(rb"[\r\n]*")
 
 
@@ -216,7 +228,7 @@ class MessageReader:
                     if message is not None:
                         if self._skipped is not None:
                             message.findings = self._skip_findings()
-                        self._emit(message)
+                        self._give(message)
                         return stop
                 line = parse_start_line(head[: head.find(b"\n") + 1])
                 if line is None:
@@ -460,6 +472,15 @@ class MessageReader:
         message = draft.message(speaker.stream, end, frames, speaker.high)
         if self._skipped is not None:
             message.findings = self._skip_findings() + message.findings
+        self._give(message)
+
+    def _give(self, message: HttpMessage) -> None:
+        if message.status == 400 and message.body.size <= _SHORT and not self._tunnel.sealed:
+            said = (message.body.data() if message.body.kept else message.body.head).lower()
+            if any(part in said for part in _SAYS_HTTPS):
+                source = self._speaker.stream.source
+                words = f"{source} answers HTTP in the clear with 400: it expects https on this port"
+                self._conversation.findings.append(WANTS_HTTPS(words, frames=message.origin.frame_numbers()[:1]))
         self._emit(message)
 
 

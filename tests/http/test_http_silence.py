@@ -1,4 +1,4 @@
-"""A server that ends the connection without a word: how servers of https meet a request of http."""
+"""How servers of https meet a request of http: without a word, or with a 400 that says so."""
 
 from __future__ import annotations
 
@@ -79,3 +79,35 @@ def test_inside_of_tls_it_is_not_https_that_is_missing(version: str, tmp_path: P
     secret, keys = encrypt(asked(by_server=True), client_context(version), server_context(identity("ec"), version))
     (text,) = told(frames_of(secret), tmp_path, keys)
     assert text == "TCP stream 0: 192.0.2.20:5362 closed the connection without a word to the request"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "is_told"),
+    [
+        (400, b"<center>The plain HTTP request was sent to HTTPS port</center>", True),
+        (400, b"<!DOCTYPE HTML><p>Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />", True),
+        (400, b"Client sent an HTTP request to an HTTPS server.\n", True),
+        (400, b"Bad Request\r\nThis combination of host and port requires TLS.\r\n", True),
+        (400, b"Bad Request: use https for nothing", False),
+        (500, b"Client sent an HTTP request to an HTTPS server.\n", False),
+        (400, b"Client sent an HTTP request to an HTTPS server.\n" + b" " * 5000, False),
+    ],
+)
+@pytest.mark.parametrize("length", [True, False])
+def test_a_server_that_says_that_it_wants_https(
+    status: int, body: bytes, is_told: bool, length: bool, tmp_path: Path
+) -> None:
+    """The words of nginx, Apache, Go and Tomcat. With and without a length: both ways of reading an answer."""
+    story = Story(channels={"one": Channel("192.0.2.10", "192.0.2.20", 5362)})
+    story.say("one", REQUEST)
+    says = b"Content-Length: %d\r\n" % len(body) if length else b"Connection: close\r\n"
+    story.say(
+        "one", b"HTTP/1.1 %d No\r\nContent-Type: text/html\r\n%s\r\n%s" % (status, says, body), back=True, close=True
+    )
+    file = tmp_path / "one.pcap"
+    file.write_bytes(write_pcap(frames_of(story)))
+    with dissector.open(file) as capture:
+        capture.run()
+        found = [(one.text, one.frames) for one in capture.findings if one.rule == "http.wants-https"]
+    words = "TCP stream 0: 192.0.2.20:5362 answers HTTP in the clear with 400: it expects https on this port"
+    assert found == ([(words, (6,))] if is_told else [])
