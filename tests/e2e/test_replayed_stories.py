@@ -36,7 +36,9 @@ from replay.scenario.files import load_scenario, save_scenario
 from tests.support.dsm import serving
 from tests.support.scan_client import ScanClient, scanning, ticket
 
-PATIENCE = 30.0
+PATIENCE = 120.0
+SLACK = 30.0
+"""Seconds that are waited for what comes, so that no busy machine is a difference."""
 DENIED = {"fileshare": Outcome("CompletedWithErrors", ("FileShareAccessDenied",))}
 GRAY = {
     "format": "jfif",
@@ -53,7 +55,7 @@ def written(capture: Path, folder: Path) -> Path:
 
 @asynccontextmanager
 async def playing(
-    folder: Path, target: str, slack: float = 10.0, **options: object
+    folder: Path, target: str, slack: float = SLACK, **options: object
 ) -> AsyncIterator[tuple[Player, asyncio.Task[Result], str]]:
     """A player at work, and where it listens."""
     scenario, files = load_scenario(folder)
@@ -68,7 +70,7 @@ async def playing(
     log.add(heard)
     player = Player(
         scenario, files, target, options=Options(keep_going=True, slack=slack, **options), clock=clock, log=log,
-        ids=Ids(), client=HttpClient(clock=clock, timeout=5.0),
+        ids=Ids(), client=HttpClient(clock=clock, timeout=SLACK),
     )  # fmt: skip
     task = asyncio.create_task(player.run())
     try:
@@ -101,7 +103,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
     return written(folder / "job.pcapng", folder / "scenario"), story
 
 
-def towards(folder: Path, order: Callable[[str], Order], pages: int = 2, slack: float = 10.0) -> tuple[Result, Told]:
+def towards(folder: Path, order: Callable[[str], Order], pages: int = 2, slack: float = SLACK) -> tuple[Result, Told]:
     async def run() -> tuple[Result, Told]:
         scenario, _ = load_scenario(folder)
         path = scenario.values["service_path"].recorded
@@ -327,7 +329,7 @@ def test_https_with_a_client_certificate_and_an_encrypted_sink(tmp_path: Path, s
     async def again() -> Result:
         context = server_context(identity)
         async with ScanServer(outcomes=DENIED, around=around()) as server:
-            options = replay.Options(keep_going=True, slack=10.0 if shown else 1.0, context=context)
+            options = replay.Options(keep_going=True, slack=SLACK, context=context)
             return await replay.play(
                 folder, server.url(), options=options, tls=lambda: client_context("none", card if shown else None)
             )

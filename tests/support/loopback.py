@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Self
 
 from dissector.base.origin import Endpoint
@@ -32,6 +33,14 @@ def received(data: bytes) -> HttpMessage:
     """The one request in bytes, as a server gets it."""
     (http,) = HttpReceiver(ANYWHERE, ANYWHERE).feed(data, 1)
     return http
+
+
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that refuses connections: it is held, so that nobody else listens there meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 def run(work: Awaitable[Any]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 
 import pytest
 
@@ -13,7 +12,7 @@ from replay.devices.emulator import Around
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.source import ATTEMPTS, BACKOFF, FAREWELL, QUEUE
 from tests.support.event_rig import EVENT, Rig, identifier_of
-from tests.support.loopback import run, until
+from tests.support.loopback import closed_port, run, until
 
 
 def test_events_come_in_order_with_the_reference_parameters_of_the_sink() -> None:
@@ -114,14 +113,10 @@ def test_who_cannot_be_told_is_given_up_and_end_to_hears_why() -> None:
 
 
 def test_a_sink_that_is_not_there() -> None:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{one.getsockname()[1]}/"
-
-    async def story() -> None:
+    async def story(port: int) -> None:
         async with Rig() as rig:
             other = await rig.sink()
-            await rig.subscribe(url, ends=False)
+            await rig.subscribe(f"http://127.0.0.1:{port}/", ends=False)
             await rig.subscribe(other)
             rig.notify()
             await rig.told(other, 1)
@@ -132,7 +127,8 @@ def test_a_sink_that_is_not_there() -> None:
             assert [one.notify_to.address for one in rig.source.table.all()] == [other.url]
             assert sum("Connection refused" in line for line in rig.said if "of 3" in line) == ATTEMPTS
 
-    run(story())
+    with closed_port() as port:
+        run(story(port))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from dissector.base.errors import ExitCode, TargetUnreachable, UsageError
 from dissector.http.writer import build_request, build_response
 from replay.base.clock import ManualClock
 from replay.net.client import AnswerCut, HttpClient, Target, in_few_writes, target_of
-from tests.support.loopback import Serving, peer, read_request, run, until
+from tests.support.loopback import Serving, closed_port, peer, read_request, run, until
 
 OK = build_response(200, "OK", [], b"fine")
 
@@ -329,25 +328,19 @@ def test_a_slow_request_takes_its_time_by_the_clock() -> None:
     run(story())
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        (lambda: f"http://127.0.0.1:{free_port()}/", r"127\.0\.0\.1:\d+ cannot be reached: Connection refused"),
-        (lambda: "http://no.such.host.invalid/", r"no\.such\.host\.invalid:80 cannot be reached"),
-        (lambda: f"http://{'x' * 70}.invalid/", "cannot be reached"),
+        ("http://127.0.0.1:{}/", r"127\.0\.0\.1:\d+ cannot be reached: Connection refused"),
+        ("http://no.such.host.invalid/", r"no\.such\.host\.invalid:80 cannot be reached"),
+        (f"http://{'x' * 70}.invalid/", "cannot be reached"),
     ],
 )
-def test_who_cannot_be_reached(url: Callable[[], str], words: str) -> None:
+def test_who_cannot_be_reached(url: str, words: str) -> None:
     async def story() -> None:
         client, _ = make()
-        with pytest.raises(TargetUnreachable, match=words):
-            await client.exchange(target_of(url()), [post()])
+        with closed_port() as port, pytest.raises(TargetUnreachable, match=words):
+            await client.exchange(target_of(url.format(port)), [post()])
         await client.close()
 
     run(story())

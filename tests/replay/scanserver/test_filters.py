@@ -31,6 +31,7 @@ from replay.devices.scanserver.instructions import FilterInstructions
 from replay.devices.scanserver.outcome import run_filter
 from replay.net.certificates import Identity, own_certificate
 from replay.net.tls import client_context, server_context
+from tests.support.loopback import closed_port
 from tests.support.postscan import CREATED, NAME, email, fileshare, filter_job, images, library, sharepoint
 
 SHARE = r"\\files.example.com\scans"
@@ -422,12 +423,6 @@ def test_refusing_server(spool: Path, answers: dict[str, str], reason: str, told
     assert len(result.written) == (1 if received == 1 else 0)
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def secret(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, Path]:
     """A certificate for 127.0.0.1, and a PEM file that trusts it."""
@@ -472,8 +467,9 @@ def test_mail_over_tls_and_with_a_login(
 
 @pytest.mark.parametrize("given_server", [True, False])
 def test_no_mail_server(spool: Path, given_server: bool):
-    places = Places(smtp=MailServer("127.0.0.1", free_port()) if given_server else None)
-    result = run(email("a@example.com"), filter_job(*images(spool, b"x")), places)
+    with closed_port() as port:
+        places = Places(smtp=MailServer("127.0.0.1", port) if given_server else None)
+        result = run(email("a@example.com"), filter_job(*images(spool, b"x")), places)
     assert (result.state, result.reasons) == (ERRORS, ("InvalidSMTPServer",))
 
 
@@ -487,7 +483,8 @@ def test_silent_server_is_given_up(spool: Path):
 
 
 def test_mail_that_is_not_sent(spool: Path, monkeypatch: pytest.MonkeyPatch):
-    places = Places(smtp=MailServer("127.0.0.1", free_port()))
+    # Nobody comes as far as to a mail server.
+    places = Places(smtp=MailServer("127.0.0.1", 1))
     job = filter_job(*images(spool, b"xyz"))
     assert "no receiver" in run(email(), job, places).notes[0]
     assert "no image" in run(email("a@example.com"), filter_job(), places).notes[0]
@@ -586,8 +583,9 @@ def test_hostile_url_stays_below_the_target(parts: list[str]):
 
 
 def test_library_that_is_not_there(spool: Path):
-    places = Places(sites={SITE: f"http://127.0.0.1:{free_port()}"})
-    result = run(sharepoint(SITE), filter_job(*images(spool, b"x")), places)
+    with closed_port() as port:
+        places = Places(sites={SITE: f"http://127.0.0.1:{port}"})
+        result = run(sharepoint(SITE), filter_job(*images(spool, b"x")), places)
     assert result.reasons == ("UnknownError",)
     gone = filter_job(ImageFile(spool / "gone", "jfif", 2, 1))
     assert "image 2 cannot be read" in run(sharepoint(SITE), gone, places).notes[0]
