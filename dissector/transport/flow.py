@@ -22,6 +22,7 @@ LET_GO = 3
 
 
 _ASLEEP = Struct("<IIi?bqq")
+_IDLE = Struct("<II")
 
 
 class Flow:
@@ -146,9 +147,9 @@ class Flow:
         return flow
 
     @staticmethod
-    def last_of(packed: bytes) -> int:
-        """``last`` of a packed one."""
-        return int.from_bytes(packed[:4], "little")
+    def idle_since(packed: bytes) -> tuple[int, int]:
+        """``last`` and ``number`` of a packed one: by these the idlest is told."""
+        return _IDLE.unpack_from(packed)
 
     def dismiss(self, state: int = NOISE) -> None:
         """It is noise. Where it is taken after all, later, that is in the middle of it."""

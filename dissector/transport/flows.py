@@ -225,8 +225,10 @@ class FlowTable:
         flows, asleep = self._flows, self._asleep
         hashes = [*asleep, *flows]
         leave = max(len(hashes) // 4 + 1, len(hashes) - self._limits.streams)
-        idle = [*map(Flow.last_of, asleep.values()), *(flow.last for flow in flows.values())]
-        for at in np.argsort(np.array(idle, np.int64), kind="stable")[:leave].tolist():
+        idle = [*map(Flow.idle_since, asleep.values()), *((flow.last, flow.number) for flow in flows.values())]
+        last, number = np.array(idle, np.int64).T
+        # Of one block the first ones: in which order they went to sleep depends on the salt of the hash.
+        for at in np.lexsort((number, last))[:leave].tolist():
             flow = flows.pop(hashes[at], None)
             if flow is None:
                 del asleep[hashes[at]]

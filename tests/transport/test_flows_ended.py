@@ -15,8 +15,9 @@ from dissector.base.limits import DEFAULT_LIMITS
 from dissector.capture import open_source
 from dissector.transport.flow import TAKEN, Flow
 from dissector.transport.flows import FlowTable
-from dissector.transport.model import StreamEnd, TransportStats
+from dissector.transport.model import ACK, RST, StreamEnd, TransportStats
 from dissector.transport.packets import PacketDecoder
+from tests.support.columns import Packet, columns
 from tests.support.stories import Channel, Story
 from tests.support.streams import INTEREST, Passed, pass_over
 from tests.support.wire import Frame, frames_of, write_pcap
@@ -84,7 +85,7 @@ def test_a_flow_that_slept_is_as_it_was(
     flow.client, flow.opened = client, opened and client is not None
     flow.base_false, flow.base_true = false, true
     packed = flow.asleep()
-    assert Flow.last_of(packed) == last
+    assert Flow.idle_since(packed) == (last, number)
     woken = Flow.awake(packed)
     # Told anew by the block that wakes it.
     woken.last = last
@@ -110,3 +111,16 @@ def test_ended_connections_count_for_the_limit_and_the_oldest_are_forgotten() ->
     numbers = sorted(Flow.awake(packed).number for packed in table._asleep.values())
     assert numbers == list(range(40 - len(numbers), 40))
     assert [finding.rule for finding in stats.findings] == ["tcp.streams"]
+
+
+def test_of_those_that_were_idle_for_as_long_the_first_are_forgotten() -> None:
+    """Whatever the salt of the hash, by which the flows of a block are put in order."""
+    packets = [
+        [Packet(data, seq, flags, ack, (f"192.0.2.{number}", 40000)) for number in range(16)]
+        for data, seq, flags, ack in ((REQUEST, 1, ACK, 1), (b"", 1 + len(REQUEST), RST, 0), (b"", 2, ACK, 1))
+    ]
+    done = Passed()
+    table = FlowTable(INTEREST, done.factory, done.datagrams.append, done.stats, replace(DEFAULT_LIMITS, streams=16))
+    for block in (*packets, [Packet(b"", 1, ACK, 1, ("192.0.2.99", 40000))]):
+        table.feed(columns(block))
+    assert {Flow.awake(packed).number for packed in table._asleep.values()} == set(range(5, 16))

@@ -371,9 +371,9 @@ class TlsConnection:
         )
 
     def answered(self, side: Side, start: bytes, frame: int) -> None:
-        """A side begins with HTTP in the clear."""
+        """A side begins with text in the clear."""
         if side.other is not None and side.other.client and not self.facts.answered:
-            self.facts.answered = start.split(b"\r")[0].split(b"\n")[0].decode("latin-1")
+            self.facts.answered = start.lstrip().split(b"\r")[0].split(b"\n")[0].decode("latin-1")
             self.facts.answer_frame = frame
 
     def lost(self, side: Side, found: Opened, before: int, frame: int) -> None:

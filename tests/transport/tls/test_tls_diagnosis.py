@@ -225,6 +225,7 @@ def test_a_client_that_says_nothing_behind_the_handshake(version: str) -> None:
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "“HTTP/1.1 400 Bad Request”: it expects http on this port, not https"),
         (b"<!DOCTYPE HTML>\n<html>", "“<!DOCTYPE HTML>”: it expects no TLS on this port, most likely http"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "“SSH-2.0-OpenSSH_9.2”: it expects no TLS on this port"),
+        (b"\r\nlogin: ", "“login: ”: it expects no TLS on this port"),
     ],
 )
 def test_an_answer_in_the_clear(answer: bytes, means: str) -> None:
