@@ -59,6 +59,8 @@ _BEGIN = re.compile(rb"<(?:\?xml\s|!--|!DOCTYPE|[A-Za-z_:\x80-\xff])")
 # Each branch always matches, also where the end is missing, so that the search is linear.
 _OPAQUE = re.compile(rb"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL)
 _TAG = re.compile(rb"""(?:[^>"']++|"[^"]*+"|'[^']*+')*+""")
+# From a start tag (of which there are not too many, other than of end tags), or the declaration, to the next tag.
+_START = re.compile(rb"(?:\A<\?|<(?![/!?]))[^<]++")
 # Each value is consumed whole, so that quotes inside of one are not taken for others.
 _VALUE = re.compile(rb"""("[^"<]*+"|'[^'<]*+')([A-Za-z_:]?)""")
 _PLACE = re.compile(r"(?:,? line \d+)?, line \d+, column \d+\Z")
@@ -256,13 +258,16 @@ def _spaced(text: bytes) -> bytes | None:
     """The document with blanks between all attributes, None where there are (or where markup may be text)."""
     if b"<![CDATA[" in text or b"<!--" in text:
         return None
-    pieces = text.split(b"<")
-    for at, piece in enumerate(pieces):
-        tag = _TAG.match(piece) if at else None
-        if tag is not None and any(found[2] for found in _VALUE.finditer(tag[0])):
-            pieces[at] = _VALUE.sub(_with_blank, tag[0]) + piece[tag.end() :]
-    spaced = b"<".join(pieces)
+    spaced = _START.sub(_spaced_tag, text)
     return spaced if spaced != text else None
+
+
+def _spaced_tag(start: re.Match[bytes]) -> bytes:
+    piece = start[0]
+    tag = _TAG.match(piece)
+    if tag is None or not any(found[2] for found in _VALUE.finditer(tag[0])):
+        return piece
+    return _VALUE.sub(_with_blank, tag[0]) + piece[tag.end() :]
 
 
 def _with_blank(value: re.Match[bytes]) -> bytes:
