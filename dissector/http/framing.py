@@ -5,7 +5,7 @@ A state machine inside that of the reader, made for each message with a body. St
     LENGTH   in a body of known length               → its last byte → the end, or PEEK where that is in doubt
     PEEK     where the body ends by one reading      → a start line stands there → the end; else LENGTH, CHUNKS or CLOSE
     CHUNKS   in a chunked body                       → last chunk and trailers, or framing lost → the end; no chunk, and
-                                                       a length is told too → LENGTH
+                                                       a length is told too → PEEK
     CLOSE    in a body that ends with the stream
 
 PEEK holds 16 bytes. Which lengths are in doubt says :class:`~dissector.http.head.BodyPlan` (RFC 9112 6.3). A message
@@ -168,9 +168,8 @@ class Framing:
         """No chunk begins the body, and Content-Length says how long it is."""
         self.draft.report(NOT_CHUNKED, offset=offset)
         self.draft.chunked = None
-        self._try_next()
-        if not self._left:
-            self._boundary(offset)
+        self._state = _State.PEEK
+        self._at = offset
 
     # -- where it may end ------------------------------------------------------------------------------------------
 
@@ -178,8 +177,9 @@ class Framing:
         draft, before = self.draft, self._peeked
         end = min(size, pos + PEEK - len(before))
         seen = before + bytes(data[pos:end])
-        # Empty lines may stand before a start line.
-        verdict = begins_message(seen.lstrip(b"\r\n"), request=not draft.line.status)
+        # Empty lines may stand before a start line. Elsewhere they are a body that is there.
+        bare = seen.lstrip(b"\r\n") if self._answers_head else seen
+        verdict = begins_message(bare, request=not draft.line.status)
         if verdict is None and len(seen) < PEEK:
             self._peeked = seen
             return end
@@ -196,14 +196,15 @@ class Framing:
         return pos
 
     @property
-    def _blank(self) -> bool:
-        """PEEK: nothing stands there so far, but for empty lines."""
-        return not self._peeked.strip(b"\r\n")
-
     def _answers_head(self) -> bool:
         """PEEK: nothing of the body came, and the request, known by now, is HEAD."""
         draft = self.draft
-        return draft.body is None and self._blank and draft.request is not None and draft.request.method == "HEAD"
+        return draft.body is None and draft.request is not None and draft.request.method == "HEAD"
+
+    @property
+    def _only_head(self) -> bool:
+        """Nothing but empty lines stands behind the head of an answer to HEAD."""
+        return self._state is _State.PEEK and self._answers_head and not self._peeked.strip(b"\r\n")
 
     def _not_sent(self) -> None:
         self.draft.report(NOT_SENT, offset=self.draft.start)
@@ -223,7 +224,7 @@ class Framing:
 
     def settle(self) -> None:
         """A gap follows: what is in doubt has to be decided. The longer reading keeps what is behind it in the body."""
-        if self._state is _State.PEEK and self._answers_head():
+        if self._only_head:
             self.end, self.back = self._at, self._peeked
         while self._state is _State.PEEK and self.end is None:
             self._goes_on()
@@ -259,15 +260,15 @@ class Framing:
             over: nothing was sent behind it (where the capture ends, that is not known).
         """
         draft, chunked = self.draft, self.draft.chunked
-        if self._state is _State.PEEK and self._answers_head():
+        if self._only_head:
             self.end = self._at
             return
-        if over and draft.body is None and self._blank and self._plan.doubtful and not draft.line.status:
+        if over and draft.body is None and not self._peeked and self._plan.doubtful and not draft.line.status:
             self._not_sent()
             self.end = self._at
             return
         while self._state is _State.PEEK and self.end is None:
-            if draft.passed and self._blank:
+            if draft.passed and not self._peeked:
                 # Of several lengths this one fits.
                 self.end = self._at
             else:

@@ -136,6 +136,15 @@ def test_nothing_is_said_of_a_body_that_is_not_there(kind: str, first: str) -> N
         assert feed.conversation.findings == []
 
 
+def test_a_body_of_an_empty_line_is_one() -> None:
+    """Of an answer whose request is not in the capture, and of a request that waited for leave."""
+    feed = Feed()
+    feed.down.data(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\r\n" + OK)
+    feed.up.data(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n\r\n" + POST)
+    assert [m.body.size for m in feed.messages] == [2, 5, 2, 4]
+    assert feed.findings == []
+
+
 def test_what_follows_an_answer_to_head_that_says_no_length() -> None:
     """Nothing tells where it ends: it is skipped up to the next start line, or goes to the end of the connection."""
     feed = Feed()

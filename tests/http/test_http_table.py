@@ -214,9 +214,10 @@ def test_where_the_capture_ends_a_body_may_have_followed(head: bytes, rule: str)
 
 
 @pytest.mark.parametrize("behind", [b"", NEXT], ids=["closed", "next"])
-def test_no_chunk_and_no_length(behind: bytes) -> None:
-    """A head that says chunked and a length of 0, and nothing behind it."""
-    head = b"POST / HTTP/1.1\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n"
+@pytest.mark.parametrize("length", [0, 4])
+def test_no_chunk_and_no_body(behind: bytes, length: int) -> None:
+    """A head that says chunked and a length, and nothing behind it."""
+    head = b"POST / HTTP/1.1\r\nContent-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n" % length
     feed = read(head + behind)
     assert [m.target for m in feed.messages] == (["/", "/next"] if behind else ["/"])
     assert [m.complete for m in feed.messages][1:] == [True] * bool(behind)
