@@ -27,6 +27,9 @@ MAX_VALUES = 1_000_000
 """Values of a file that has aliases, counted as if each alias were written out: whoever walks through them or shows
 them meets so many (ten lines can be a billion)."""
 
+LONGEST = 500
+"""Characters of what an error says is wrong: a value of a file may have millions."""
+
 COLUMNS = 1 << 30
 """Nothing is folded: the library's folding of texts with odd characters does not give back the same text."""
 
@@ -70,11 +73,11 @@ def parse_yaml(text: str, name: str = "text") -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
-        raise UsageError(f"{name}{where}: {error.problem or error.context or 'no YAML'}") from error
+        raise UsageError(f"{name}{where}: {_short(error.problem or error.context or 'no YAML')}") from error
     except UsageError:
         raise
     except Exception as error:  # damaged files make the library raise nearly anything (TypeError, KeyError …)
-        raise UsageError(f"{name}: no YAML: {error or type(error).__name__}") from error
+        raise UsageError(f"{name}: no YAML: {_short(str(error) or type(error).__name__)}") from error
 
 
 def _written_out(data: Any) -> int:
@@ -160,4 +163,8 @@ def wrong(name: str, holder: Any, key: Any, problem: str, expected: str = "") ->
     """The error of a wrong value: file, line, what is wrong and what was expected."""
     line = line_of(holder, key)
     place = f"{name}:{line}" if line is not None else name
-    return UsageError(f"{place}: {problem}" + (f"; expected {expected}" if expected else ""))
+    return UsageError(f"{place}: {_short(problem)}" + (f"; expected {expected}" if expected else ""))
+
+
+def _short(problem: str) -> str:
+    return problem if len(problem) <= LONGEST else f"{problem[:LONGEST]}…"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dissector.base.errors import UnreadableInput, UsageError
-from replay.base.yamlfile import MAX_FILE, dump_yaml, line_of, load_yaml, parse_yaml, wrong
+from replay.base.yamlfile import LONGEST, MAX_FILE, dump_yaml, line_of, load_yaml, parse_yaml, wrong
 
 GOOD = """\
 # a comment
@@ -51,6 +51,15 @@ def test_a_wrong_value_is_told_with_its_place() -> None:
     )
     assert str(wrong("my.yaml", data["list"], 1, "no")) == "my.yaml:5: no"
     assert str(wrong("my.yaml", {}, "x", "no")) == "my.yaml: no"
+
+
+@pytest.mark.parametrize(("length", "cut"), [(LONGEST, False), (LONGEST + 1, True)])
+def test_what_is_wrong_is_told_in_short(length: int, cut: bool) -> None:
+    told = "x" * LONGEST + ("…" if cut else "")
+    assert str(wrong("f", {}, "x", "x" * length, "a number")) == f"f: {told}; expected a number"
+    with pytest.raises(UsageError) as error:
+        parse_yaml("a" * length + ": 1\n" + "a" * length + ": 2\n", "f")
+    assert len(str(error.value)) <= LONGEST + 20
 
 
 @pytest.mark.parametrize(
