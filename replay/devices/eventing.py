@@ -20,7 +20,7 @@ from dissector.soap.namespaces import WSA04, WSCN, WSDP06, WSE
 from replay.base.ids import Ids
 from replay.soap.faults import SoapFault, eventing_fault
 
-__all__ = ["IDENTIFIER", "MAX_SUBSCRIBE", "Subscription", "SubscriptionTable", "actions_of", "reference_of"]
+__all__ = ["IDENTIFIER", "Subscription", "SubscriptionTable", "actions_of", "reference_of", "too_much"]
 
 PUSH = f"{WSE}/DeliveryModes/Push"
 ACTION_DIALECT = f"{WSDP06}/Action"
@@ -34,6 +34,15 @@ MAX_EXPIRES = 24 * 3600.0
 
 MAX_SUBSCRIBE = 64 << 10
 """Bytes of the envelope of a Subscribe: its addresses and destinations are kept as long as the subscription lives."""
+
+MAX_PARAMETERS = 32
+"""Reference parameters of one address: each event carries them."""
+
+MAX_ACTIONS = 64
+"""Actions of one filter: each event is held against them."""
+
+MAX_DESTINATIONS = 256
+"""Destinations of one subscription."""
 
 
 @dataclass(slots=True)
@@ -279,6 +288,24 @@ def actions_of(field: Field | None) -> tuple[str, ...]:
     words = field.text.split() if field is not None else []
     # The page example of the scan service has bare event names and no dialect.
     return tuple(word if ":" in word else f"{WSCN}/{word}" for word in words)
+
+
+def too_much(message: Message) -> str:
+    """Why more would be kept of a Subscribe than of any honest one, "" where it would not."""
+    body, envelope = message.body, message.envelope
+    if envelope is not None and len(envelope.xml) > MAX_SUBSCRIBE:
+        return f"a Subscribe of more than {MAX_SUBSCRIBE} bytes"
+    if body is None:
+        return ""
+    for place in ("Delivery/NotifyTo", "EndTo"):
+        reference = reference_of(body.find(place))
+        if reference is not None and len(reference.parameters) > MAX_PARAMETERS:
+            return f"more than {MAX_PARAMETERS} reference parameters of {place.rpartition('/')[2]}"
+    if len(actions_of(body.find("Filter"))) > MAX_ACTIONS:
+        return f"a Filter of more than {MAX_ACTIONS} actions"
+    if len(body.find_all("ScanDestinations/ScanDestination")) > MAX_DESTINATIONS:
+        return f"more than {MAX_DESTINATIONS} destinations"
+    return ""
 
 
 def reference_of(field: Field | None) -> EndpointReference | None:

@@ -22,7 +22,7 @@ from replay.base.ids import Ids
 from replay.base.log import Log
 from replay.behaviour.effects import Effects
 from replay.behaviour.rules import Behaviour
-from replay.devices.eventing import MAX_SUBSCRIBE, Subscription, SubscriptionTable, duration, end_body
+from replay.devices.eventing import Subscription, SubscriptionTable, duration, end_body, too_much
 from replay.devices.host import Call, Host, Reply
 from replay.soap.caller import Caller, action_of
 from replay.soap.faults import eventing_fault
@@ -141,9 +141,8 @@ class EventSource:
 
     async def subscribe(self, call: Call) -> Reply:
         """wse:Subscribe."""
-        envelope = call.message.envelope
-        if envelope is not None and len(envelope.xml) > MAX_SUBSCRIBE:
-            raise eventing_fault("InvalidMessage", f"No Subscribe of more than {MAX_SUBSCRIBE} bytes is taken")
+        if refused := too_much(call.message):
+            raise eventing_fault("InvalidMessage", f"This event source does not take {refused}")
         now, wall = self._sweep(), self._clock.time_ns() / 1e9
         before = {one.identifier for one in self.table.all()}
         made = self.table.subscribe(call.body, now, wall, peer=call.request.peer.address, path=call.point.path)

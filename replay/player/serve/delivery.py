@@ -19,7 +19,7 @@ from dissector.soap.model import EndpointReference
 from replay.base.clock import Clock
 from replay.base.log import Log
 from replay.behaviour.rules import Behaviour
-from replay.devices.eventing import MAX_SUBSCRIBE, Subscription, actions_of, reference_of
+from replay.devices.eventing import Subscription, actions_of, reference_of, too_much
 from replay.net.client import HttpClient, Target
 from replay.player.serve.harm import harmed
 from replay.player.serve.notices import addressed_head, addressed_xml
@@ -103,9 +103,8 @@ class Delivery:
         if body is None or notify_to is None or not notify_to.address:
             self._log.say("warning", f"{peer}: a Subscribe without an address; it is told nothing")
             return
-        if message.envelope is not None and len(message.envelope.xml) > MAX_SUBSCRIBE:
-            words = f"a Subscribe of more than {MAX_SUBSCRIBE} bytes; it is told nothing"
-            self._log.say("warning", f"{peer}: {words}")
+        if refused := too_much(message):
+            self._log.say("warning", f"{peer}: {refused}; it is told nothing")
             return
         actions = actions_of(body.find("Filter"))
         terms = Subscription(

@@ -17,7 +17,7 @@ from replay.devices import emulator as emulator_module
 from replay.devices.discovery import build_probe
 from replay.devices.dsmdevice import DsmDevice
 from replay.devices.dsmsink import MAX_EVENT, MAX_TOKEN
-from replay.devices.eventing import MAX_SUBSCRIBE
+from replay.devices.eventing import ACTION_DIALECT, MAX_ACTIONS, MAX_DESTINATIONS, MAX_PARAMETERS, MAX_SUBSCRIBE
 from replay.devices.host import Call
 from replay.devices.scanner import service as scan_service
 from replay.devices.scanserver import fileshare as fileshare_module
@@ -31,7 +31,7 @@ from replay.soap.caller import Refused, read_message
 from replay.soap.compose import http_request, pack
 from replay.soap.faults import SoapFault
 from tests.support.dsm import SID, process, serving
-from tests.support.event_rig import Rig, envelope, over_http, plain_answers
+from tests.support.event_rig import EVENT, Rig, envelope, over_http, plain_answers
 from tests.support.loopback import ANYWHERE, received, run
 from tests.support.postscan import fileshare, filter_job, images, library, sharepoint
 from tests.support.scan_client import image_request, scanning, ticket
@@ -56,6 +56,38 @@ def test_a_subscribe(more: int, taken: bool) -> None:
             answer = await rig.soap(over_http(xml))
             assert plain_answers(answer)[0] == ("SubscribeResponse" if taken else "Fault")
             assert len(rig.source.table) == taken
+
+    run(story())
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize(
+    ("most", "kind"),
+    [(MAX_PARAMETERS, "notify_to"), (MAX_PARAMETERS, "end_to"), (MAX_ACTIONS, "filter"), (MAX_DESTINATIONS, "places")],
+)
+def test_what_a_subscription_keeps(most: int, kind: str, more: int) -> None:
+    """A few bytes of XML each, and hundreds in memory, or work at each event."""
+    number = most + more
+    parameters = {f"{{urn:x}}p{at}": "" for at in range(number)}
+    reference = {"address": "http://127.0.0.1:9/", "reference_parameters": parameters}
+    data: dict[str, Any] = {"delivery": {"notify_to": reference if kind == "notify_to" else {"address": "urn:x"}}}
+    if kind == "end_to":
+        data["end_to"] = reference
+    elif kind == "filter":
+        data |= {"filter": [EVENT] * number, "filter@dialect": ACTION_DIALECT}
+    elif kind == "places":
+        one = {"client_display_name": "a", "client_context": "c"}
+        data["scan_destinations"] = {"scan_destination": [one] * number}
+    asked = over_http(envelope("Subscribe", data, element="wse:Subscribe", service="WS-Eventing"))
+
+    async def story() -> None:
+        async with Rig() as rig:
+            answer = await rig.soap(asked)
+            assert plain_answers(answer)[0] == ("Fault" if more else "SubscribeResponse")
+            assert len(rig.source.table) == 1 - more
+            if more:
+                assert answer.fault.reason.startswith("This event source does not take ")
+                assert f"more than {most} " in answer.fault.reason
 
     run(story())
 

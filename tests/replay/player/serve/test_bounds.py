@@ -10,6 +10,7 @@ from dissector.base.origin import Endpoint
 from dissector.catalog import build
 from dissector.soap.build import build_envelope
 from replay.base.ids import Ids
+from replay.devices.eventing import MAX_PARAMETERS
 from replay.net.server import HttpRequest
 from replay.player.serve import device as device_module
 from replay.player.serve import question as question_module
@@ -122,6 +123,19 @@ def test_a_long_value_of_a_client_is_not_kept(runs: Runs, story: Story, length: 
     run.values.hear(create.number, recorded, "m" * length)
     (name,) = run.values._ids_born[create.number]
     assert run.values.now[name] == ("m" * length if kept else UNSPECIFIED)
+
+
+@pytest.mark.parametrize(("number", "told"), [(MAX_PARAMETERS, True), (MAX_PARAMETERS + 1, False)])
+def test_a_subscription_of_too_much_is_told_nothing(tmp_path: Path, number: int, told: bool) -> None:
+    device = device_module.VirtualDevice(scenario_folder("dsm-completed.pcapng", tmp_path))
+    run = opened(device.runs, device.story)
+    parameters = {f"{{urn:x}}p{at}": "" for at in range(number)}
+    to = {"address": "http://127.0.0.1:9/", "reference_parameters": parameters}
+    body = build("wse:Subscribe", {"delivery": {"notify_to": to}})
+    xml = build_envelope(body, action=action_of("Subscribe", "WS-Eventing"), to="urn:x", message_id="urn:m")
+    (exchange,) = device.story.by_name["Subscribe"]
+    device.delivery.subscribed(run, exchange.number, message(xml), Endpoint(HOST, 1), {})
+    assert (exchange.number in run.told) is told
 
 
 # -- requests --------------------------------------------------------------------------------------------------------
