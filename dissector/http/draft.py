@@ -11,8 +11,8 @@ from dissector.http.content import Content
 from dissector.http.head import BARE_LF, BodyPlan, fields_of, parse_headers
 from dissector.http.headers import list_items, parse_media_type
 from dissector.http.model import HEADER_COST, BodyPolicy, Header, HttpMessage, Part
-from dissector.http.multipart import PARAMETER
 from dissector.http.pairing import Answer, Request
+from dissector.http.part import PARAMETER
 from dissector.http.report import Report
 from dissector.http.room import Room
 from dissector.http.start import StartLine

@@ -11,33 +11,24 @@ Offsets of parts count the body's bytes that are there, gaps left out, as :mod:`
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
-from operator import itemgetter
 
 from dissector.base.findings import Rule, rule
 from dissector.base.limits import Limits
-from dissector.base.origin import Origin, RangeMap
+from dissector.base.origin import Origin
 from dissector.http.content import ContentWriter
 from dissector.http.delimiter import Delimiter, DelimiterSearch
-from dissector.http.head import parse_headers
-from dissector.http.headers import could_be_xml, parse_media_type
-from dissector.http.model import HEADER_COST, BodyPolicy, Header, Part
+from dissector.http.headers import could_be_xml
+from dissector.http.model import BodyPolicy, Part
+from dissector.http.part import BARE_LF, PART_CUT, PartDraft, bare_id
 from dissector.http.report import Report
-from dissector.http.transfer import TransferDecoder, transfer_decoder
 
 __all__ = ["MultipartReader"]
 
 STEP = 128 << 10
 """Bytes looked at at once: they stay in the cache between the search for a delimiter and the digest."""
 
-PART_COST = 2000
-"""Bytes that a part takes as an object."""
-
 LARGE = 4096
 """Bytes of content from which a view is cheaper than a copy."""
-
-ALL_HEADERS = 10
-"""So many times the header lines of one part are kept of all."""
 
 MAX_LINE = 200
 """Longest line ``--…`` that is taken as a boundary nobody declared (RFC 2046 allows 70 characters)."""
@@ -55,49 +46,18 @@ ROOT_LATER = rule(
 NO_DELIMITER = rule("mime.no-delimiter", "error", "the multipart body has no delimiter line", "RFC 2046 5.1.1")
 NO_CRLF = rule("mime.no-crlf", "warn", "the line end before a delimiter is missing", "RFC 2046 5.1.1")
 NO_FINAL = rule("mime.no-final", "warn", "the final delimiter is missing", "RFC 2046 5.1.1")
-BARE_LF = rule("mime.bare-lf", "warn", "a line of the multipart body ends with LF alone", "RFC 2046 4.1.1")
 START_UNMATCHED = rule("mime.start-unmatched", "note", "no part has the Content-ID of start", "RFC 2387 3.2")
 PARTS_LIMIT = rule("mime.parts-limit", "error", "the body has more parts than are read")
 HEAD_LIMIT = rule("mime.head-limit", "error", "the headers of a part are longer than are read")
-HEADERS_LIMIT = rule("mime.headers-limit", "warn", "a part has more header lines than are kept")
 NO_HEADERS = rule("mime.no-headers", "warn", "a part begins without headers and empty line", "RFC 2046 5.1.1")
 NO_EMPTY_LINE = rule("mime.no-empty-line", "warn", "no empty line ends the headers of a part", "RFC 2046 5.1")
 BLANK_LINE = rule("mime.blank-line", "note", "the line that ends the headers of a part holds blanks", "RFC 5322 2.1")
-PARAMETER = rule("mime.parameter", "warn", "a media type deviates from the grammar", "RFC 2045 5.1")
-PART_CUT = rule("mime.part-cut", "error", "the part is not whole")
 XML_LIMIT = rule("mime.xml-limit", "error", "the root part is larger than is kept")
 
 _HEADER_LIKE = re.compile(rb"[!-9;-~]{1,200}[ \t]*:")
 _BOUNDARY = re.compile(rb"--[!-~]*[0-9A-Za-z][!-~]*\Z")
 
 _PREAMBLE, _HEADERS, _DATA, _EPILOGUE = range(4)
-
-
-_NO_WRITER = ContentWriter(digest=False, keep=False)
-"""Stands for the writer of a part whose headers are not over; never written to."""
-
-
-class _Draft:
-    """A part under way."""
-
-    __slots__ = (
-        "closed", "content_id", "decoder", "end", "head", "head_start", "headers", "media_type", "parameters", "report",
-        "start", "writer",
-    )  # fmt: skip
-
-    def __init__(self, start: int) -> None:
-        self.head_start = start
-        self.start = start
-        self.end = start
-        self.head = b""
-        self.headers: list[Header] = []
-        self.content_id: str | None = None
-        self.media_type = ""
-        self.parameters: dict[str, str] = {}
-        self.report = Report()
-        self.writer = _NO_WRITER
-        self.decoder: TransferDecoder | None = None
-        self.closed = False
 
 
 class MultipartReader:
@@ -117,7 +77,7 @@ class MultipartReader:
         self._policy = policy
         self._limits = limits
         self._report = report
-        self._start = _bare_id(parameters.get("start"))
+        self._start = bare_id(parameters.get("start"))
         boundary = parameters.get("boundary", "").rstrip(" \t")
         # Header values are latin-1 in the model, so this gives the bytes that were sent.
         self._search = DelimiterSearch(boundary.encode("latin-1", "replace")) if boundary else None
@@ -129,10 +89,10 @@ class MultipartReader:
         self._head = bytearray()
         self._line_start = True
         self._offset = 0
-        self._drafts: list[_Draft] = []
+        self._drafts: list[PartDraft] = []
         self._first_line = True
         self._before_lost = False
-        self._root: _Draft | None = None
+        self._root: PartDraft | None = None
         self._ended = False
         self._complete = False
         self._lines = 0
@@ -166,8 +126,7 @@ class MultipartReader:
         elif self._state == _HEADERS:
             self._end_headers(PART_CUT, bytes(self._line))
         if self._state == _DATA:
-            part = self._open_part()
-            part.writer.gap(part.decoder.lost(length) if part.decoder else length, reason)
+            self._drafts[-1].gap(length, reason)
         # What stands behind the gap may begin a line.
         self._line_start = True
 
@@ -196,7 +155,7 @@ class MultipartReader:
         elif self._state == _HEADERS:
             self._end_headers(NO_EMPTY_LINE if complete else PART_CUT, bytes(self._line))
         if self._state == _DATA:
-            self._end_part(closed=complete, end=self._offset)
+            self._drafts[-1].close(closed=complete, end=self._offset)
         if complete and not self._drafts:
             self._report(NO_DELIMITER)
         elif complete and not self._ended:
@@ -258,11 +217,7 @@ class MultipartReader:
         self._offset += len(data)
         self._line_start = False
         if self._state == _DATA:
-            part = self._open_part()
-            if part.decoder is not None:
-                data = part.decoder.feed(bytes(data))
-            if data:
-                part.writer.write(data)
+            self._drafts[-1].write(data)
 
     def _delimiter(self, found: Delimiter) -> None:
         """A delimiter was found; ``self._offset`` stands at its start."""
@@ -271,7 +226,7 @@ class MultipartReader:
         if self._state == _DATA:
             if found.mid_line:
                 self._report(NO_CRLF)
-            self._end_part(closed=True, end=self._offset)
+            self._drafts[-1].close(closed=True, end=self._offset)
         self._offset += found.end - found.start
         self._after_delimiter(final=found.final)
 
@@ -285,7 +240,7 @@ class MultipartReader:
             self._ended = True
             self._state = _EPILOGUE
         else:
-            self._drafts.append(_Draft(self._offset))
+            self._drafts.append(PartDraft(self._offset))
             self._state = _HEADERS
 
     def _take_line(self, data: bytes, pos: int) -> int:
@@ -358,7 +313,7 @@ class MultipartReader:
         assert search is not None
         if bare.startswith(search.needle) and bare[len(search.needle) :] in (b"", b"--"):
             self._end_headers(NO_EMPTY_LINE)
-            self._end_part(closed=True, end=self._offset)
+            self._drafts[-1].close(closed=True, end=self._offset)
             self._offset += len(line)
             self._after_delimiter(final=bare != search.needle)
             return True
@@ -371,41 +326,17 @@ class MultipartReader:
     def _end_headers(self, problem: Rule | None, rest: bytes = b"") -> None:
         """The headers of the part are over (``rest``: a line of them that is cut); open its content."""
         part = self._drafts[-1]
-        part.head = bytes(self._head) + rest
-        self._offset = part.start = part.head_start + len(part.head)
+        part.read_head(bytes(self._head) + rest, problem, self._limits, self._lines)
+        self._offset = part.start
         self._head.clear()
         self._line.clear()
-        if problem is PART_CUT:
-            part.report(PART_CUT, "the headers of the part are cut")
-        elif problem is not None:
-            part.report(problem)
         self._state = _DATA
         self._line_start = True
-        part.headers = parse_headers(part.head.decode("latin-1"), 0, part.report, None, folded=None, bare_lf=BARE_LF)
-        if len(part.headers) > self._limits.headers:
-            part.report(HEADERS_LIMIT, f"the part has {len(part.headers)} header lines")
-            del part.headers[self._limits.headers :]
-        if self._lines + len(part.headers) > ALL_HEADERS * self._limits.headers:
-            part.report(HEADERS_LIMIT, f"the parts have more than {ALL_HEADERS * self._limits.headers} header lines")
-            del part.headers[max(ALL_HEADERS * self._limits.headers - self._lines, 0) :]
         self._lines += len(part.headers)
-        self.weight += PART_COST + len(part.head) + HEADER_COST * len(part.headers)
-        encoding = ""
-        for header in reversed(part.headers):
-            name = header.name.lower()
-            if name == "content-type":
-                media = parse_media_type(header.value)
-                part.media_type, part.parameters = media.value, dict(media.parameters)
-                if media.problems:
-                    part.report(PARAMETER, f"Content-Type of a part has {', '.join(media.problems)}")
-            elif name == "content-id":
-                part.content_id = _bare_id(header.value)
-            elif name == "content-transfer-encoding":
-                encoding = header.value
-        part.decoder = transfer_decoder(encoding, part.report)
+        self.weight += part.weight
         self._open(part)
 
-    def _open(self, part: _Draft) -> None:
+    def _open(self, part: PartDraft) -> None:
         """Decide whether this is the root part, and so whether its bytes are kept."""
         policy, limits = self._policy, self._limits
         first = len(self._drafts) == 1
@@ -426,18 +357,6 @@ class MultipartReader:
         else:
             part.writer = ContentWriter(digest=policy.digest, keep=policy.keep, limits=limits, room=policy.room)
 
-    def _open_part(self) -> _Draft:
-        return self._drafts[-1]
-
-    def _end_part(self, *, closed: bool, end: int) -> None:
-        part = self._open_part()
-        part.end = end
-        part.closed = closed
-        if part.decoder is not None:
-            rest = part.decoder.close()
-            if rest:
-                part.writer.write(rest)
-
     # -- result --------------------------------------------------------------------------------------------------
 
     @property
@@ -456,48 +375,11 @@ class MultipartReader:
             self._report(ROOT_LATER, f"the first part is {self._drafts[0].media_type[:80]}, the root is a later one")
         return [self._finished(part, origin) for part in self._drafts]
 
-    def _finished(self, part: _Draft, origin: Origin) -> Part:
-        writer = part.writer
-        root = part is self._root
-        place = _part_of(origin, part.start, part.end)
-        if part.decoder is not None:
-            place.exact = False
-            place.size = writer.size
-        if not root and part is self._drafts[0] and not self._policy.keep:
+    def _finished(self, draft: PartDraft, origin: Origin) -> Part:
+        writer = draft.writer
+        root = draft is self._root
+        if not root and draft is self._drafts[0] and not self._policy.keep:
             writer.forget()
         elif root and writer.overflow and writer.keep:
             self._report(XML_LIMIT, f"the root part has {writer.size} bytes, {self._limits.xml} are kept")
-        content = writer.close(complete=part.closed, origin=place)
-        if not content.complete:
-            lost = sum(g.length for g in content.gaps)
-            part.report(PART_CUT, f"{lost} bytes of the part are missing" if lost else "the end of the part is missing")
-        return Part(
-            headers=part.headers,
-            content=content,
-            content_id=part.content_id,
-            media_type=part.media_type,
-            parameters=part.parameters,
-            root=root,
-            findings=part.report.findings(default=place.frame_numbers()[:1]) if part.report.any else [],
-            head=part.head,
-            head_origin=_part_of(origin, part.head_start, part.start),
-            bounds=(part.head_start, part.start, part.end),
-        )
-
-
-def _part_of(origin: Origin, start: int, end: int) -> Origin:
-    """As ``origin.part``, without a walk over all pieces: a chunked image has thousands of them."""
-    pieces = origin.ranges.pieces
-    low = max(bisect_right(pieces, start, key=itemgetter(0)) - 1, 0)
-    high = bisect_left(pieces, end, low, key=itemgetter(0))
-    near = Origin(origin.stream, RangeMap(pieces[low:high]), origin.frames, origin.size) if origin.exact else origin
-    return near.part(start, end)
-
-
-def _bare_id(value: str | None) -> str | None:
-    if value is None:
-        return None
-    bare = value.strip(" \t\r\n")
-    if bare.startswith("<") and bare.endswith(">"):
-        bare = bare[1:-1].strip(" \t")
-    return bare or None
+        return draft.part(origin, root=root)
