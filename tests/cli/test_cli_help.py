@@ -37,7 +37,7 @@ def test_every_command_has_examples(cli, command):
 
 
 def test_every_example_is_a_valid_command_line():
-    from dissector.cli.parser import EXAMPLES
+    from dissector.cli.help import EXAMPLES
 
     parser = build_parser()
     for block in EXAMPLES.values():
