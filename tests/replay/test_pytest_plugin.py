@@ -48,7 +48,7 @@ def test_a_scenario(wsd_virtual_device):
 
     async def send():
         async with DsmDevice(pages=3) as client:
-            return await client.run(Order(device.url, ScanProcess.example(), wait=10))
+            return await client.run(Order(device.url, ScanProcess.example(), wait=60))
 
     assert asyncio.run(send()).completed_state == "Completed"
     assert device.do(lambda served: served.left()) == []

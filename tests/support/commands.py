@@ -11,7 +11,7 @@ from typing import Self
 
 __all__ = ["PATIENCE", "Command", "heeds_ctrl_c"]
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which a test has failed; nothing waits so long when all is well."""
 
 

@@ -20,7 +20,7 @@ from tests.support.namespace import in_namespace
 
 T = TypeVar("T")
 GROUP = GROUPS["ipv4"]
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a test may wait for a datagram."""
 
 Heard = tuple[bytes, Endpoint, str, bool]

@@ -46,7 +46,7 @@ async def play(folder: Path, target: str, **options: Any) -> Result:
     scenario, files = load_scenario(folder)
     clock = RealClock()
     given = Options(**{"slack": 20.0, "keep_going": True, **options})
-    client = HttpClient(clock=clock, timeout=5.0)
+    client = HttpClient(clock=clock, timeout=60.0)
     player = Player(
         scenario, files, target, options=given, clock=clock, log=Log(clock), ids=Ids(), client=client,
     )  # fmt: skip

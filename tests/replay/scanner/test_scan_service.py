@@ -705,7 +705,7 @@ def test_a_job_that_is_cancelled_while_its_image_is_made() -> None:
 
         def tones(self, *given: Any) -> Image.Image:
             begun.set()
-            assert gate.wait(10)
+            assert gate.wait(60)
             return super().tones(*given)
 
     async def run() -> None:

@@ -319,7 +319,7 @@ def test_while_an_image_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def slow(content: Content, path: Path) -> str:
         begun.set()
-        gate.wait(10)
+        gate.wait(60)
         return write(content, path)
 
     async def work(dsm: Dsm) -> None:

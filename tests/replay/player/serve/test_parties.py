@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             async with ScanServer(outcomes=ALL_GOOD) as server, scanner, ScanClient(scanner) as client:
                 status = {"requested_elements": {"name": [QName(WSCN, "ScannerStatus", "wscn")]}}
                 await client.ask("GetScannerElements", status)
-                await scanner.run(Order(server.url(), ScanProcess.example(), wait=10.0))
+                await scanner.run(Order(server.url(), ScanProcess.example(), wait=60.0))
 
     asyncio.run(record())
     scenario, contents = extract(capture)
