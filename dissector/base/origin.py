@@ -30,7 +30,6 @@ __all__ = [
     "Origin",
     "RangeMap",
     "StreamRef",
-    "merge_frames",
 ]
 
 
@@ -325,11 +324,6 @@ class FrameMap:
                 found.append(ByteRange(self.frames[i], at + low - self.starts[i] if at >= 0 else -1, high - low))
         return found
 
-    def time_at(self, offset: int) -> int:
-        """Capture time in nanoseconds of the frame that holds the byte at the stream offset."""
-        first, _ = self._span(offset, offset + 1)
-        return self.times[first] if self.times else 0
-
 
 NO_FRAMES = FrameMap()
 """Stands where no frames are (any more): never added to."""
@@ -427,11 +421,3 @@ class Origin:
     def whole(stream: StreamRef, start: int, end: int, frames: FrameMap) -> Origin:
         """The origin of a plain run of stream bytes start..end."""
         return Origin(stream, RangeMap([(0, start, end - start)]), frames, end - start)
-
-
-def merge_frames(many: Iterable[Sequence[int]]) -> tuple[int, ...]:
-    """All frame numbers of several lists, ascending, without repeats."""
-    numbers: set[int] = set()
-    for some in many:
-        numbers.update(some)
-    return tuple(sorted(numbers))

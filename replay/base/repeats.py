@@ -1,7 +1,7 @@
 """When a SOAP message over UDP is sent again: a datagram may be lost, so each goes out several times.
 
 The copies are the same bytes (MessageID and MessageNumber stay). Sources: SOAP-over-UDP (September 2004) appendix A;
-DPWS 2006/02 appendix I and DPWS 1.1 appendix B, which give other numbers.
+DPWS 2006/02 appendix I, which gives other numbers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-__all__ = ["DPWS_2006", "DPWS_2009", "SOAP_OVER_UDP_2004", "Repeats"]
+__all__ = ["DPWS_2006", "SOAP_OVER_UDP_2004", "Repeats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +42,3 @@ class Repeats:
 SOAP_OVER_UDP_2004 = Repeats(2, 4, 0.05, 0.25, 0.5)
 DPWS_2006 = Repeats(2, 2, 0.05, 0.25, 0.45)
 """What devices and clients of WSD use."""
-
-DPWS_2009 = Repeats(1, 1, 0.05, 0.25, 0.45)

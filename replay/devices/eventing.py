@@ -20,11 +20,10 @@ from dissector.soap.namespaces import WSA04, WSCN, WSDP06, WSE
 from replay.base.ids import Ids
 from replay.soap.faults import SoapFault, eventing_fault
 
-__all__ = ["IDENTIFIER", "Subscription", "SubscriptionTable", "actions_of", "reference_of", "too_much"]
+__all__ = ["Subscription", "SubscriptionTable", "actions_of", "reference_of", "too_much"]
 
 PUSH = f"{WSE}/DeliveryModes/Push"
 ACTION_DIALECT = f"{WSDP06}/Action"
-IDENTIFIER = QName(WSE, "Identifier", "wse")
 
 DEFAULT_EXPIRES = 3600.0
 """Seconds granted where the client asks for an endless subscription."""
