@@ -28,7 +28,7 @@ from dissector.http.headed import HEAD_ANSWER
 from dissector.http.model import BodyPolicy
 from dissector.http.start import begins_message
 
-__all__ = ["Framing"]
+__all__ = ["NOT_CHUNKED", "Framing"]
 
 PEEK = 16
 """Bytes that tell whether a start line begins."""

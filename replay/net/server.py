@@ -17,6 +17,7 @@ from typing import Protocol
 from dissector.base.errors import DsmsharkError, UsageError
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint
+from dissector.http.framing import NOT_CHUNKED
 from dissector.http.headers import list_items
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.writer import build_response
@@ -301,8 +302,11 @@ class HttpServer:
                     going = False
                     messages = receiver.end(time=self._clock.time_ns())
             for http in messages:
-                if going and http.is_request and not http.complete:
-                    # The client has not left: what it says has no end that can be found.
+                wrong = not http.complete or any(one.rule == NOT_CHUNKED.id for one in http.findings)
+                if going and http.is_request and wrong:
+                    # The client has not left: what it says has no end that can be found, or not by the rules: who reads
+                    # a capture can take the length that stands beside Transfer-Encoding, a server must not (RFC 9112
+                    # 6.3).
                     why = next((one.text for one in http.findings if one.severity == "error"), "its end is not known")
                     await self._refuse(line, 400, "Bad Request", f"a request that cannot be read: {why}")
                     return

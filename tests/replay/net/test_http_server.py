@@ -154,11 +154,12 @@ def test_a_request_that_says_it_is_too_large_is_refused_before_it_came(expect: b
     run(story())
 
 
+@pytest.mark.parametrize("more", [b"", b"Content-Length: 4\r\n"], ids=["alone", "with a length"])
 @pytest.mark.parametrize("body", [b"zz\r\nabc\r\n0\r\n\r\n", b"-1\r\n", b"f" * 30 + b"\r\n"], ids=str)
-def test_chunks_that_are_none_are_refused_and_named(body: bytes) -> None:
+def test_chunks_that_are_none_are_refused_and_named(body: bytes, more: bytes) -> None:
     async def story() -> None:
         async with Serving() as serving, Raw(serving.port) as raw:
-            await raw.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+            await raw.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n" + more + b"\r\n" + body)
             answer = await raw.answer()
             assert (answer.status, answer.header("Connection")) == (400, "close")
             raw.writer.write_eof()
