@@ -60,10 +60,11 @@ class TlsFeed:
             end.consumer.data(Run(end.at, part, end.frames))
             end.at += len(part)
 
-    def gap(self, back: bool, length: int) -> None:
+    def gap(self, back: bool, length: int, reason: str = "lost") -> None:
         end = self.ends[back]
-        end.frames.add(end.at, length, 0, -1, 0)
-        end.consumer.gap(Gap(end.at, length, "lost", self.frame, self.frame + 1, self.frame + 1))
+        if length:
+            end.frames.add(end.at, length, 0, -1, 0)
+        end.consumer.gap(Gap(end.at, length, reason, self.frame, self.frame + 1, self.frame + 1))
         end.at += length
 
     def end(self, how: StreamEnd = StreamEnd.FIN, *, back: bool = False, after: float = 0) -> None:

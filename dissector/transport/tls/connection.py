@@ -22,7 +22,7 @@ from dissector.transport.tls.lock import Epoch, Opened
 from dissector.transport.tls.model import RECORDS, Alert, RecordSeen, TlsFacts
 from dissector.transport.tls.names import TLS13, Content
 from dissector.transport.tls.negotiation import Negotiation
-from dissector.transport.tls.records import Record
+from dissector.transport.tls.records import Record, first_line
 from dissector.transport.tls.rules import LOST, NOT_OPENED, WHY, WRONG_KEYS
 from dissector.transport.tls.shared import Shared
 from dissector.transport.tls.side import Side, State
@@ -167,6 +167,8 @@ class TlsConnection:
             side.finish()
         self.shared.open.pop((self.conversation.number, self._depth), None)
         facts = self.facts
+        if facts.version is None:
+            self._note_answer()
         facts.lone = None if self.conversation.both else self.conversation.first == facts.client
         if self.negotiation.version == TLS13 and facts.lone is None:
             # One direction may have been read before the other.
@@ -241,6 +243,12 @@ class TlsConnection:
         if self.shared.watch and len(facts.records) < RECORDS and self.shared.records:
             self.shared.records -= 1
             facts.records.append(RecordSeen(side.client is not False, record.type, inner, size, frame, time))
+
+    def _note_answer(self) -> None:
+        """What the server began with in place of its hello."""
+        for side in self.sides:
+            if side.other is not None and side.other.client and (first_line(side.start) or not side.joined):
+                self.facts.answered, self.facts.answer_frame = side.start, side.start_frame
 
     def _close(self) -> None:
         """What is known of how the connection ended."""
@@ -369,12 +377,6 @@ class TlsConnection:
                 f"records of {side.stream.source} do not open any more", frames=(frame,) if frame else (), offset=offset
             )
         )
-
-    def answered(self, side: Side, start: bytes, frame: int) -> None:
-        """A side begins with text in the clear."""
-        if side.other is not None and side.other.client and not self.facts.answered:
-            self.facts.answered = start.lstrip().split(b"\r")[0].split(b"\n")[0].decode("latin-1")
-            self.facts.answer_frame = frame
 
     def lost(self, side: Side, found: Opened, before: int, frame: int) -> None:
         """Records are missing before an opened one."""

@@ -14,6 +14,7 @@ from dissector.transport.tls.alerts import ABOUT_CERTIFICATES, HARMLESS, WORDS, 
 from dissector.transport.tls.model import Alert, TlsFacts
 from dissector.transport.tls.names import TLS13
 from dissector.transport.tls.reasons import flaw, guess, offer, reason, refused_client
+from dissector.transport.tls.records import begins_record, first_line
 from dissector.transport.tls.rules import ALERT, HANDSHAKE_FAILED, HANDSHAKE_UNFINISHED, ONE_WAY, SAID_NOTHING, UNUSED
 from dissector.transport.tls.sizes import REFUSAL
 
@@ -23,12 +24,14 @@ PATIENT = 1_000_000_000
 """Nanoseconds that a side waits at least before its closing counts as giving up."""
 BRIEF = 5_000_000_000
 """Nanoseconds within which a client that refuses the certificate ends the connection, from its hello on."""
+SHOWN = 8
+"""Bytes shown of an answer that is neither TLS nor text."""
 _SIDES = {True: "client", False: "server"}
 
 
 def end(facts: TlsFacts) -> Iterator[Finding]:
     """The finding on why it failed; none where it did not, or where the capture does not show it."""
-    if facts.answered and facts.version is None:
+    if facts.version is None and not begins_record(facts.answered):
         yield _clear(facts)
         return
     if facts.lone is not None:
@@ -59,15 +62,17 @@ def _lone(facts: TlsFacts, client: bool) -> Iterator[Finding]:
 
 
 def _clear(facts: TlsFacts) -> Finding:
-    start = facts.answered
-    if start.startswith("HTTP/"):
+    line = first_line(facts.answered)
+    means = "it expects no TLS on this port"
+    if line.startswith("HTTP/"):
         means = "it expects http on this port, not https"
-    elif start.startswith("<"):
-        means = "it expects no TLS on this port, most likely http"
-    else:
-        means = "it expects no TLS on this port"
+    elif line.startswith("<"):
+        means += ", most likely http"
+    shown = (
+        f"in the clear, with “{line}”" if line else f"with bytes that are no TLS ({facts.answered[:SHOWN].hex(' ')})"
+    )
     return HANDSHAKE_FAILED(
-        f"the server answered the ClientHello in the clear, with “{start}”: {means}",
+        f"the server answered the ClientHello {shown}: {means}",
         frames=(facts.answer_frame,) if facts.answer_frame else (),
     )
 

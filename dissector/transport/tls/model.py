@@ -116,7 +116,7 @@ class TlsFacts:
             ``groups`` and ``signatures`` numbers of the groups and signature algorithms.
         hidden: the client offers Encrypted Client Hello, or pretends to: ``server_name`` may be the name of another.
         version, suite, alpn: what the server chose; None, "" where its hello was not seen.
-        answered: what the server answered in the clear in place of a ServerHello, "" for nothing.
+        answered: the first bytes that the server said, where no ServerHello was seen; b"" for nothing.
         resumed: "", "id", "ticket" or "psk" (which may also have been agreed upon before).
         compression: how certificates were compressed, "" for not at all; of those that cannot be read nothing is known.
         retried: the server asked for a second ClientHello, with a key of ``wanted_group`` (0: not said).
@@ -157,7 +157,7 @@ class TlsFacts:
     version: int | None = None
     suite: int | None = None
     alpn: str = ""
-    answered: str = ""
+    answered: bytes = b""
     answer_frame: int = 0
     resumed: str = ""
     compression: str = ""

@@ -20,7 +20,9 @@ from dissector.base.origin import Gap
 if TYPE_CHECKING:
     from dissector.transport.tls.ciphers import Buffer
 
-__all__ = ["HEADER", "MOST", "SSL2_HELLO", "Lost", "Record", "RecordReader", "hello_begins"]
+__all__ = [
+    "HEADER", "MOST", "SSL2_HELLO", "Lost", "Record", "RecordReader", "begins_record", "first_line", "hello_begins"
+]  # fmt: skip
 
 HEADER = 5
 HELLO = HEADER + 6
@@ -31,6 +33,8 @@ SSL2_HELLO = 128
 """Type given to the record of an SSL 2.0 ClientHello; its fragment begins with the message type."""
 
 _HEAD = struct.Struct(">BHH").unpack_from
+_TEXT = re.compile(rb"[\t\n\r -~]{4}")
+"""How an answer in the clear begins, and no record."""
 _CANDIDATE = re.compile(rb"[\x14-\x18]\x03[\x00-\x04]")
 
 
@@ -71,6 +75,16 @@ def hello_begins(start: bytes) -> bool:
 
 def _plausible(type: int, version: int, length: int) -> bool:
     return 20 <= type <= 24 and 0x300 <= version <= 0x304 and length <= MOST and (length > 0 or type == 23)
+
+
+def first_line(start: bytes) -> str:
+    """The first line of text that something begins with; "" where it is no text."""
+    return start.lstrip().split(b"\r")[0].split(b"\n")[0].decode("latin-1") if _TEXT.match(start) else ""
+
+
+def begins_record(start: bytes) -> bool:
+    """Whether a record can begin so; True where nothing tells."""
+    return not start or (20 <= start[0] <= 24 and start[1:2] in (b"", b"\3"))
 
 
 class RecordReader:

@@ -11,7 +11,6 @@ A lost record is a gap; decoding goes on behind it (see :mod:`~dissector.transpo
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections import deque
 from collections.abc import Iterable
@@ -36,10 +35,8 @@ __all__ = ["Side", "State"]
 
 SHARED = 64 << 20
 """Bytes that wait for keys in all connections together."""
-_TEXT = re.compile(rb"[\t\n\r -~]{4}")
-"""How an answer in the clear begins, and no record."""
 LINE = 100
-"""Bytes shown of a line that is no TLS."""
+"""Bytes kept of the beginning, to show it where it is no TLS."""
 SIDE = 4000
 """Bytes that one takes as objects."""
 FAILURES = 3
@@ -72,6 +69,9 @@ class Side:
     Attributes:
         consumed: stream offset below which frames are no longer needed.
         client: it is the client's; None until a hello tells.
+        start: its first bytes, at most :data:`LINE`; b"" where they are not in the capture.
+        start_frame: the frame that carried the first one.
+        joined: whether it begins with them is not known: its beginning was not captured.
         other: the other direction, where there is one.
     """
 
@@ -100,7 +100,11 @@ class Side:
         self._held_bytes = 0
         self._inflate: zlib._Decompress | None = None
         self._closed = False
-        self._begun_at_all = False
+        self.start = b""
+        self.start_frame = 0
+        self.joined = False
+        self._starting = True
+        """The first bytes are still coming."""
         self._last_frame = 0
         self._last_time = 0
         self._end: tuple[StreamEnd, int, int] | None = None
@@ -111,10 +115,10 @@ class Side:
         """The next bytes."""
         self.frames = run.frames
         self.plain.released = max(self.plain.released, run.released)
-        if not self._begun_at_all:
-            self._begun_at_all = True
-            if _TEXT.match(run.data):
-                self._connection.answered(self, bytes(run.data[:LINE]), run.frames.carrier(run.offset)[0])
+        if self._starting:
+            self.start_frame = self.start_frame or run.frames.carrier(run.offset)[0]
+            self.start += bytes(run.data[: LINE - len(self.start)])
+            self._starting = len(self.start) < LINE
         if self.state is State.DEAD:
             self.consumed = run.offset + len(run.data)
             return
@@ -122,7 +126,8 @@ class Side:
 
     def gap(self, gap: Gap) -> None:
         """Bytes that the capture does not hold."""
-        self._begun_at_all = self._begun_at_all or gap.length > 0
+        self._starting = self._starting and not gap.length
+        self.joined = self.joined or gap.reason == "start"
         self.plain.released = max(self.plain.released, gap.released)
         if self.state is not State.DEAD:
             self._take(self._records.gap(gap))
