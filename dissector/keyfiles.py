@@ -355,7 +355,7 @@ def _loaded(name: str, data: bytes, password: bytes | None) -> Any:
                 if reader is pkcs12.load_key_and_certificates:
                     found: Any = reader(data, secret)
                     return found[0]
-                return reader(data, secret, unsafe_skip_rsa_key_validation=True)  # type: ignore[operator]
+                return reader(data, secret, unsafe_skip_rsa_key_validation=True)  # type: ignore[operator]  # PEM, DER
             except TypeError:
                 # No password where one is needed, or one where none is.
                 if secret is None:

@@ -216,7 +216,7 @@ class Story:
         """A state that was told."""
         some: list[Report] | list[Final] = self.finals if isinstance(report, Final) else self.reports
         if len(some) < KEPT:
-            some.append(report)  # type: ignore[arg-type]
+            some.append(report)  # type: ignore[arg-type]  # to the list of its kind
 
     def fault(self, message: Message, operation: str, *, normal: bool = False, subject: str = "") -> None:
         """A request was refused; a finding too, unless that is its normal end."""

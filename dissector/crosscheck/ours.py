@@ -125,7 +125,7 @@ class _Watched(MessagePass):
     def __init__(self, *arguments: object, side: Side, **named: object) -> None:
         self._side = side
         self.conversations: dict[int, Conversation] = {}
-        super().__init__(*arguments, **named)  # type: ignore[arg-type]
+        super().__init__(*arguments, **named)  # type: ignore[arg-type]  # handed on
 
     def _consumer(self, conversation: Conversation, stream: StreamRef) -> StreamConsumer:
         direction = Direction(stream.source)

@@ -36,7 +36,7 @@ class Leaf:
     listed: bool = False
 
 
-class ValueField(Field):  # type: ignore[misc]
+class ValueField(Field):  # type: ignore[misc]  # Scapy has no types
     """A typed value, or a list of values, that stands in XML and not at a fixed place in bytes."""
 
     __slots__ = ["islist"]

@@ -205,7 +205,7 @@ class _Input:
         yield block
 
 
-class WsdSession(DefaultSession):  # type: ignore[misc]
+class WsdSession(DefaultSession):  # type: ignore[misc]  # Scapy has no types
     """Packets in, WSD messages out.
 
     From a file the last messages come when it ends; live, each message comes with the packet that completes it. Scapy

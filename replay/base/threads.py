@@ -30,7 +30,7 @@ async def in_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs)
         if error is not None:
             result.set_exception(error)
         else:
-            result.set_result(value)  # type: ignore[arg-type]
+            result.set_result(value)  # type: ignore[arg-type]  # it may be None
 
     def run() -> None:
         value, error = None, None

@@ -270,7 +270,7 @@ def _read_any(cert_path: Path, key_path: Path) -> tuple[x509.Certificate, object
 
 def _public(key: object) -> bytes:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return bytes(key.public_bytes(serialization.Encoding.DER, form))  # type: ignore[attr-defined]
+    return bytes(key.public_bytes(serialization.Encoding.DER, form))  # type: ignore[attr-defined]  # of any kind
 
 
 def _load(cert_path: Path, key_path: Path) -> tuple[Identity, bool]:

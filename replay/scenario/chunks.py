@@ -23,7 +23,7 @@ def chunks_text(runs: Iterable[tuple[bytes, int]]) -> list[str]:
     made = []
     for line, count in runs:
         text = line.decode("latin-1")
-        plain = count == 1 and _ENTRY.fullmatch(text)[2] is None  # type: ignore[index]
+        plain = count == 1 and _ENTRY.fullmatch(text)[2] is None  # type: ignore[index]  # any text fits
         made.append(text if plain else f"{text} x {count}")
     return made
 

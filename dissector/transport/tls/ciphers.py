@@ -248,7 +248,7 @@ class _Block(_Loose):
             iv, body = bytes(body[: self._block]), body[self._block :]
         else:
             iv = self._iv
-        plain = Machine(self._algorithm, modes.CBC(iv)).decryptor().update(body)  # type: ignore[arg-type]
+        plain = Machine(self._algorithm, modes.CBC(iv)).decryptor().update(body)  # type: ignore[arg-type]  # a block cipher
         cut = len(plain) - plain[-1] - 1
         if cut < 0 or (self._ssl3 and plain[-1] >= self._block):
             return None
