@@ -161,12 +161,8 @@ class HttpServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._arriving: dict[Line, int] = {}
-        files = _files()
-        self._backlog = max(min(256, files // 8), 1)
-        # Each takes a descriptor. A backlog of them may come at once, before those that make room for it are closed;
-        # the rest is for files and for what the device itself asks. Without any left nobody would be let in, and
-        # asyncio (of Python 3.11) tries again and again.
-        self._most = max(min(limits.connections, files * 3 // 4 - 2 * self._backlog), 1)
+        self._most = 1
+        """Connections at once; known when it listens: until then the process may ask for more descriptors."""
         self._cut = 0
         """Connections cut to make room, since that was said."""
         self._cut_said = -CUT_SAID
@@ -184,8 +180,14 @@ class HttpServer:
         Raises:
             UsageError: the address is taken, not of this machine, or not permitted.
         """
+        files = _files()
+        backlog = max(min(256, files // 8), 1)
+        # Each takes a descriptor. A backlog of them may come at once, before those that make room for it are closed;
+        # the rest is for files and for what the device itself asks. Without any left nobody would be let in, and
+        # asyncio (of Python 3.11) tries again and again.
+        self._most = max(min(self._limits.connections, files * 3 // 4 - 2 * backlog), 1)
         try:
-            server = await asyncio.start_server(self._accept, host, port, limit=BUFFER, backlog=self._backlog)
+            server = await asyncio.start_server(self._accept, host, port, limit=BUFFER, backlog=backlog)
         except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: no host name can look so
             raise UsageError(f"cannot listen on {Endpoint(host, port)}: {words_of(error)}") from error
         self._servers.append(server)

@@ -356,6 +356,23 @@ def test_connections_leave_descriptors_for_the_rest(monkeypatch: pytest.MonkeyPa
     run(story())
 
 
+def test_descriptors_that_were_asked_for_since_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a virtual device does, which is made before it runs."""
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (16, 64))
+    serving = Serving(limits=ServerLimits(connections=1000))
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (64, 64))
+
+    async def story() -> None:
+        async with serving:
+            idle = [await asyncio.open_connection("127.0.0.1", serving.port) for _ in range(50)]
+            await until(lambda: serving.warnings)
+            assert "more than 32 connections: this one, silent for longest, is cut" in serving.warnings[0]
+            for _, writer in idle:
+                writer.close()
+
+    run(story())
+
+
 def test_where_all_are_being_answered_a_further_connection_is_closed() -> None:
     answering = asyncio.Event()
 
