@@ -113,6 +113,8 @@ class MessageReader:
         self._inner: StreamConsumer | None = None
         """OPAQUE: what reads the TLS."""
         self._skipped: Skipped | None = None
+        self._refused = False
+        """It was told that the server wants https: once is enough."""
 
     @property
     def under_way(self) -> Draft | None:
@@ -475,9 +477,11 @@ class MessageReader:
         self._give(message)
 
     def _give(self, message: HttpMessage) -> None:
-        if message.status == 400 and message.body.size <= _SHORT and not self._tunnel.sealed:
+        fresh = message.status == 400 and not self._refused and not self._tunnel.sealed
+        if fresh and message.body.size <= _SHORT:
             said = (message.body.data() if message.body.kept else message.body.head).lower()
             if any(part in said for part in _SAYS_HTTPS):
+                self._refused = True
                 source = self._speaker.stream.source
                 words = f"{source} answers HTTP in the clear with 400: it expects https on this port"
                 self._conversation.findings.append(WANTS_HTTPS(words, frames=message.origin.frame_numbers()[:1]))

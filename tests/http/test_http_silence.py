@@ -111,3 +111,16 @@ def test_a_server_that_says_that_it_wants_https(
         found = [(one.text, one.frames) for one in capture.findings if one.rule == "http.wants-https"]
     words = "TCP stream 0: 192.0.2.20:5362 answers HTTP in the clear with 400: it expects https on this port"
     assert found == ([(words, (6,))] if is_told else [])
+
+
+def test_that_a_server_wants_https_is_told_once_a_connection(tmp_path: Path) -> None:
+    story = Story(channels={"one": Channel("192.0.2.10", "192.0.2.20", 5362)})
+    body = b"Client sent an HTTP request to an HTTPS server.\n"
+    for _ in range(20):
+        story.say("one", REQUEST)
+        story.say("one", b"HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body), back=True)
+    file = tmp_path / "one.pcap"
+    file.write_bytes(write_pcap(frames_of(story)))
+    with dissector.open(file) as capture:
+        capture.run()
+        assert [one.frames for one in capture.findings if one.rule == "http.wants-https"] == [(6,)]
