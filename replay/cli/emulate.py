@@ -34,7 +34,7 @@ from replay.cli.living import (
     until_signal,
     while_read,
 )
-from replay.cli.outputs import not_an_input
+from replay.cli.outputs import inputs_of, not_an_input
 from replay.cli.trust import trust_of
 from replay.devices.control import ControlPort
 from replay.devices.dsmdevice import DsmDevice, Order, Story
@@ -218,10 +218,9 @@ def _serve(
         raise UsageError("--interface and --no-discovery exclude each other: nothing would be announced on it")
     if arguments.interface and work is not None and not arguments.host:
         raise UsageError("--interface announces the services of a scanner: it needs --host")
+    not_an_input("--pcap", arguments.pcap, inputs_of(arguments))
     behaviour = behaviour_of(arguments)
     listen = endpoints_of(arguments.listen or [arguments.default_listen])
-    read = [getattr(arguments, "capture", None), arguments.device, *arguments.pages] if "pages" in arguments else []
-    not_an_input("--pcap", arguments.pcap, [*filter(None, read), *filter(None, [arguments.behaviour])])
     interfaces = arguments.interface or list(dict.fromkeys(host for host, _ in listen))
     around = Around(
         listen=listen, name=arguments.name, interfaces=interfaces, unicast_ports=unicast,

@@ -5,6 +5,7 @@ A suite may play for hours. That its report cannot be written has to be said bef
 
 from __future__ import annotations
 
+import argparse
 import atexit
 import contextlib
 import os
@@ -17,25 +18,48 @@ from pathlib import Path
 from dissector.base.errors import UnwritableOutput, UsageError
 from dissector.cli.streams import abandon_stdout
 from replay.base.log import Entry, Sink
+from replay.scenario.folder import MAIN
 
-__all__ = ["check_outputs", "key_log_of", "no_dash", "not_an_input", "say", "unheard", "why_not_writable"]
+__all__ = [
+    "check_outputs", "inputs_of", "key_log_of", "no_dash", "not_an_input", "say", "unheard", "why_not_writable",
+]  # fmt: skip
+
+INPUTS = (
+    "authorities", "behaviour", "capture", "certificate", "client_certificate", "device", "keylog", "pages", "process",
+    "rsa_key", "scenario", "trust",
+)  # fmt: skip
+"""Arguments that name files that are read."""
 
 
-def check_outputs(outputs: Mapping[str, str | None]) -> None:
+def inputs_of(arguments: argparse.Namespace) -> list[str]:
+    """The files that a command reads; of the folder of a scenario its main one."""
+    found = []
+    for name in INPUTS:
+        given = getattr(arguments, name, None)
+        for one in given if isinstance(given, list) else [given]:
+            if isinstance(one, str) and one:
+                found.append(os.path.join(one, MAIN) if os.path.isdir(one) else one)
+    return found
+
+
+def check_outputs(outputs: Mapping[str, str | None], inputs: Iterable[str]) -> None:
     """Look whether all files can be written; what is in them stays, and none is left behind.
 
     Args:
         outputs: option → path; an empty one or None is not asked for.
+        inputs: files that are read.
 
     Raises:
-        UsageError: two options name one file.
+        UsageError: two options name one file, or one names an input.
         UnwritableOutput: one cannot be written.
     """
     seen: dict[str, str] = {}
+    inputs = list(inputs)
     for option, path in outputs.items():
         if not path:
             continue
         no_dash(option, path)
+        not_an_input(option, path, inputs)
         real = os.path.realpath(path)
         # Terminals and pipes take one after the other.
         if real in seen and (os.path.isfile(real) or not os.path.exists(real)):
@@ -117,6 +141,6 @@ def not_an_input(option: str, path: str | None, inputs: Iterable[str]) -> None:
         UsageError: the file is one of the inputs.
     """
     for name in inputs:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # ValueError: a null byte
             if path and os.path.samefile(path, name):
                 raise UsageError(f"{option} {path}: that file is read; give it another one")

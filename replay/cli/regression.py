@@ -15,7 +15,7 @@ from dissector.base.errors import ExitCode, UnreadableInput, UnwritableOutput, U
 from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.clock import RealClock
-from replay.cli.outputs import check_outputs, say, why_not_writable
+from replay.cli.outputs import check_outputs, inputs_of, say, why_not_writable
 from replay.cli.parser import make_parser
 from replay.cli.playing import ask_leave, bench, options_of, play_once, targets_named, values_given
 from replay.net.client import Target
@@ -25,6 +25,8 @@ from replay.report.junit import write_junit
 from replay.report.located import locate
 from replay.report.suite_html import suite_page
 from replay.report.suites import case_suites, run_line, suite_json, suite_lines
+from replay.scenario.folder import MAIN as SCENARIO
+from replay.suite.file import MAIN as SUITE
 from replay.suite.file import load_suite_file
 from replay.suite.find import chosen, find_scenarios, prepare
 from replay.suite.last import NAME, Last, beside_of, changes, load_last, save_last
@@ -64,7 +66,8 @@ def run_suite(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--set {name}: no scenario has such a value")
     if arguments.list:
         return _list(prepared)
-    memory = _memory(arguments, folder)
+    read = [*inputs_of(arguments), str(folder / SUITE), *(str(path / SCENARIO) for path in found.values())]
+    memory = _memory(arguments, folder, read)
     ask_leave(list(dict.fromkeys(one for _, targets in prepared for one in targets.values())), yes=arguments.yes)
     captures = _captures(arguments)
     jobs = arguments.jobs or file.jobs or JOBS
@@ -142,14 +145,15 @@ def _captures(arguments: argparse.Namespace) -> Path | None:
     return folder
 
 
-def _memory(arguments: argparse.Namespace, folder: Path) -> Path | None:
-    """The file that remembers the result, None for none. All that is written at the end is looked at now.
+def _memory(arguments: argparse.Namespace, folder: Path, read: list[str]) -> Path | None:
+    """The file that remembers the result, None for none. All that is written at the end is looked at now, so that none
+    of it can fail then or take the place of what is ``read``.
 
     Raises:
         UsageError, UnwritableOutput: an output is none.
     """
     given = None if arguments.forget else arguments.last
-    check_outputs({"--junit": arguments.junit, "--html": arguments.html, "--last": given})
+    check_outputs({"--junit": arguments.junit, "--html": arguments.html, "--last": given}, read)
     if arguments.forget:
         return None
     memory = Path(given) if given else folder / NAME

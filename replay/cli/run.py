@@ -12,7 +12,7 @@ from dissector.base.errors import ExitCode, UsageError
 from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.log import TextSink
-from replay.cli.outputs import check_outputs, say, unheard
+from replay.cli.outputs import check_outputs, inputs_of, say, unheard
 from replay.cli.playing import ask_leave, bench, options_of, play_once
 from replay.net.client import Target
 from replay.player.judge import ValueRule
@@ -43,7 +43,8 @@ def run_scenario(arguments: argparse.Namespace) -> int:
         raise UsageError("--dry-run has no JSON: it shows what would be sent, for people")
     if arguments.dry_run:
         return _dry(scenario, folder, played, targets, options)
-    check_outputs({"--junit": arguments.junit, "--html": arguments.html, "--pcap": arguments.pcap})
+    outputs = {"--junit": arguments.junit, "--html": arguments.html, "--pcap": arguments.pcap}
+    check_outputs(outputs, inputs_of(arguments))
     ask_leave(list(targets.values()), yes=arguments.yes)
     result = asyncio.run(_play(arguments, scenario, folder, options, main))
     if arguments.pcap:

@@ -14,6 +14,7 @@ from replay.base.clock import RealClock
 from replay.base.log import JsonSink, Log, TextSink
 from replay.cli.addresses import endpoints_of
 from replay.cli.living import behaviour_of, client_encryption, keylog_of, opened, tell, until_signal, while_read
+from replay.cli.outputs import inputs_of, not_an_input
 from replay.cli.playing import own_context, values_given
 from replay.devices.emulator import Around, Encryption
 from replay.player.judge import ValueRule
@@ -41,6 +42,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
         listen=listen, name=arguments.name, interfaces=interfaces, discovery=discovery, must_be_found=discovery,
         behaviour=behaviour_of(arguments), clock=RealClock(), seed=arguments.seed,
     )  # fmt: skip
+    not_an_input("--pcap", arguments.pcap, inputs_of(arguments))
     client_encryption(arguments, around)
     context = own_context(arguments, scenario, frozenset(parties), [host for host, _ in listen])
     before = around.encryption or Encryption()

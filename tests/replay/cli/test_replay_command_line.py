@@ -322,6 +322,15 @@ def test_what_is_read_is_not_written_over(command: Run, samples: Path, tmp_path:
     assert path.stat().st_size > 1000
 
 
+@pytest.mark.parametrize("option", ["--authorities", "--trust", "--behaviour"])
+def test_neither_are_keys_and_rules(command: Run, tmp_path: Path, option: str) -> None:
+    path = tmp_path / "file"
+    path.write_text("what it was")
+    code, _, error = command(*SERVER, option, path, "--pcap", path)
+    assert (code, error) == (2, f"dsmreplay: --pcap {path}: that file is read; give it another one\n")
+    assert path.read_text() == "what it was"
+
+
 def test_a_server_that_is_not_there(command: Run) -> None:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

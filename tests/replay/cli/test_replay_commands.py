@@ -291,6 +291,17 @@ def test_two_outputs_in_one_file(scenario: str, tmp_path: Path, capsys: pytest.C
     assert not file.exists()
 
 
+@pytest.mark.parametrize("option", ["--junit", "--html", "--pcap"])
+def test_a_scenario_is_not_written_over(scenario: str, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    file = Path(scenario) / "scenario.yaml"
+    before = file.read_bytes()
+    for given in (scenario, str(file)):
+        assert main(["run", given, "--target", "http://127.0.0.1:9/", option, str(file)]) == 2
+        assert f"{option} {file}: that file is read; give it another one" in capsys.readouterr().err
+    assert main(["serve", scenario, "--for", "0", "--pcap", str(file)]) == 2
+    assert file.read_bytes() == before
+
+
 def test_outputs_that_are_no_files(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = ["--junit", "/dev/null", "--html", "/dev/null"]
     assert main(["run", scenario, "--target", "http://127.0.0.1:9/", *outputs]) == 4

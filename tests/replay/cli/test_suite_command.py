@@ -203,6 +203,18 @@ def test_outputs_are_looked_at_before_anything_is_sent(
     assert (told.out, told.err.count(option)) == ("", 1)
 
 
+@pytest.mark.parametrize("option", ["--junit", "--html", "--last"])
+@pytest.mark.parametrize("name", ["suite.yaml", "dsm/scenario.yaml"])
+def test_what_is_read_is_not_written_over(
+    suite: Path, capsys: pytest.CaptureFixture[str], option: str, name: str
+) -> None:
+    (suite / "suite.yaml").write_text("jobs: 1\n")
+    before = (suite / name).read_bytes()
+    assert main(["suite", str(suite), "--target", "http://127.0.0.1:9/", option, str(suite / name)]) == 2
+    assert "that file is read; give it another one" in capsys.readouterr().err
+    assert (suite / name).read_bytes() == before
+
+
 def test_a_memory_is_a_file(suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is remembered takes the place of the file as a whole: that must not be done to a device."""
     arguments = ["--only", "dsm", "--target", "http://127.0.0.1:9/", "--last"]
