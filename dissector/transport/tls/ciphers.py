@@ -28,6 +28,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher as Machine
 from cryptography.hazmat.primitives.ciphers import CipherContext, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
+from dissector.transport.tls.aria import Aria
+from dissector.transport.tls.gcm import Gcm
 from dissector.transport.tls.kdf import expand_label, export_ivs, export_key, key_block
 from dissector.transport.tls.names import SSL30, TLS10, TLS12
 from dissector.transport.tls.suites import Suite
@@ -211,8 +213,8 @@ class _Stream:
 class _Block(_Loose):
     """CBC, MAC first or (``outside``) encryption first."""
 
-    def __init__(self, version: int, algorithm: object, block: int, iv: bytes | None, mac: _Mac, outside: bool) -> None:
-        self._algorithm = algorithm
+    def __init__(self, version: int, decrypt: Cbc, block: int, iv: bytes | None, mac: _Mac, outside: bool) -> None:
+        self._decrypt = decrypt
         self._block = block
         self._iv = iv
         """The IV of the next record where records carry none (up to TLS 1.0)."""
@@ -248,7 +250,7 @@ class _Block(_Loose):
             iv, body = bytes(body[: self._block]), body[self._block :]
         else:
             iv = self._iv
-        plain = Machine(self._algorithm, modes.CBC(iv)).decryptor().update(body)  # type: ignore[arg-type]  # a block cipher
+        plain = self._decrypt(iv, body)
         cut = len(plain) - plain[-1] - 1
         if cut < 0 or (self._ssl3 and plain[-1] >= self._block):
             return None
@@ -348,31 +350,44 @@ class _Sm4Gcm:
 
 
 def supported(suite: Suite) -> bool:
-    """Whether records of the suite can be opened: ARIA, and GCM and CCM of Camellia, are not in the library."""
+    """Whether records of the suite can be opened."""
     if suite.algorithm == "SM4":
         return suite.mode == "GCM" and "sm3" in hashlib.algorithms_available
     if suite.mode in ("GCM", "CCM"):
-        return suite.algorithm == "AES"
+        return suite.algorithm == "AES" or (suite.mode == "GCM" and suite.algorithm in ("CAMELLIA", "ARIA"))
     if suite.mode == "CBC":
         return suite.algorithm in _CBC
     return suite.mode in ("AEAD", "NULL") or suite.algorithm.startswith("RC4")
 
 
-_CBC: dict[str, Callable[[bytes], Any]] = {
-    "AES": algorithms.AES,
-    "CAMELLIA": old.Camellia,
-    "SEED": old.SEED,
-    "IDEA": old.IDEA,
-    "3DES_EDE": old.TripleDES,
+Cbc = Callable[[bytes, Buffer], bytes]
+"""Decrypts whole blocks that were chained from an IV on."""
+
+
+def _cbc(algorithm: Any) -> Cbc:
+    return lambda iv, body: Machine(algorithm, modes.CBC(iv)).decryptor().update(body)
+
+
+_CBC: dict[str, Callable[[bytes], Cbc]] = {
+    "AES": lambda key: _cbc(algorithms.AES(key)),
+    "CAMELLIA": lambda key: _cbc(old.Camellia(key)),
+    "SEED": lambda key: _cbc(old.SEED(key)),
+    "IDEA": lambda key: _cbc(old.IDEA(key)),
+    "3DES_EDE": lambda key: _cbc(old.TripleDES(key)),
     # Three times the same key is single DES.
-    "DES": lambda key: old.TripleDES(key * 3),
-    "RC2": old.RC2,
+    "DES": lambda key: _cbc(old.TripleDES(key * 3)),
+    "RC2": lambda key: _cbc(old.RC2(key)),
+    "ARIA": lambda key: Aria(key).decrypt_cbc,
 }
 
 
 def _aead(suite: Suite, key: bytes) -> Aead:
     if suite.algorithm == "SM4":
         return _Sm4Gcm(key)
+    if suite.algorithm == "CAMELLIA":
+        return Gcm(Machine(old.Camellia(key), modes.ECB()).encryptor().update)
+    if suite.algorithm == "ARIA":
+        return Gcm(Aria(key).encrypt)
     if suite.mode == "GCM":
         return AESGCM(key)
     if suite.mode == "CCM":

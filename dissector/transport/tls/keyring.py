@@ -210,7 +210,7 @@ class Keyring:
         if self._facts.state != "unsupported":
             self._facts.state = "unsupported"
             known = suite(number)
-            cipher = f"the library has no {known.algorithm} in {known.mode} mode" if known else "the suite is not known"
+            cipher = f"{known.algorithm} in {known.mode} mode is not read here" if known else "the suite is not known"
             self._say(
                 UNSUPPORTED(f"records of {suite_name(number)} cannot be opened, whatever keys there are: {cipher}")
             )
