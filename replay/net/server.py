@@ -65,7 +65,7 @@ BLOCK = 256 << 10
 """Bytes of an answer that are written at once."""
 
 CUT_SAID = 1.0
-"""Seconds between two lines about connections that are cut to make room: thousands may come at once."""
+"""Seconds between two lines about connections that are one too many: thousands may come at once."""
 
 LINGER = 5.0
 """Seconds in which a client may read the refusal of a request that it is still sending."""
@@ -164,7 +164,7 @@ class HttpServer:
         self._most = 1
         """Connections at once; known when it listens: until then the process may ask for more descriptors."""
         self._cut = 0
-        """Connections cut to make room, since that was said."""
+        """Connections that were one too many, since that was said."""
         self._cut_said = -CUT_SAID
         """When it was said, by the clock."""
         self._silent: dict[Line, None] = {}
@@ -219,7 +219,7 @@ class HttpServer:
             line.watch(self._tap.connection(line.peer, line.local, encrypted=channel is not None))
         try:
             if len(self._tasks) > self._most and not self._made_room():
-                self._log.say("warning", f"{line.peer}: more than {self._most} connections, closed")
+                self._say_cut(line, f"more than {self._most} connections, closed")
                 return
             self._silent[line] = None
             words = f"no TLS handshake within {self._limits.slow:g} s, connection cut"
@@ -246,13 +246,16 @@ class HttpServer:
             return False
         del self._silent[line]
         line.reset()
+        self._say_cut(line, f"more than {self._most} connections: this one, silent for longest, is cut")
+        return True
+
+    def _say_cut(self, line: Line, words: str) -> None:
+        """Say that a connection was one too many, once in :data:`CUT_SAID`."""
         self._cut += 1
         if self._clock.monotonic() >= self._cut_said + CUT_SAID:
-            words = f"more than {self._most} connections: this one, silent for longest, is cut"
             before = f" (and {self._cut - 1} before it)" if self._cut > 1 else ""
             self._log.say("warning", f"{line.peer}: {words}{before}", peer=str(line.peer))
             self._cut, self._cut_said = 0, self._clock.monotonic()
-        return True
 
     async def _guarded(self, seconds: float, line: Line, words: str, work: Awaitable[None]) -> None:
         """Do something; a peer that takes longer is cut off (by the clock, so that tests can wait in no time)."""

@@ -41,8 +41,9 @@ MAX_TEXTS = 2000
 """Texts that are remembered as handed out in one run: a client may ask for new ones without end. Of more, that which
 was handed out longest ago is forgotten."""
 
-MAX_VALUE = 16 << 10
-"""Characters of one value of a client that are kept for its run; a longer one counts as not said."""
+MAX_VALUE = 4 << 10
+"""Characters of one value of a client that are kept for its run; a longer one counts as not said. The longest type of
+the specifications has 2,048."""
 
 MADE_HERE = uuid.UUID("6f0ad8b5-4a3f-4c0e-9a36-0d3c0c1d6a57")
 """Name space of the identities of virtual devices: not those of the recorded ones, and the same at each start."""
