@@ -42,7 +42,10 @@ def notes(
     said += _opaque(stats)
     if stats.cut:
         was, their = ("was", "its") if stats.cut == 1 else ("were", "their")
-        said.append(f"{count(stats.cut, 'packet')} {was} cut by the capture length; {their} missing bytes are gaps")
+        said.append(
+            f"{count(stats.cut, 'packet')} {was} cut by the capture length; {their} missing bytes are gaps "
+            "(“tcpdump -s 0” cuts nothing)"
+        )
     if stats.unknown_link:
         said.append(f"{count(stats.unknown_link, 'packet')} of unknown link types could not be read")
     return said

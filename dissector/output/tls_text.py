@@ -63,6 +63,10 @@ def _outcome(facts: TlsFacts, paint: Palette) -> str:
         version = "ClientHello refused" if refused else "no answer to the ClientHello"
         if facts.lone is not None:
             version = "one side only"
+        elif not facts.offered:
+            version = "without its hellos, which are not in the capture"
+        elif facts.talks[1].lost:
+            version = "ServerHello not in the capture"
         return f"{version}, {state}" if state else version
     keys = f" ({facts.keys})" if facts.keys else ""
     known = paint(_STATES.get(facts.state, "dim"), facts.state + keys)
@@ -190,7 +194,8 @@ def _client_certificate(facts: TlsFacts, paint: Palette, shown: dict[str, int]) 
     elif facts.by_size:
         yield _fact("client's", "certificate not asked for (by the sizes of the encrypted records)")
     elif facts.asked is None and facts.version is not None and not facts.resumed:
-        yield _fact("client's", "certificate: not known whether asked for (encrypted)")
+        why = "encrypted" if facts.version == TLS13 else "it is not in the capture"
+        yield _fact("client's", f"certificate: not known whether asked for ({why})")
     for place, one in enumerate(facts.client_certificates):
         yield from _certificate("client" if not place else f"chain {place + 1}", one, facts, paint, shown)
 

@@ -242,7 +242,7 @@ class TlsConnection:
             self._sealed.append((frame, time, side, size))
         if self.shared.watch and len(facts.records) < RECORDS and self.shared.records:
             self.shared.records -= 1
-            facts.records.append(RecordSeen(side.client is not False, record.type, inner, size, frame, time))
+            facts.records.append(RecordSeen(self._by_client(side), record.type, inner, size, frame, time))
 
     def _note_answer(self) -> None:
         """What the server began with in place of its hello."""
@@ -288,6 +288,10 @@ class TlsConnection:
         self.facts.client, self.facts.server = stream.source, stream.destination
         self._order()
 
+    def _by_client(self, side: Side) -> bool:
+        """Whether a side is the client's: where the hellos are lost, the one that opened the connection is."""
+        return side.stream.source == self.facts.client if side.client is None else side.client
+
     def _order(self) -> None:
         """Put what both sides said into the facts, the client first."""
         facts = self.facts
@@ -296,7 +300,7 @@ class TlsConnection:
 
     def alert(self, side: Side, level: int | None, description: int | None, frame: int, time: int) -> None:
         """An alert; None where it is encrypted."""
-        self._alert(Alert(side.client is not False, level, description, frame, time))
+        self._alert(Alert(self._by_client(side), level, description, frame, time))
 
     def _alert(self, alert: Alert) -> None:
         if len(self.facts.alerts) < FINDINGS:

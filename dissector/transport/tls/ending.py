@@ -12,7 +12,7 @@ from dissector.base.findings import Finding
 from dissector.transport.model import StreamEnd
 from dissector.transport.tls.alerts import ABOUT_CERTIFICATES, HARMLESS, WORDS, alert_text
 from dissector.transport.tls.model import Alert, TlsFacts
-from dissector.transport.tls.names import TLS13
+from dissector.transport.tls.names import TLS13, Content
 from dissector.transport.tls.reasons import flaw, guess, offer, reason, refused_client
 from dissector.transport.tls.records import begins_record, first_line
 from dissector.transport.tls.rules import ALERT, HANDSHAKE_FAILED, HANDSHAKE_UNFINISHED, ONE_WAY, SAID_NOTHING, UNUSED
@@ -94,7 +94,9 @@ def _alert(facts: TlsFacts, alert: Alert) -> Iterator[Finding]:
 
 
 def _sealed(facts: TlsFacts, alert: Alert) -> Iterator[Finding]:
-    """An alert that is encrypted: only its place tells something."""
+    """An alert that is encrypted: only its place tells something, and that only where nothing before it is missing."""
+    if _unplaced(facts, alert):
+        return
     if not facts.finished:
         yield HANDSHAKE_FAILED(
             f"the {_SIDES[alert.from_client]} broke the handshake off with an encrypted alert"
@@ -111,6 +113,17 @@ def _sealed(facts: TlsFacts, alert: Alert) -> Iterator[Finding]:
         )
     elif alert.from_client:
         yield from _unused(facts, alert.time, "ended", (alert.frame,))
+
+
+def _unplaced(facts: TlsFacts, alert: Alert) -> bool:
+    """What is missing may have ended the handshake: then the alert most likely says that all is said."""
+    client, server = facts.talks
+    if client.lost:
+        return True
+    if alert.from_client:
+        return bool(server.lost) and client.finished and not server.finished
+    # The server's certificates are long and missing first: behind a client that waits, its alert refuses all the same.
+    return bool(server.lost) and (facts.version != TLS13 or client.spoke is not False)
 
 
 def _warning(alert: Alert) -> bool:
@@ -150,6 +163,8 @@ def _closed(facts: TlsFacts, by_client: bool) -> Iterator[Finding]:
     waited = mine.end_time - max(mine.last, other.last)
     patience = f" within {waited / 1e9:.1f} s" if waited >= PATIENT else ""
     if facts.version is None and facts.offered:
+        if server.lost:
+            return
         if by_client:
             said = f"the server did not answer the ClientHello{patience}: the client {how} the connection"
             if not patience:
@@ -163,13 +178,19 @@ def _closed(facts: TlsFacts, by_client: bool) -> Iterator[Finding]:
         # Where it begins is not in the capture.
         return
     elif not client.finished:
+        if client.cut or (facts.version != TLS13 and Content.DATA in {**client.records, **server.records}):
+            # The end of the handshake is among what is missing.
+            return
         after = f", {waited / 1e9:.1f} s after the last message of it" if patience else ""
         said = f"the {who} {how} the connection in the midst of the handshake{after}, without an alert"
         if other.lost or mine.lost:
-            said += "; parts of it are missing: lost on the way (large packets?), or not captured"
+            lost = "" if other.cut or mine.cut else "lost on the way (large packets?), or "
+            said += f"; parts of it are missing: {lost}not captured"
         else:
             said += guess(facts, by_client)
     elif not server.finished or (facts.version == TLS13 and not by_client and server.spoke is False):
+        if server.lost or client.lost:
+            return
         if by_client:
             said = f"the server did not answer the client's part of the handshake{patience}: "
             said += f"the client {how} the connection"
@@ -196,8 +217,8 @@ def _closed(facts: TlsFacts, by_client: bool) -> Iterator[Finding]:
 def _unused(facts: TlsFacts, time: int, how: str, frames: tuple[int, ...]) -> Iterator[Finding]:
     """The client ended the connection at ``time``: who checks the certificate only behind the handshake does then."""
     client, server = facts.talks
-    if client.spoke is not False or server.plain or facts.resumed or time - facts.time > BRIEF:
-        # Those that lasted were opened in advance.
+    if client.spoke is not False or client.lost or server.plain or facts.resumed or time - facts.time > BRIEF:
+        # Those that lasted were opened in advance; what is lost may be what it said.
         return
     why = flaw(facts)
     said = f"the client {how} the connection after the handshake and had said nothing"

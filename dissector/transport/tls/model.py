@@ -51,6 +51,8 @@ class Talk:
     plain: int = 0
     lost: int = 0
     """Places where records are missing or damaged."""
+    cut: bool = False
+    """The capture length cut some of it: it was not lost on the way."""
     finished: bool = False
     """Its part of the handshake ended: Finished was seen, or encrypted records that can be nothing else."""
     opened: bool = False

@@ -40,12 +40,12 @@ def reason(facts: TlsFacts, alert: Alert) -> str:
         said = _wrong(facts, "server", code or 0)
     elif code == HANDSHAKE_FAILURE and by_server and facts.asked:
         return refused_client(facts, 0)
-    elif code in (HANDSHAKE_FAILURE, INSUFFICIENT) and facts.version is None and by_server:
+    elif code in (HANDSHAKE_FAILURE, INSUFFICIENT) and facts.version is None and by_server and facts.offered:
         said = (
             f"most likely no version, cipher suite, group or signature algorithm is shared (the client offers "
             f"{offer(facts)})"
         )
-    elif code in (PROTOCOL_VERSION, FALLBACK):
+    elif code in (PROTOCOL_VERSION, FALLBACK) and facts.offered:
         said = f"the client offers {offer(facts) if facts.offered == (SSL20,) else _versions(facts)}"
         if alert.from_client and facts.version is not None:
             said = f"the server chose {version_name(facts.version)}, {said}"

@@ -128,6 +128,7 @@ class Side:
         """Bytes that the capture does not hold."""
         self._starting = self._starting and not gap.length
         self.joined = self.joined or gap.reason == "start"
+        self.talk.cut = self.talk.cut or gap.reason == "cut"
         self.plain.released = max(self.plain.released, gap.released)
         if self.state is not State.DEAD:
             self._take(self._records.gap(gap))
@@ -262,7 +263,7 @@ class Side:
         if type in (Content.HANDSHAKE, SSL2_HELLO):
             if self.damaged and self._opens_unseen(record):
                 return True
-            if self.handshake is None and not self.messages.under_way and not _hello(record):
+            if self.handshake is None and not self.messages.under_way and not _hello(record, behind_loss=self.damaged):
                 self._count(record, None)
                 if not self.damaged:
                     self.drop(record.offset)
@@ -468,8 +469,9 @@ class Side:
         self._connection.say(NOT_TLS(frames=self.frames.frames_of(offset, offset + 1)))
 
 
-def _hello(record: Record) -> bool:
-    """Whether a handshake can begin so."""
-    return record.type == SSL2_HELLO or (
-        len(record.fragment) > 0 and hello_begins(b"\x16\3\0\0\0" + bytes(record.fragment[: HELLO - HEADER]))
-    )
+def _hello(record: Record, *, behind_loss: bool) -> bool:
+    """Whether a handshake can begin so; behind a loss not with a HelloRequest: an encrypted Finished looks like one."""
+    if record.type == SSL2_HELLO:
+        return True
+    start = bytes(record.fragment[: HELLO - HEADER])
+    return bool(start) and not (behind_loss and start[0] == 0) and hello_begins(b"\x16\3\0\0\0" + start)

@@ -91,7 +91,8 @@ def _flight(facts: TlsFacts, done: int, sealed: Sequence[Sealed]) -> None:
     """What the client's part of the handshake was made of, and whether anything but alerts came behind it."""
     mine = [one for one in sealed if one.client]
     sizes = [one.size for one in mine[:FLIGHT]]
-    if not done or facts.early:
+    if not done or facts.early or facts.talks[0].lost:
+        # What is missing may be the certificate.
         return
     if sizes[:1] == [NO_CERTIFICATE + done + OVERHEAD]:
         # Both in one record.

@@ -554,3 +554,64 @@ def test_what_is_no_tls_is_told_and_left() -> None:
     feed.end()
     assert not feed.table.facts
     assert not feed.plain
+
+
+def well(version: str) -> list[tuple[bool, bytes]]:
+    """A connection that is well, with a client certificate: who sent each segment, and its bytes."""
+    device = identity("ec", "device.example")
+    client, server = client_context(version), server_context(identity("ec"), version)
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(cadata=device.certificate.decode())
+    with device.file() as file:
+        client.load_cert_chain(file)
+    done = talk(client, server, [*GET, (True, b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + b"a" * 900)])
+    assert done.failure is None
+    return [(back, data[at : at + 1448]) for back, data in done.pieces for at in range(0, len(data), 1448)]
+
+
+def read_lossy(segments: list[tuple[bool, bytes]], keep: Callable[[int], int], reason: str, *, back: bool) -> TlsFeed:
+    """Read segments of which the capture holds the first so many bytes; the server (``back``) or the client closes."""
+    feed = TlsFeed()
+    for number, (sender, data) in enumerate(segments):
+        there = data[: keep(number)]
+        if there:
+            feed.data(sender, there)
+        if len(there) < len(data):
+            feed.gap(sender, len(data) - len(there), reason)
+    feed.end(back=back)
+    return feed
+
+
+BLAMED = {"tls.handshake-failed", "tls.handshake-unfinished", "tls.unused", "tls.said-nothing", "tls.bad-message"}
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_what_the_capture_length_cut_is_no_failure(version: str, back: bool) -> None:
+    segments = well(version)
+    for size in (46, 134, 260, 400, 600, 934):
+        feed = read_lossy(segments, lambda _, size=size: size, "cut", back=back)
+        for facts in feed.table.facts:
+            assert not BLAMED & {finding.rule for finding in facts.findings}, size
+            assert facts.asked is not False, size
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_one_packet_that_was_not_captured_is_no_failure(version: str, back: bool) -> None:
+    segments = well(version)
+    for lost in range(1, len(segments)):
+        feed = read_lossy(segments, lambda number, lost=lost: 0 if number == lost else 1448, "lost", back=back)
+        assert not BLAMED & set(feed.rules()), lost
+        assert feed.facts.asked is not False, lost
+
+
+def test_who_sent_an_alert_is_told_without_the_hellos() -> None:
+    segments = [(False, b"\x16\3\1\0\x9a\1\0\0\x96\3\2" + b"a" * 148), (True, b"\x15\3\3\0\2\2\x46")]
+    feed = read_lossy(segments, lambda _: 46, "cut", back=True)
+    text = failed(feed)
+    assert text == "the server broke the handshake off with protocol_version: it does not support the version"
+    lines = list(connection_lines(feed.facts, 6))
+    assert lines[0].endswith("without its hellos, which are not in the capture, failed")
+    assert any("fatal protocol_version from the server" in line for line in lines)
+    assert [one.from_client for one in feed.facts.records] == [False]
