@@ -60,7 +60,8 @@ class Judge:
         if recorded.fault is not None and received.fault is not None:
             found += self._faults(recorded.fault, received.fault)
         else:
-            found += self._bodies(recorded, received)
+            bodies = self._bodies(recorded, received)
+            found += [_uncertain()] if bodies and _only_recorded_damaged(recorded, received) else bodies
         if len(found) > MAX_DIFFERENCES:
             more = len(found) - MAX_DIFFERENCES
             text = "1 more difference" if more == 1 else f"{more} more differences"
@@ -147,6 +148,17 @@ def _damaged(recorded: Message, received: Message) -> Difference | None:
     if recorded.complete and not received.complete and not received.attachments:
         return Difference("envelope", "", "whole", "cut", "what came ends before its end")
     return None
+
+
+def _only_recorded_damaged(recorded: Message, received: Message) -> bool:
+    one, other = recorded.envelope, received.envelope
+    return one is not None and other is not None and one.recovered and not other.recovered
+
+
+def _uncertain() -> Difference:
+    """In place of differences of bodies where it is not known which elements the recorded one had."""
+    text = "what was recorded is no well-formed XML (cut, or sent so): elements cannot be compared with it"
+    return Difference("envelope", "", "damaged", "well-formed", text)
 
 
 def _versions(recorded: Message, received: Message) -> list[Difference]:

@@ -345,6 +345,17 @@ def test_damage_that_was_recorded_is_no_difference() -> None:
     assert [one[0] for one in told(Judge().compare(damaged, other))] == ["body"]
 
 
+def test_no_element_is_missed_that_a_damaged_recording_only_seems_to_have() -> None:
+    """A capture that lacks bytes in the midst leaves names that nobody sent."""
+    at = ANSWER.index("<dsp:JobStatus>")
+    damaged = message(ANSWER[:at] + "<dsp:Jo" + ANSWER[at + 150 :])
+    assert damaged.envelope is not None
+    assert damaged.envelope.recovered
+    (found,) = Judge().compare(damaged, RECORDED)
+    assert found.what == "envelope"
+    assert found.text.startswith("what was recorded is no well-formed XML")
+
+
 def test_no_addressing_at_all_is_told_header_by_header() -> None:
     bare = message(re.sub(r"<soap:Header>.*?</soap:Header>", "", ANSWER, flags=re.DOTALL))
     assert [one[:2] for one in told(Judge().compare(RECORDED, bare))] == [
