@@ -42,23 +42,29 @@ class Answer:
         offset: of the response in its direction.
         frame: of its first byte.
         request: the request it answers, None where that is not known (yet).
+        lost: responses may have been lost before it: a newer request, fed later, may be the one.
     """
 
-    __slots__ = ("_message", "frame", "offset", "request")
+    __slots__ = ("_message", "frame", "lost", "offset", "request")
 
-    def __init__(self, offset: int, frame: int, request: Request | None) -> None:
+    def __init__(self, offset: int, frame: int, request: Request | None, *, lost: bool = False) -> None:
         self.offset = offset
         self.frame = frame
         self.request = request
+        self.lost = lost
         self._message: ref[HttpMessage] | None = None
 
     def given(self, message: HttpMessage) -> None:
         """The response was given out."""
         if self.request is not None:
             self._tell(message, self.request)
-        else:
+        if self.request is None or self.lost:
             # For as long as somebody has it: connections of nothing but answers would keep thousands of them each.
             self._message = ref(message)
+
+    def fits(self, request: Request) -> bool:
+        """Whether a request that is fed later can be the one."""
+        return self.frame > request.frame > 0 and request.known <= self.frame + SWAPPED
 
     def found(self, request: Request) -> None:
         """The request turned up; the response is told, where that still matters."""
@@ -83,7 +89,7 @@ class Pairing:
         read: requests were read in that direction (a live client knows its own without reading them).
     """
 
-    __slots__ = ("_answers", "_limit", "_requests", "read")
+    __slots__ = ("_answers", "_behind_loss", "_limit", "_requests", "read")
 
     def __init__(self, limit: int) -> None:
         self.read = False
@@ -91,14 +97,22 @@ class Pairing:
         # Lists: an empty deque takes 600 bytes, each connection has four, and most never wait for anything.
         self._requests: list[Request] = []
         self._answers: list[Answer] = []
+        self._behind_loss: Answer | None = None
+        """The last one that had a request and may answer a newer one."""
 
     def request(self, request: Request) -> None:
         """A request began. The answer that was fed before it is told."""
+        behind, self._behind_loss = self._behind_loss, None
+        if behind is not None and behind.fits(request):
+            behind.found(request)
+            self._behind_loss = behind
+            return
         # Requests come in the order of the wire: an answer that began before this one waits in vain.
         while self._answers:
             answer = self._answers.pop(0)
-            if answer.frame > request.frame > 0 and request.known <= answer.frame + SWAPPED:
+            if answer.fits(request):
                 answer.found(request)
+                self._behind_loss = answer if answer.lost else None
                 return
         self._requests.append(request)
         if len(self._requests) > self._limit:
@@ -118,9 +132,10 @@ class Pairing:
                 send the next request before the answer.
         """
         request = self._choose(frame, lost)
-        answer = Answer(offset, frame, request)
+        answer = Answer(offset, frame, request, lost=lost)
         if request is not None:
             del self._requests[0]
+            self._behind_loss = answer if lost else None
         else:
             while self._answers and self._answers[0].offset < offset - WAIT_BYTES:
                 del self._answers[0]

@@ -249,3 +249,25 @@ def test_answers_in_turn_without_length() -> None:
     feed.down.data(OK)
     assert [(m.status, m.body.size) for m in feed.messages if not m.is_request] == [(202, 0), (200, 0), (200, 5)]
     assert answers(feed) == [0, len(POST), 2 * len(POST)]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_behind_a_loss_the_newest_request_is_answered_also_where_it_is_fed_later(late: bool) -> None:
+    """What the client says while the server's gap is open is handed over after what the server said."""
+    feed = Feed()
+
+    def up(numbers: range) -> None:
+        for i in numbers:
+            feed.up.data(POST, frame=10 * i + 1)
+
+    up(range(1))
+    if not late:
+        up(range(1, 4))
+    feed.down.gap(100)
+    for i in (1, 2, 3):
+        feed.down.data(OK, frame=10 * i + 2)
+    if late:
+        up(range(1, 4))
+    feed.up.data(POST, frame=51)
+    feed.down.data(OK, frame=52)
+    assert answers(feed) == [i * len(POST) for i in range(1, 5)]
