@@ -119,6 +119,9 @@ class PostScanJobs(Following[PostScanStory]):
         job.process = story.asked_process = text_of(body, "PSP_Identifier")
         instructions = body.find("PostScanInstructions") if body is not None else None
         self._instructions(story, instructions)
+        if not message.complete:
+            # Of how many filters is not known.
+            story.dialects = None
         said = [f"user {job.user_sid}" if job.user_sid else "", f"process {job.process}" if job.process else ""]
         if story.dialects:
             said.append("filters " + join([filter_name(dialect) for dialect in story.dialects]))

@@ -100,7 +100,11 @@ def _final(story: PostScanStory, final: Final) -> None:
     ends = story.called("EndPostScanJob")
     whole = story.create is not None
     if state == "Completed" and whole and not any(call.number < final.number for call in ends):
-        story.find(END_EARLY, "the job ended Completed although EndPostScanJob had not been sent", final.frame)
+        story.find(
+            END_EARLY,
+            "the job ended Completed, and no EndPostScanJob is in the capture before: none was sent, or it is lost",
+            final.frame,
+        )
     fitting = REASONS_OF_STATE.get(state)
     odd = [r for r in final.reasons if fitting is not None and _belongs_elsewhere(r, fitting)]
     if odd:

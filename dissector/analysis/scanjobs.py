@@ -217,8 +217,9 @@ class ScanJobs(Following[ScanStory]):
             return
         known = self._find(story.host, story.port, number)
         if known is not None and known is not story:
-            if known.create is None and not known.named and call is not None and known.first > call.number:
-                story.absorb(known)  # its events overtook this answer
+            overtook = call is None or known.first > call.number
+            if known.create is None and not known.named and not known.finals and overtook:
+                story.absorb(known)  # its events overtook this answer, or the request is lost
                 self._numbers[(story.host, number)].remove(known)
             else:
                 story.reused = known.named_frame or known.job.first_frame

@@ -61,6 +61,7 @@ class Watch:
         by_action: the filter is a list of action URIs (else what it passes cannot be told).
         expires: nanoseconds at which it runs out, None where that is not known.
         accepted: its answer was seen.
+        whole: the Subscribe is in the capture, and nothing of it is missing.
     """
 
     number: int
@@ -71,6 +72,7 @@ class Watch:
     by_action: bool = True
     expires: int | None = None
     accepted: bool = False
+    whole: bool = False
     frame: int = 0
 
     @property
@@ -247,6 +249,7 @@ class Subscriptions:
 
     def _subscribe(self, message: Message) -> Watch:
         watch = self._new(message, server=message.destination, client=message.source)
+        watch.whole = message.complete
         one, body = watch.subscription, message.body
         one.notify_to = text_of(body, "Delivery/NotifyTo/Address")
         one.end_to = text_of(body, "EndTo/Address")
@@ -260,7 +263,8 @@ class Subscriptions:
             one.actions = [intern(action) for action in (text_of(filter_field) or "").split()]
         for context in texts_of(body, "ScanDestinations/ScanDestination/ClientContext"):
             one.destinations[context] = ""
-        if watch.by_action and not one.destinations and any(a.endswith(SCAN_AVAILABLE) for a in one.actions):
+        wants_scans = watch.by_action and any(a.endswith(SCAN_AVAILABLE) for a in one.actions)
+        if wants_scans and watch.whole and not one.destinations:
             one.findings.append(NO_DESTINATIONS(frames=(watch.frame,)))
         for parameter in one.notify_parameters:
             self._by_reference.add(parameter, watch)
@@ -330,8 +334,7 @@ class Subscriptions:
         answers: dict[str, str] = {}
         for response in message.body.find_all("DestinationResponses/DestinationResponse"):
             answers[text_of(response, "ClientContext") or ""] = text_of(response, "DestinationToken") or ""
-        asked_here = one.messages[0] != message.number  # the Subscribe is in the capture
-        if asked_here and set(answers) != set(one.destinations):
+        if watch.whole and message.complete and set(answers) != set(one.destinations):
             asked = ", ".join(sorted(one.destinations)) or "none"
             given = ", ".join(sorted(answers)) or "none"
             one.findings.append(

@@ -572,6 +572,19 @@ def test_no_way_back_from_the_end(play, analysed):
     assert found.state == "Completed"
 
 
+def test_filters_of_a_request_that_is_not_whole_are_not_counted(play, analysed):
+    job = DsmJob(play)
+    asked = job.create()
+    job.send()
+    job.end()
+    job.final(filter_states=[(FILESHARE, "CompletedSuccessfully"), (EMAIL, "CompletedSuccessfully")])
+    (found,) = analysed(play.messages).jobs
+    assert rules(found) == ["job.filters-mismatch"]
+    asked.complete = False
+    (found,) = analysed(play.messages).jobs
+    assert "job.filters-mismatch" not in rules(found)
+
+
 def test_completed_before_the_device_was_done(play, analysed):
     job = DsmJob(play)
     job.create()

@@ -360,3 +360,16 @@ def test_jobs_of_a_dsm_device_begin_at_its_panel(play, analysed):
     assert (whole.partial, whole.created, rules(whole)) == ("", play.messages[0].time, [])
     assert (late.partial, late.created, rules(late)) == ("no-start", None, ["job.no-scan-create"])
     assert outcome(late) == "incomplete"
+
+
+def test_events_before_an_answer_whose_request_is_lost_are_of_its_job(play, analysed):
+    scan = ScanJob(play, 1)
+    asked = scan.ask("CreateScanJob", {})
+    play.messages.remove(asked)
+    scan.status("Processing")
+    scan.created(asked).request = None
+    scan.retrieve()
+    scan.final()
+    (found,) = analysed(play.messages).jobs
+    assert "job.id-reused" not in rules(found)
+    assert found.completed_state == "Completed"

@@ -230,3 +230,8 @@ def test_push_destinations(play, analysed):
     assert rules(analysis.notifications[0]) == ["event.client-context"]
     asked.body.find("ScanDestinations").children.pop()
     assert rules(analysed(play.messages).subscriptions[0]) == ["subscription.destinations"]
+    # What is missing of the Subscribe may be the others.
+    asked.complete = False
+    assert rules(analysed(play.messages).subscriptions[0]) == []
+    asked.body.find("ScanDestinations").children.clear()
+    assert rules(analysed(play.messages).subscriptions[0]) == []
