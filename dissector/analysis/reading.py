@@ -118,9 +118,8 @@ def end_text(endpoint: Endpoint) -> str:
 
 
 def frame_of(message: Message) -> int:
-    """The frame that completed the message, 0 where unknown."""
-    if message.http is not None and message.http.trigger:
-        return message.http.trigger
+    """The last frame that carried bytes of the message, as ``read`` shows it, 0 where unknown. (Where it became whole
+    behind a gap that is given up is a frame of something else.)"""
     return message.frames[-1] if message.frames else 0
 
 

@@ -262,7 +262,8 @@ def _steps(job: Job, paint: Palette) -> Iterator[str]:
     if not steps:
         yield "  none"
         return
-    start = steps[0].time
+    # One that waited behind a gap stands below what came after it.
+    start = min(step.time for step in steps)
     times = [seconds_text(step.time - start, min(job.digits, 3)) for step in steps]
     wide = max(len(text) for text in times)
     frames = max(len(str(step.frame)) for step in steps)
