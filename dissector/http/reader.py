@@ -31,6 +31,7 @@ from dissector.http.framing import Framing
 from dissector.http.head import HEAD_END, BodyPlan, plan_body
 from dissector.http.model import BodyPolicy, HttpMessage
 from dissector.http.plain import plain_head, plain_message
+from dissector.http.refused import begins_tls, by_400, by_tls, without_a_word
 from dissector.http.search import JOINED, NO_START_LINE, SKIPPED, Search, Skipped
 from dissector.http.speaker import Speaker
 from dissector.http.start import StartLine, parse_start_line
@@ -41,24 +42,8 @@ __all__ = ["MessageReader"]
 
 HEAD_LIMIT = rule("http.head-limit", "error", "the head is longer than is read")
 HEAD_CUT = rule("http.head-cut", "error", "the head is not whole")
-TLS_ANSWER = rule(
-    "http.tls-answer", "warn", "the server answers HTTP in the clear with TLS: it expects https on this port"
-)
-WANTS_HTTPS = rule(
-    "http.wants-https", "warn", "the server refuses HTTP in the clear with a 400 that says that it expects https"
-)
-NO_ANSWER = rule("http.no-answer", "warn", "the server ended the connection without a word to the request")
 TUNNEL = rule("http.tunnel", "note", "from here on the connection carries another protocol", "RFC 9110 7.8, 9.3.6")
 
-_SAYS_HTTPS = (
-    b"plain http request was sent to https port",
-    b"plain http to an ssl-enabled",
-    b"http request to an https server",
-    b"host and port requires tls",
-)
-"""What nginx, Apache, Go and Tomcat write in the body of such a 400, in lower case."""
-_SHORT = 4096
-"""Bytes of the body of such a 400 at most."""
 _EMPTY_LINES = re.compile(rb"[\r\n]*")
 
 
@@ -197,8 +182,10 @@ class MessageReader:
         first, self._tunnel.over = self._tunnel.over, mine
         if first is not None:
             # Only now: an end may be told before what the other side said before it.
-            self._silent(mine, first)
-            self._silent(first, mine)
+            sealed = self._tunnel.sealed
+            for one, other in ((mine, first), (first, mine)):
+                if (finding := without_a_word(self._conversation, one, other, sealed=sealed)) is not None:
+                    self._conversation.findings.append(finding)
 
     def _feed(self, data: bytes | memoryview, offset: int) -> None:
         pos, size = 0, len(data)
@@ -278,29 +265,10 @@ class MessageReader:
     def _may_be_tls(self, at: int, start: bytes | bytearray | memoryview) -> bool:
         """What stands in place of an answer may be an alert, or all of a handshake."""
         asked = self._speaker.answering.read and not self._speaker.answered
-        if not asked or bytes(start[:2]) not in (b"\x15\3", b"\x16\3") or len(start) < 3:
+        if not asked or not begins_tls(bytes(start)):
             return False
-        source = self._speaker.stream.source
-        words = f"{source} answers HTTP in the clear with TLS: it expects https on this port"
-        self._conversation.findings.append(TLS_ANSWER(words, frames=self._frames_at(at), offset=at))
+        self._conversation.findings.append(by_tls(self._speaker.stream.source, self._frames_at(at), at))
         return True
-
-    def _silent(self, one: Ended, other: Ended) -> None:
-        """Where one said nothing at all to the other's request: it may have refused so, as servers of TLS do."""
-        conversation = self._conversation
-        left = other.how is StreamEnd.FIN and other.frame < one.frame
-        if one.said or left or not other.asked or not conversation.both:
-            return
-        if one.how is StreamEnd.RESET and conversation.reset_by == one.source:
-            ended = "reset"
-        elif one.how is StreamEnd.FIN:
-            ended = "closed"
-        else:
-            return
-        hint = "" if self._tunnel.sealed else ": it may expect https on this port, or nothing was ready to answer"
-        conversation.findings.append(
-            NO_ANSWER(f"{one.source} {ended} the connection without a word to the request{hint}", frames=(one.frame,))
-        )
 
     def _begin(self, head: bytes, at: int, line: StartLine, stop: int) -> Draft:
         draft = Draft(head, at, line, head.find(b"\n") + 1, stop, self._limits)
@@ -477,14 +445,11 @@ class MessageReader:
         self._give(message)
 
     def _give(self, message: HttpMessage) -> None:
-        fresh = message.status == 400 and not self._refused and not self._tunnel.sealed
-        if fresh and message.body.size <= _SHORT:
-            said = (message.body.data() if message.body.kept else message.body.head).lower()
-            if any(part in said for part in _SAYS_HTTPS):
+        if message.status == 400 and not self._refused and not self._tunnel.sealed:
+            finding = by_400(self._speaker.stream.source, message)
+            if finding is not None:
                 self._refused = True
-                source = self._speaker.stream.source
-                words = f"{source} answers HTTP in the clear with 400: it expects https on this port"
-                self._conversation.findings.append(WANTS_HTTPS(words, frames=message.origin.frame_numbers()[:1]))
+                self._conversation.findings.append(finding)
         self._emit(message)
 
 
