@@ -130,7 +130,7 @@ def _no_end(story: PostScanStory, subscriptions: Subscriptions, last_time: int) 
         story.find(
             NOT_CLOSED,
             f"the capture holds no accepted EndPostScanJob or CancelPostScanJob after {count(sent, 'image')}: the "
-            "device stopped, or the capture ended before",
+            "device stopped, or the capture ended before or lacks it",
             job.last_frame,
         )
     watches = [w for host in story.hosts for w in subscriptions.of_source(host) if w.passes(_END_ACTIONS)]

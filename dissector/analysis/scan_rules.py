@@ -59,7 +59,7 @@ def judge(story: ScanStory, subscriptions: Subscriptions, last_time: int) -> Non
             NOT_FOLLOWED,
             f"the device announced scan {job.scan_identifier}{whom}, and no CreateScanJob followed within the "
             f"{wait:,.1f} s to the end of the capture: the client did not take the event, or could not reach the "
-            "device",
+            "device, or the capture lacks it",
             *story.announced,
         )
         return

@@ -38,6 +38,9 @@ def run(args: argparse.Namespace) -> ExitCode:
             one for one in capture.findings if not one.rule.startswith("tls.") or one.rule.startswith(of_keys)
         ]
         said = [] if total else notes(capture.stats, counted.messages, counted.https)
+        # Which is this command.
+        said = [one for one in said if not one.startswith("“dsmshark tls”")]
+        sealed = bool(capture.stats.opaque.get("tls"))
         digits, interrupted = capture.digits, capture.interrupted
     if store is not None:
         for facts in connections:
@@ -63,7 +66,7 @@ def run(args: argparse.Namespace) -> ExitCode:
                     for line in record_lines(facts, digits):
                         print(line, file=out)
             if not connections:
-                print(_none(args, total), file=out)
+                print(_none(args, total, sealed=sealed), file=out)
             elif len(connections) > 1:
                 print(f"\n{summary(connections)}", file=out)
             out.flush()
@@ -71,8 +74,10 @@ def run(args: argparse.Namespace) -> ExitCode:
     return exit_code([*(finding for facts in connections for finding in facts.findings), *of_capture])
 
 
-def _none(args: argparse.Namespace, total: int) -> str:
-    """What is said where no connection is shown."""
+def _none(args: argparse.Namespace, total: int, *, sealed: bool) -> str:
+    """What is said where no connection is shown; ``sealed``: there are some."""
+    if sealed and not total:
+        return "No TLS handshake is in the capture: it began later, or its packets are cut."
     if total and args.stream is not None:
         which = "failed in" if args.failed else "is in"
         return f"None of {count(total, 'TLS connection')} {which} stream {args.stream}."

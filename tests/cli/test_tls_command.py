@@ -8,6 +8,7 @@ import select
 import ssl
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -401,3 +402,13 @@ def test_python_takes_keys(folder: Path) -> None:
         dissector.open(folder / "1.3.pcap", keylog="nowhere")
     with pytest.raises(UsageError):
         dissector.open(folder / "1.3.pcap", pre_master="abc")
+
+
+def test_connections_without_a_handshake_are_not_none(cli, tmp_path: Path) -> None:
+    done = talk(client_context("1.2"), server_context(identity(), "1.2"), [(False, b"GET / HTTP/1.1\r\n\r\n")])
+    file = tmp_path / "cut.pcap"
+    file.write_bytes(write_pcap([replace(f, data=f.data[:80], wirelen=len(f.data)) for f in frames_of(done.story())]))
+    result = cli("tls", str(file))
+    assert result.out == "No TLS handshake is in the capture: it began later, or its packets are cut.\n"
+    assert "1 TLS connection from 192.0.2.10 to 192.0.2.20:5362" in result.err
+    assert "“dsmshark tls”" not in result.err
