@@ -28,7 +28,8 @@ def find_scenarios(folder: Path) -> dict[str, Path]:
         UsageError: there is no scenario.
     """
     if not folder.is_dir():
-        raise UnreadableInput(f"{folder}: no such folder")
+        why = "is a file; a suite is a folder of scenarios" if folder.exists() else "no such folder"
+        raise UnreadableInput(f"{folder}: {why}")
     found: dict[str, Path] = {}
     root = str(folder)
     for place, folders, files in os.walk(root):

@@ -33,6 +33,9 @@ def test_nothing_to_find(tmp_path: Path) -> None:
         find_scenarios(tmp_path)
     with pytest.raises(UnreadableInput, match="no such folder"):
         find_scenarios(tmp_path / "no")
+    (tmp_path / "capture.pcap").touch()
+    with pytest.raises(UnreadableInput, match="is a file; a suite is a folder of scenarios"):
+        find_scenarios(tmp_path / "capture.pcap")
 
 
 def test_choosing_by_name() -> None:
