@@ -26,13 +26,14 @@ two directions). A bound in frames, so that pairs do not depend on how the captu
 
 
 class Request(NamedTuple):
-    """What is remembered of a request: stream offset, frame of its first byte (0: not known), method, and the frame
-    at which its head was whole."""
+    """What is remembered of a request: stream offset, frame of its first byte (0: not known), method, the frame at
+    which its head, and all before it, was whole, and the last frame of the head itself."""
 
     offset: int
     frame: int
     method: str
     known: int = 0
+    sent: int = 0
 
 
 class Answer:
@@ -103,7 +104,7 @@ class Pairing:
     def request(self, request: Request) -> None:
         """A request began. The answer that was fed before it is told."""
         behind, self._behind_loss = self._behind_loss, None
-        if behind is not None and behind.fits(request):
+        if behind is not None and behind.fits(request) and request.sent <= behind.frame:
             behind.found(request)
             self._behind_loss = behind
             return
@@ -147,7 +148,8 @@ class Pairing:
     def _choose(self, frame: int, lost: bool) -> Request | None:
         waiting = self._requests
         if lost:
-            while len(waiting) > 1 and waiting[1].frame <= frame:
+            # One whose head is sent later cannot be meant. (Where a gap before it was given up says nothing of that.)
+            while len(waiting) > 1 and waiting[1].sent <= frame:
                 del waiting[0]
         if waiting and waiting[0].frame <= frame and waiting[0].known <= frame + SWAPPED:
             return waiting[0]

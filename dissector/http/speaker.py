@@ -73,7 +73,7 @@ class Speaker:
         self.may_tunnel = may_tunnel
         self.tunnel.ask(wish)
         self._asking.read = True
-        self._asking.request(Request(offset, frame, method, max(known, self.high)))
+        self._asking.request(Request(offset, frame, method, max(known, self.high), known))
 
     def answer(self, offset: int, frame: int) -> Answer:
         """A final response began, whose first byte is in ``frame``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dissector.http.pairing import Pairing, Request
 from dissector.http.writer import build_request, build_response
 from dissector.transport.model import StreamEnd
 from replay.net.receiver import HttpReceiver
@@ -271,3 +272,19 @@ def test_behind_a_loss_the_newest_request_is_answered_also_where_it_is_fed_later
     feed.up.data(POST, frame=51)
     feed.down.data(OK, frame=52)
     assert answers(feed) == [i * len(POST) for i in range(1, 5)]
+
+
+@pytest.mark.parametrize(("sent", "answered"), [(8, 372), (9, 372), (10, 0), (15, 0)])
+@pytest.mark.parametrize("late", [False, True])
+def test_behind_a_loss_a_request_whose_head_is_sent_later_is_not_answered(sent: int, answered: int, late: bool) -> None:
+    """Whether the newer request is handed over before the answer in frame 9, or behind it."""
+    pairing = Pairing(10)
+    newer = Request(372, 7, "POST", 15, sent)
+    pairing.request(Request(0, 1, "POST", 2, 2))
+    if not late:
+        pairing.request(newer)
+    answer = pairing.response(0, 9, lost=True)
+    if late:
+        pairing.request(newer)
+    assert answer.request is not None
+    assert answer.request.offset == answered
