@@ -358,13 +358,22 @@ def _loaded(name: str, data: bytes, password: bytes | None) -> Any:
                 return reader(data, secret, unsafe_skip_rsa_key_validation=True)  # type: ignore[operator]  # PEM, DER
             except TypeError:
                 # No password where one is needed, or one where none is.
-                if secret is None:
+                if secret is not None:
+                    continue
+                if password is None:
                     raise UsageError(
                         f"{name}: the private key is encrypted: put its password into {PASSWORD}"
                     ) from None
+                # The padding of what a wrong password decrypts is right by chance, once in 256 keys: the reader then
+                # says that it is no key, not that the password is wrong.
+                raise _other_password(name) from None
             except UnsupportedAlgorithm as error:
                 raise UnreadableInput(f"{name}: the private key cannot be read: {error}") from None
             except ValueError as error:
                 if "password" in str(error).lower() and (password is not None or reader is not load_der_private_key):
-                    raise UsageError(f"{name}: the private key needs another password than {PASSWORD} has") from None
+                    raise _other_password(name) from None
     return None
+
+
+def _other_password(name: str) -> UsageError:
+    return UsageError(f"{name}: the private key needs another password than {PASSWORD} has")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
@@ -113,6 +114,53 @@ def test_another_password_is_said(folder: Path, cli, monkeypatch) -> None:
         result = cli("jobs", "--rsa-key", str(folder / name), str(folder / "1.2.pcap"))
         assert result.code == 2
         assert "another password" in result.err
+
+
+LUCKY_KEY = """\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIIC5TBfBgkqhkiG9w0BBQ0wUjAxBgkqhkiG9w0BBQwwJAQQjRIrM9Goio1iHTpf
+aWFbdgICCAAwDAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEEK4goQRddrLA5gZ
+t1v2u7oEggKARDlo4zjICxg/v45SxdsX5TVeC6abBKWhYItAwpDXdFrqHoTWrdxC
+0olL9UfiE8zn+fGuVTCs5GVBVxH3LKLAAWGcRE3QdqIOY58kSZhaLTa8EX7W6TPl
+MjnFvQHgSWfOt44g2xCu0D2PkvSxWJHeaKcQNH8KsgdfzecrwmMqR350dcQNh2+e
+LQZ5rgc/CPNF0z9JQjmdBBQK90xVFJqpVQfZhcw+nC11MrRFo9cCvrK1NtbhIrfN
+UI1MssGTktrTK5sI00+1BkBhBPk66pmAk5iMkJrXyxoV6HUMUbAZ8ArrzAwsdrbP
+T+vJ87yj0RcfdMvAGgxc6pzBunDZjVJCIkEMCLCZPhsnW8HvcTsuUrCTHda7D0Ls
+Gi51ZbUtEK9KwFGKeFn897FnH09H7KJxxEVbH+twbQ4tfZNgde/HdoCc0sl7MzoJ
+vgukrA6FtDFd+JQTLBRaII1HI+bvp8JuZvEN3+6nckdQh/60frB4SiS6RoJft6jZ
+ynTarOr5a+ldahhiLdh7g/peLbHM+sYY77cpYMpGM1y/gpJTfcXd85jV8MZGVHgS
+gRNnKOXMRxk4wS09PRv72VBkDdQFCrAtmYTdkuG5ktDPKb909rC4iXI9HS2xLseh
+ZtZ+WK/TxZ1GGJJF5fvBPUWB7fQuUjCf4rv1cFWyyC33sbxdX0GD79YFllZp3Vz6
+J/IyY+/aj4+LDQbjq+7R8YsP6tfQGPPbDEc/qXPHM0GwtzgkghMuIkfPkG2usQU8
+MBi7HXpYJbq1t7swYYA2PpcxNPv6MfCREIX19KslTY8NjUJAOZRXqPw0lWAw83ec
+CE7vvLJ+ddm9M+ti6ObaRXV9WXMNygKdgw==
+-----END ENCRYPTED PRIVATE KEY-----
+"""
+"""An RSA key of 1,024 bits, locked with "secret". What "wrong224" decrypts ends as padding does, and is no key."""
+
+
+@pytest.mark.parametrize("encoding", ["PEM", "DER"])
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [
+        ("wrong224", "needs another password"),
+        ("wrong355", "needs another password"),
+        ("wrong", "needs another password"),
+        (None, "put its password into"),
+    ],
+)
+def test_a_password_that_is_nearly_right_is_another(
+    password: str | None, words: str, encoding: str, cli, folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.delenv("DSMSHARK_KEY_PASSWORD", raising=False)
+    if password:
+        monkeypatch.setenv("DSMSHARK_KEY_PASSWORD", password)
+    key = tmp_path / "lucky"
+    body = "".join(LUCKY_KEY.splitlines()[1:-1])
+    key.write_bytes(LUCKY_KEY.encode() if encoding == "PEM" else base64.b64decode(body))
+    result = cli("jobs", "--rsa-key", str(key), str(folder / "1.2.pcap"))
+    assert result.code == 2
+    assert words in result.err
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
