@@ -24,8 +24,7 @@ def find_scenarios(folder: Path) -> dict[str, Path]:
     """Name → folder of each scenario in or below a folder, sorted by name.
 
     Raises:
-        UnreadableInput: there is no such folder.
-        UsageError: there is no scenario.
+        UnreadableInput: there is no such folder, or no scenario in it.
     """
     if not folder.is_dir():
         why = "is a file; a suite is a folder of scenarios" if folder.exists() else "no such folder"
@@ -43,7 +42,7 @@ def find_scenarios(folder: Path) -> dict[str, Path]:
             folders.clear()
         folders[:] = [one for one in folders if not one.startswith(".")]
     if not found:
-        raise UsageError(f"{folder}: there is no {MAIN} in it or below it; dsmreplay extract makes one")
+        raise UnreadableInput(f"{folder}: there is no {MAIN} in it or below it; dsmreplay extract makes one")
     return dict(sorted(found.items()))
 
 

@@ -168,6 +168,14 @@ def test_a_folder_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "no such folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["run", "serve", "suite"])
+def test_a_folder_without_a_scenario_is_the_same_to_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert main([command, str(tmp_path)]) == 3
+    assert f"{tmp_path}: there is no scenario.yaml in it" in capsys.readouterr().err
+
+
 def test_a_broken_scenario_does_not_hold_up_the_others(
     suite: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,7 +29,7 @@ def test_every_folder_with_a_scenario_and_no_hidden_one(tmp_path: Path) -> None:
 
 
 def test_nothing_to_find(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"there is no scenario.yaml in it or below it"):
+    with pytest.raises(UnreadableInput, match=r"there is no scenario.yaml in it or below it"):
         find_scenarios(tmp_path)
     with pytest.raises(UnreadableInput, match="no such folder"):
         find_scenarios(tmp_path / "no")
