@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
@@ -15,7 +15,7 @@ from dissector.base.errors import TargetUnreachable, UsageError
 from dissector.base.origin import Endpoint
 from replay.base.clock import ManualClock, RealClock
 from replay.net.interfaces import LocalAddress, choose, local_addresses
-from replay.net.udp import GROUPS, DiscoverySockets, probe_multicast, probe_unicast
+from replay.net.udp import DISCOVERY_PORT, GROUPS, DiscoverySockets, probe_multicast, probe_unicast
 from tests.support.namespace import in_namespace
 
 T = TypeVar("T")
@@ -52,17 +52,21 @@ def run(story: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(timed())
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("0.0.0.0", 0))
-        return int(one.getsockname()[1])
+@contextlib.contextmanager
+def held_port() -> Iterator[int]:
+    """A port that is free: it is held, so that nobody else gets it, and shared with those who ask for a shared one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("0.0.0.0", 0))
+        # Not before: of those who share, several may get one port.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        yield int(held.getsockname()[1])
 
 
 class Device:
     """Sockets that answer each question with ``>`` and the question."""
 
-    def __init__(self, interfaces: tuple[str, ...] = ("127.0.0.1",), port: int | None = None, **more: Any) -> None:
-        self.port = port if port is not None else free_port()
+    def __init__(self, interfaces: tuple[str, ...], port: int, **more: Any) -> None:
+        self.port = port
         self.heard: asyncio.Queue[Heard] = asyncio.Queue()
         self.traffic: list[tuple[Endpoint, Endpoint, bytes]] = []
         self.problems: list[str] = []
@@ -79,10 +83,11 @@ class Device:
 
 
 @contextlib.asynccontextmanager
-async def device(*interfaces: str, **more: Any) -> AsyncIterator[Device]:
-    made = Device(interfaces or ("127.0.0.1",), **more)
-    async with made.sockets:
-        yield made
+async def device(*interfaces: str, port: int = 0, **more: Any) -> AsyncIterator[Device]:
+    with contextlib.nullcontext(port) if port else held_port() as taken:
+        made = Device(interfaces or ("127.0.0.1",), taken, **more)
+        async with made.sockets:
+            yield made
 
 
 # -- a device on loopback --------------------------------------------------------------------------------------------
@@ -171,7 +176,7 @@ def test_any_loopback_address_can_be_taken() -> None:
 
 def test_without_interfaces_extra_ports_are_on_loopback_alone() -> None:
     async def story() -> None:
-        made = Device((), families=("ipv4",), extra_ports=[0])
+        made = Device((), DISCOVERY_PORT, families=("ipv4",), extra_ports=[0])
         async with made.sockets as there:
             assert [one.address for one in there.endpoints] == ["127.0.0.1"]
             there.send(b"hello", None)
@@ -183,16 +188,16 @@ def test_without_interfaces_extra_ports_are_on_loopback_alone() -> None:
 
 def test_closed_sockets_send_nothing_and_free_the_port() -> None:
     async def story() -> None:
-        made = Device(extra_ports=[0])
-        async with made.sockets as there:
-            extra = there.endpoints[1]
-        there.send(b"late", None)
-        there.send(b"late", Endpoint("127.0.0.1", 9))
+        async with device(extra_ports=[0]) as made:
+            extra = made.sockets.endpoints[1]
+        made.sockets.send(b"late", None)
+        made.sockets.send(b"late", Endpoint("127.0.0.1", 9))
         assert made.traffic == []
-        async with Device(extra_ports=[extra.port]).sockets as again:
-            assert extra in again.endpoints
+        async with device(extra_ports=[extra.port]) as again:
+            assert extra in again.sockets.endpoints
 
-    run(story())
+    # Where nobody else is who might take it in between.
+    in_wires(story)
 
 
 # -- errors for people -----------------------------------------------------------------------------------------------
