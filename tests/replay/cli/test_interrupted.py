@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
+from replay.base.clock import RealClock
 from replay.cli import main
 from replay.cli.playing import Keyboard
 from replay.devices.scanserver.filters import Outcome
@@ -122,15 +123,31 @@ def test_a_run_goes_on_without_its_reader(scenario: Path, both: bool) -> None:
 def test_a_dsm_device_whose_job_has_no_known_end() -> None:
     device = ("emulate", "dsm-device", "--pages", "2", "--pause", "100", "--server")
 
-    async def story(*more: str, number: signal.Signals | None) -> int:
+    async def story() -> int:
         async with Command("emulate", "scan-server", "--http", "--listen", "127.0.0.1:0", "--no-discovery") as server:
-            async with Command(*device, await server.value("host"), *more) as command:
+            async with Command(*device, await server.value("host")) as command:
                 await command.line("file 1 sent")
-                code = await command.ended(number)
+                code = await command.ended(signal.SIGINT)
             await server.line("Canceled")
             # In order, so that its folder goes with it.
             assert await server.ended(signal.SIGINT) == 0
             return code
 
-    assert asyncio.run(story(number=signal.SIGINT)) == 130
-    assert asyncio.run(story("--for", "2", number=None)) == 1
+    assert asyncio.run(story()) == 130
+
+
+def test_a_dsm_device_whose_time_is_over_in_the_middle_of_its_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(RealClock):
+        """Its time is over when it pauses between two files, however busy the machine is."""
+
+        async def sleep(self, seconds: float) -> None:
+            if seconds == 100:
+                paused.set()
+            await (paused.wait() if seconds == 50 else super().sleep(seconds))
+
+    paused = asyncio.Event()
+    monkeypatch.setattr("replay.cli.emulate.RealClock", Clock)
+    with Running(ScanServer) as peer:
+        device = ["emulate", "dsm-device", "--pages", "2", "--pause", "100", "--for", "50", "--server", peer.url]
+        assert main(device) == 1
+        assert peer.do(lambda server: [job.state for job in server.jobs]) == ["Canceled"]

@@ -117,7 +117,7 @@ def test_a_run_that_differs(scenario: str, tmp_path: Path, capsys: pytest.Captur
     junit = tmp_path / "junit.xml"
     failed = {"fileshare": Outcome("CompletedWithErrors", ("FileShareAccessDenied",)), "email": DONE}
     with Running(lambda: ScanServer(outcomes=failed, users=USER)) as peer:
-        arguments = ["run", scenario, "--target", peer.url, "--keep-going", "--slack", "1"]
+        arguments = ["run", scenario, "--target", peer.url, "--keep-going"]
         assert main([*arguments, "--junit", str(junit)]) == 1
         told = capsys.readouterr().out
         assert main([*arguments, "--json"]) == 1
@@ -137,7 +137,7 @@ def test_what_differs_is_found_in_the_capture_of_the_replay(
     own = str(tmp_path / "own.pcapng")
     around = Around(behaviour=Behaviour([parse_rule("EndPostScanJob: end_state=Aborted")]))
     with server(around=around) as peer:
-        arguments = ["run", scenario, "--target", peer.url, "--keep-going", "--slack", "1", "--pcap", own, "--json"]
+        arguments = ["run", scenario, "--target", peer.url, "--keep-going", "--pcap", own, "--json"]
         assert main(arguments) == 1
     steps = {one["name"]: one for one in json.loads(capsys.readouterr().out)["steps"]}
     with dissector.open(own) as capture:
