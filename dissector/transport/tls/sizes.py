@@ -77,13 +77,17 @@ def _alert(one: Sealed) -> Alert:
 def _bare(facts: TlsFacts, done: int, sealed: Sequence[Sealed]) -> list[Sealed]:
     """The records as if nobody had padded; ``done``: bytes of a Finished message, 0 where nothing is known of it."""
     first = next((number for number, one in enumerate(sealed) if one.client), len(sealed))
-    mine = [one.size - OVERHEAD - PADDING for one in sealed if one.client][:FLIGHT]
-    his = [one.size - OVERHEAD - PADDING for one in sealed[:first]]
+    mine = [one.size - OVERHEAD for one in sealed if one.client][:FLIGHT]
+    his = [one.size - OVERHEAD for one in sealed[:first]]
     pads = {True: False, False: False}
     if done and not facts.early:
+        # What looks like a padded Finished behind one that is not is what the client says then.
+        both = NO_CERTIFICATE + done
+        end = next((size for size in mine if size in (done, done + PADDING)), 0)
         # A client that refuses the server's certificate sends an alert and no Finished.
-        pads[True] = done + PADDING not in mine and (done in mine or mine[:1] in ([2], [NO_CERTIFICATE + done]))
-        pads[False] = his[-1:] == [done]
+        alone = mine[:1] in ([2 + PADDING], [both + PADDING])
+        pads[True] = mine[:1] != [both] and (end == done + PADDING or (not end and alone))
+        pads[False] = his[-1:] == [done + PADDING]
     return [one._replace(size=one.size - PADDING) if pads[one.client] else one for one in sealed]
 
 

@@ -407,6 +407,18 @@ def test_sizes_by_suite(suite: int, sizes: tuple[int, ...], asked: bool | None, 
 
 
 @pytest.mark.parametrize(
+    ("suite", "sizes", "given"),
+    [(0x1301, (53, 69), None), (0x1302, (69, 85), None), (0x1301, (25, 53, 69), False), (0x1301, (61, 69), False)],
+)
+def test_what_a_client_says_may_be_as_long_as_a_padded_finished(
+    suite: int, sizes: tuple[int, ...], given: bool | None
+) -> None:
+    facts = TlsFacts(0, CLIENT, SERVER, version=TLS13, suite=suite)
+    guess(facts, [Sealed(7 + number, 0, True, size) for number, size in enumerate(sizes)])
+    assert (facts.asked, facts.given, facts.talks[0].spoke) == (given is not None, given, True)
+
+
+@pytest.mark.parametrize(
     ("sizes", "alerts"),
     [
         # The server's first word behind the client's Finished is an alert; padded where it padded its Finished.
