@@ -56,8 +56,8 @@ def guess(facts: TlsFacts, sealed: Sequence[Sealed]) -> list[Alert]:
         brief = one.size == ALERT
         if facts.finished:
             # The server's first word behind the handshake is a ticket or an answer; as short as an alert, it refuses.
-            # Where the client closes, it is the answer to that.
-            if brief and not one.client and one.time - last < REFUSAL:
+            # Where the client ends the connection first, it is the answer to that.
+            if brief and (one.client or one.time - last < REFUSAL):
                 found.append(_alert(one))
             if brief or not one.client:
                 break

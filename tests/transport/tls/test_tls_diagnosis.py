@@ -428,6 +428,9 @@ def test_what_a_client_says_may_be_as_long_as_a_padded_finished(
         ([(False, 53), (True, 53), (False, 35)], []),
         ([(False, 900), (True, 53), (False, 35)], []),
         ([(False, 69), (True, 53), (False, 19)], []),
+        # The client's ends the connection, and the server answers that.
+        ([(False, 53), (True, 53), (True, 19), (False, 19)], [True]),
+        ([(False, 53), (True, 53), (True, 90), (True, 19), (False, 19)], [True]),
         # The client's is one in place of its Finished.
         ([(False, 53), (True, 19)], [True]),
         ([(False, 53), (True, 35)], [True]),
@@ -453,6 +456,21 @@ def test_a_client_that_ends_it_by_and_by_refuses_nothing() -> None:
             feed.data(back, data)
         feed.end()
         assert ("tls.said-nothing" in feed.rules()) is told
+
+
+def test_a_server_that_closes_what_the_client_ended_refuses_nobody() -> None:
+    """TLS 1.3 without keys, and without tickets: the server says nothing of its own."""
+    server = server_context(identity("ec"), "1.3")
+    server.num_tickets = 0
+    done = talk(client_context("1.3"), server, [])
+    assert [back for back, _ in done.pieces] == [False, True, False, False, True]
+    for pieces in (done.pieces, done.pieces[:-1]):
+        for server_first in (False, True):
+            feed = read_talk(pieces, server_first=server_first)
+            assert {"tls.said-nothing", "tls.handshake-unfinished"} & set(feed.rules()) == {"tls.said-nothing"}
+            finding = found(feed, "tls.said-nothing")
+            assert finding.frames == (4,)
+            assert finding.text.startswith("the client ended the connection after the handshake and had said nothing")
 
 
 def test_a_quiet_connection_that_the_server_closes_is_no_refusal() -> None:
