@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["ABOUT_CERTIFICATES", "HARMLESS", "WORDS", "alert_text"]
+__all__ = ["ABOUT_CERTIFICATES", "HARMLESS", "NO_CERTIFICATE", "WORDS", "alert_text"]
 
 HARMLESS = frozenset([0, 90, 100])
 """Those that say that all is well: the end, a user's cancel, no renegotiation."""
 
 ABOUT_CERTIFICATES = frozenset([41, 42, 43, 44, 45, 46, 48, 116])
+
+NO_CERTIFICATE = ABOUT_CERTIFICATES | {40, 50}
+"""Those by which servers say that a certificate of the client is missing: handshake_failure (up to TLS 1.2), and GnuTLS
+by decode_error."""
 
 WORDS: dict[int, tuple[str, str]] = {
     0: ("close_notify", "it has said all"),

@@ -5,10 +5,10 @@ It judges by the time of the capture, never by today's. Nothing here knows what 
 
 from __future__ import annotations
 
-from dissector.transport.tls.alerts import ABOUT_CERTIFICATES
+from dissector.transport.tls.alerts import ABOUT_CERTIFICATES, NO_CERTIFICATE
 from dissector.transport.tls.certificates import Certificate, day
 from dissector.transport.tls.model import Alert, TlsFacts
-from dissector.transport.tls.names import SSL20, group_name, signature_name, version_name
+from dissector.transport.tls.names import SSL20, TLS13, group_name, signature_name, version_name
 from dissector.transport.tls.suites import suite, suite_name
 
 __all__ = ["WEAK_HASHES", "WEAK_RSA", "accepted", "flaw", "guess", "offer", "reason", "refused_client", "whose"]
@@ -38,7 +38,7 @@ def reason(facts: TlsFacts, alert: Alert) -> str:
         if by_server:
             return refused_client(facts, code or 0)
         said = _wrong(facts, "server", code or 0)
-    elif code == HANDSHAKE_FAILURE and by_server and facts.asked:
+    elif code == HANDSHAKE_FAILURE and by_server and facts.asked and not _taken(facts):
         return refused_client(facts, 0)
     elif code in (HANDSHAKE_FAILURE, INSUFFICIENT) and facts.version is None and by_server and facts.offered:
         said = (
@@ -56,8 +56,7 @@ def reason(facts: TlsFacts, alert: Alert) -> str:
         said = f"the client asked for {facts.server_name}"
     elif code == PROTOCOL and facts.alpn_offered:
         said = f"the client offers {', '.join(facts.alpn_offered)}"
-    elif by_server and facts.asked and facts.given is False:
-        # What GnuTLS calls a decode_error.
+    elif code in NO_CERTIFICATE and by_server and facts.asked and facts.given is False and not _taken(facts):
         return refused_client(facts)
     elif code == ACCESS_DENIED and facts.client_certificates:
         said = _wrong(facts, "client", 0)
@@ -114,6 +113,13 @@ def flaw(facts: TlsFacts) -> str:
         return ""
     found = [_validity(chain, facts.time, "server"), _use(chain[0], "server"), _name(facts), _weak(chain, "server")]
     return next((said for said in found if said), "")
+
+
+def _taken(facts: TlsFacts) -> bool:
+    """The server took the client as it is: its part of the handshake ended behind the client's, or it served it."""
+    served = facts.talks[1].plain > 0 or (facts.finished and facts.version != TLS13)
+    # In a later handshake it may ask for more.
+    return served and facts.handshakes < 2
 
 
 def _shared_key(facts: TlsFacts) -> bool:

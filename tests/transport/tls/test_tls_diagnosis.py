@@ -15,7 +15,9 @@ from dissector.base.findings import Finding
 from dissector.output.tls_text import connection_lines
 from dissector.transport.model import StreamEnd
 from dissector.transport.tls import ciphers
-from dissector.transport.tls.model import TlsFacts
+from dissector.transport.tls.alerts import WORDS
+from dissector.transport.tls.ending import end
+from dissector.transport.tls.model import Alert, TlsFacts
 from dissector.transport.tls.names import RETRY_RANDOM, TLS13
 from dissector.transport.tls.sizes import Sealed, guess
 from tests.support.authority import issue
@@ -456,6 +458,31 @@ def test_a_client_that_ends_it_by_and_by_refuses_nothing() -> None:
             feed.data(back, data)
         feed.end()
         assert ("tls.said-nothing" in feed.rules()) is told
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("code", [10, 40, 50, 80])
+def test_who_was_served_without_a_certificate_is_not_refused_for_that(version: str, code: int) -> None:
+    """The server asks for one, and goes on where there is none."""
+    server = server_context(identity("ec"), version)
+    server.verify_mode = ssl.CERT_OPTIONAL
+    server.load_verify_locations(cadata=identity("ec", "authority.example").certificate.decode())
+    done = talk(client_context(version), server, [*GET, (True, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")])
+    facts = read_talk(done.pieces, done.keylog, end=StreamEnd.CAPTURE).facts
+    facts.alerts[:] = [Alert(False, 2, code, facts.last_frame, facts.last_time)]
+    (finding,) = end(facts)
+    assert finding.text == f"the server ended the connection with {WORDS[code][0]}: {WORDS[code][1]}"
+
+
+@pytest.mark.parametrize(("code", "told"), [(20, False), (50, True), (80, False)])
+def test_what_else_a_server_says_behind_a_missing_certificate_keeps_its_meaning(code: int, told: bool) -> None:
+    server = server_context(identity("ec"), "1.2")
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(cadata=identity("ec", "authority.example").certificate.decode())
+    done = talk(client_context("1.2"), server, GET)
+    text = failed(read_talk([*done.pieces[:3], (True, b"\x15\3\3\0\2\2" + bytes([code]))]))
+    assert ("the server asked for a client certificate and got none" in text) is told
+    assert (WORDS[code][1] in text) is not told
 
 
 def test_a_server_that_closes_what_the_client_ended_refuses_nobody() -> None:
