@@ -18,10 +18,13 @@ from replay.player.elements import Elements
 from replay.player.rules import Rules, ValueRule, header_matters
 from replay.player.translation import Translation
 
-__all__ = ["MAX_DIFFERENCES", "Difference", "Judge", "ValueRule"]
+__all__ = ["MAX_DIFFERENCES", "UNFIT", "Difference", "Judge", "ValueRule"]
 
 MAX_DIFFERENCES = 100
 """Differences that are told of one message."""
+
+UNFIT = ("unreadable", "damaged", "cut")
+"""What is received where the state of its envelope hinders a comparison."""
 
 _CODES = {"Client": "Sender", "Server": "Receiver"}
 """Fault code of SOAP 1.1 → that of SOAP 1.2 (SOAP 1.2 part 1, A.2)."""

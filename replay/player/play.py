@@ -271,10 +271,7 @@ class Player:
             self._say_where_it_went(step)
         self._reached = True
         received = read_message(http)
-        result = self._verdicts.judged(step, "answer", step.answer, http, received)
-        if cut and result.outcome == "same" and self._verdicts.whole(step.answer):
-            result.outcome, result.text = "different", cut
-            result.differences.append(Difference("status", "", "a whole answer", "a cut one", cut))
+        result = self._verdicts.judged(step, "answer", step.answer, http, received, cut)
         if received is not None:
             self.values.born(step.number, "answer", received)
         result.seconds = self._clock.monotonic() - begun

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dissector.http.model import HttpMessage
 from dissector.messages import Message
-from replay.player.judge import Difference, Judge, ValueRule
+from replay.player.judge import UNFIT, Difference, Judge, ValueRule
 from replay.player.recorded import Recorded
 from replay.player.step import Heard, StepResult
 from replay.player.values import Values
@@ -28,7 +28,7 @@ class Verdicts:
         self._values = values
 
     def judged(
-        self, step: Step, part: str, wire: Wire | None, http: HttpMessage, received: Message | None
+        self, step: Step, part: str, wire: Wire | None, http: HttpMessage, received: Message | None, cut: str = ""
     ) -> StepResult:
         """What became of a part of a step (``message`` or ``answer``).
 
@@ -36,6 +36,7 @@ class Verdicts:
             step, part: which.
             wire: the recorded one, None where there is none.
             http, received: what came; None where it holds no SOAP.
+            cut: how it was cut, "" where it was not.
         """
         result = StepResult(step.number, step.name, "same", origin=step.origin)
         result.heard = Heard(http.stream.source, http.stream.destination, http.last_time)
@@ -47,12 +48,13 @@ class Verdicts:
             result.outcome, result.text = "skipped", "the recording cannot be read"
             return result
         wanted, recorded = expected
-        if recorded is None or received is None:
-            if recorded is None and received is None and wanted.status == http.status:
-                return result
-            result.differences.append(_bare(wanted, recorded, http, received))
-        else:
+        cut = cut if wanted.complete else ""
+        if recorded is not None and received is not None:
             result.differences = self._compared(step, part, recorded, received)
+        elif wanted.status != http.status or (recorded is not received and not cut):
+            result.differences.append(_bare(wanted, recorded, http, received))
+        if cut:
+            result.differences = _with_cut(result.differences, cut)
         if result.differences:
             result.outcome = "different"
             result.text = "; ".join(one.text for one in result.differences[:3])
@@ -65,14 +67,16 @@ class Verdicts:
             return 0
         return len(self._compared(step, "message", expected[1], message))
 
-    def whole(self, wire: Wire | None) -> bool:
-        """The recording has a whole answer."""
-        recorded = self._recorded.message(wire, request=False) if wire is not None else None
-        return recorded is not None and recorded[0].complete
-
     def _compared(self, step: Step, part: str, recorded: Message, received: Message) -> list[Difference]:
         rules = [ValueRule(path, how) for path, how in [*step.rules, *self._scenario.rules]]
         return Judge(rules, translate=self._values.translation(step.number, part)).compare(recorded, received)
+
+
+def _with_cut(found: list[Difference], cut: str) -> list[Difference]:
+    """That it was cut stands before all that may follow from it, or in its place; a status or a fault does not."""
+    found = [one for one in found if one.what != "envelope" or one.received not in UNFIT]
+    at = sum(one.what in ("status", "fault") and not one.path for one in found)
+    return [*found[:at], Difference("envelope", "", "whole", "cut", cut), *found[at:]]
 
 
 def _bare(wanted: HttpMessage, recorded: Message | None, http: HttpMessage, received: Message | None) -> Difference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -197,6 +198,29 @@ def test_a_cut_answer_is_a_difference(job: Path) -> None:
     cut = Answers(raw=lambda data: data.replace(b"Content-Length: ", b"Content-Length: 9"))
     result, _ = play(job, [*BEGIN[:3], cut, Passes(31)], keep_going=False)
     assert told(result) == [(2, "different")]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 60, 400, -1])
+def test_an_answer_is_told_as_cut_wherever_that_is(job: Path, kept: int) -> None:
+    """And not as one that cannot be read: that is what comes of it."""
+
+    def ends(data: bytes) -> bytes:
+        body = data.index(b"\r\n\r\n") + 4
+        return data[: body + kept] if kept >= 0 else data[:kept]
+
+    result, _ = play(job, [*BEGIN[:3], Answers(raw=ends), Passes(31)], keep_going=False)
+    assert told(result) == [(2, "different")]
+    assert re.search(r"CreatePostScanJob: http\S+ the answer was cut after \d+ bytes: nothing more", result.headline)
+    assert [one.received for one in result.bad[0].differences] == ["cut"]
+
+
+def test_a_fault_that_is_cut_is_a_fault(job: Path) -> None:
+    said = wsd.fault("urn:1", "urn:2", "Sender", "InvalidArgs", wsd.DSP, "no")
+    head = b"HTTP/1.1 400 Bad\r\nContent-Type: application/soap+xml\r\nContent-Length: 99999\r\n\r\n"
+    refused = Answers(raw=lambda data: head + said)
+    result, _ = play(job, [*BEGIN[:3], refused, Passes(31)], keep_going=False)
+    assert [one.what for one in result.bad[0].differences] == ["fault", "envelope"]
+    assert "CreatePostScanJob was refused with InvalidArgs" in result.headline
 
 
 @pytest.mark.parametrize(
