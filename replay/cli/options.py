@@ -173,6 +173,7 @@ def add_playing(
     parser.add_argument("--timeout", type=span, default=30.0, metavar="SECONDS", help="of silence (default 30)")
     parser.add_argument("--pcap", metavar=pcap[0], help=f"write {pcap[1]} as pcapng")
     parser.add_argument("-v", "--verbose", action="store_true", help="print each step's log")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only what differs, and the end")
 
 
 def effects() -> str:

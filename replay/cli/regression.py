@@ -83,7 +83,7 @@ def run_suite(arguments: argparse.Namespace) -> int:
         return await _play(_own(arguments, case, captures, number), case)
 
     def progress(case: CaseResult, run: Run) -> None:
-        if not arguments.json:
+        if not arguments.json and not (arguments.quiet and run.outcome == "same"):
             say(run_line(case, run, several))
 
     suite = Suite(

@@ -78,7 +78,7 @@ async def _play(
             on.log.add(unheard(TextSink(sys.stderr, wanted=lambda entry: entry.kind in wanted)))
 
         def progress(one: StepResult) -> None:
-            if not arguments.json:
+            if not arguments.json and not (arguments.quiet and one.fine):
                 say(*step_lines(one))
 
         return await play_once(scenario, folder, options, target, on, progress, keep=True)

@@ -106,6 +106,19 @@ def test_a_run_that_is_as_recorded(scenario: str, tmp_path: Path, capsys: pytest
         assert [one for m in capture.messages for one in m.all_findings() if one.severity == "error"] == []
 
 
+def test_quietly_what_differs_and_the_end(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with server() as peer:
+        assert main(["run", scenario, "--target", peer.url, "-q"]) == 0
+    assert capsys.readouterr().out == "DSM device and scan server: as recorded (20 steps)\n"
+    around = Around(behaviour=Behaviour([parse_rule("EndPostScanJob: end_state=Aborted")]))
+    with server(around=around) as peer:
+        assert main(["run", scenario, "--target", peer.url, "--keep-going", "-q"]) == 1
+    told = capsys.readouterr().out
+    assert [line[:11] for line in told.splitlines() if "device  Post" in line] == [" 18  DIFF  ", " 19  DIFF  "]
+    assert told.endswith("the job ended Aborted, recorded was Completed (1 other step differs)\n")
+    assert "  ok  " not in told
+
+
 def test_a_target_of_another_path_is_told(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A target is the address of the first request: who names another one is told so."""
     with server() as peer:

@@ -124,8 +124,10 @@ def test_what_changed_since_the_last_time(suite: Path, capsys: pytest.CaptureFix
 
 def test_a_scenario_that_fails_now_and_then_is_flaky(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with server("EndPostScanJob: end_state=Aborted, after=1, times=1") as dsm:
-        assert main(["suite", str(suite), "--only", "dsm", "--target", dsm.url, "--repeat", "3"]) == 1
+        assert main(["suite", str(suite), "--only", "dsm", "--target", dsm.url, "--repeat", "3", "--quiet"]) == 1
     told = capsys.readouterr().out
+    assert told.startswith("DIFF  dsm #2  (")
+    assert "ok    dsm" not in told
     assert "flaky: dsm (2 of 3 runs as recorded): differs: the job ended Aborted, recorded was Completed" in told
     assert told.splitlines()[-1].endswith("of 1 scenario, 1 is flaky")
 
