@@ -269,7 +269,7 @@ class Exchanges:
         one_way = number not in self._two_way[protocol]
         text = f"{waiting.operation or 'the request'} (frame {waiting.frame}) has no answer in the capture"
         if one_way:
-            text += "; nothing of this connection's other direction is there"
+            text += ", nor has any request on this connection"
         exchange.findings.append(
             UNANSWERED(
                 text, frames=_frames(waiting.frame), severity=Severity.NOTE if one_way or waiting.event else None

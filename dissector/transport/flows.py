@@ -40,6 +40,7 @@ from dissector.transport.model import (
     TransportStats,
 )
 from dissector.transport.noise import dismiss_noise
+from dissector.transport.oneway import OneWay
 from dissector.transport.opaque import OpaqueCounter
 from dissector.transport.openings import Openings
 from dissector.transport.pair import Pair
@@ -136,6 +137,7 @@ class FlowTable:
         self._opaque = OpaqueCounter(interest, stats)
         self._datagrams = DatagramPicker(interest, datagram, stats)
         self._burden = Burden(limits, stats.findings.append, kept)
+        self._one_way = OneWay()
         self._closed = 0
         self._blocks = 0
 
@@ -234,6 +236,7 @@ class FlowTable:
                 del asleep[hashes[at]]
             elif flow.pair is not None:
                 flow.pair.stop(StreamEnd.CAPTURE, 0, 0)
+                self._over(flow)
         if not self._closed:
             self._stats.findings.append(
                 STREAMS(f"more than {self._limits.streams} connections: those idle for longest were closed")
@@ -262,6 +265,7 @@ class FlowTable:
             self._carry(c, rows[low:high], match[low:high], flow, ready[low:high] if ready is not None else None)
             if flow.pair is not None:
                 flow.pair.stop(StreamEnd.REUSED, int(c.frame[row]), int(c.time[row]))
+                self._over(flow)
             self._flows[h] = flow = fresh
             low = high
         self._carry(c, rows[low:], match[low:], flow, ready[low:] if ready is not None and low else ready)
@@ -295,6 +299,7 @@ class FlowTable:
             flow.pair = None
             flow.dismiss(LET_GO if pair.conversation.protocol else NOISE)
         elif pair.ended and not pair.conversation.protocol:
+            self._over(flow)
             flow.retire(pair.remains())
             self._burden.over(flow)
 
@@ -363,7 +368,8 @@ class FlowTable:
         client = by_side[flow.client] if flow.client is not None and flow.client_frame <= frame else None
         conversation = Conversation(flow.number, one, two, client is not None and flow.opened, client)
         conversation.protocol = self._protocol(c, row, flow)
-        flow.state = TAKEN
+        # Of one that was noise before, what was seen of either side is forgotten.
+        fresh, flow.state = flow.state == UNDECIDED, TAKEN
         held, flow.held = flow.held or [], None
         report = self._reporter(conversation)
         sides: dict[bool, Direction] = {}
@@ -371,14 +377,33 @@ class FlowTable:
             stream = StreamRef("tcp", flow.number, by_side[side], by_side[not side])
             sides[side] = Direction(self._factory(conversation, stream), report, self._limits)
             isn = flow.syn(side, frame)
+            base = flow.base(side)
             if isn is not None:
                 sides[side].open(isn)
+            elif not fresh:
+                if bool(c.side[row]) != side:
+                    sides[side].acknowledge(int(c.ack[row]))
+            elif base is not None:
+                sides[side].acknowledge(base + 1 & 0xFFFFFFFF)
         flow.pair = Pair(conversation, (sides[False], sides[True]), first)
         self._burden.taken(flow)
         for s in held:
             flow.pair.segment(s)
         flow.pair.flush()
         self._stats.taken += len(held)
+
+    def _over(self, flow: Flow) -> None:
+        """The conversation of a flow has ended."""
+        pair = flow.pair
+        if pair is None:
+            return
+        if flow.remains is None:
+            size = pair.one_way
+            if size is not None:
+                self._one_way.add(pair.conversation, size)
+        # It had ended before, and was looked at then.
+        elif pair.conversation.both:
+            self._one_way.drop(flow.number)
 
     def _reporter(self, conversation: Conversation) -> Callable[[Finding], None]:
         """What takes the findings of a conversation's directions."""
@@ -418,6 +443,8 @@ class FlowTable:
                 continue
             if flow.pair is not None:
                 flow.pair.stop(StreamEnd.CAPTURE, 0, 0)
+                self._over(flow)
+        self._stats.findings += self._one_way.findings()
         if self._observer is not None:
             self._observer.finish()
         self._flows.clear()

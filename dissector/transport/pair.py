@@ -60,6 +60,19 @@ class Pair:
         """Both directions are over."""
         return self.sides[0].ended is not None and self.sides[1].ended is not None
 
+    @property
+    def one_way(self) -> int | None:
+        """Where the capture lacks all that the second endpoint sent: how many bytes of it the first one acknowledged.
+        None where packets of both are there, or where nothing proves that there were any."""
+        seen, unseen = self.ordered
+        if self.conversation.both or unseen.started:
+            return None
+        if unseen.unseen > 1:
+            return unseen.unseen
+        # One byte is the FIN. Who saw the handshake through was answered by a packet that is not here (but packets that
+        # a program made up may acknowledge 0).
+        return 0 if seen.syn_seen and unseen.acked & 0xFFFFFFFF else None
+
     def remains(self) -> bytes:
         """What has to be remembered of a conversation that has ended, for segments that still come: 1.8 kB less than
         the whole, and a capture can hold a million."""

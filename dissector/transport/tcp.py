@@ -236,10 +236,13 @@ class Direction:
 
     def acknowledge(self, ack: int) -> None:
         """The peer acknowledged up to ``ack`` (32-bit)."""
-        if self.started:
+        if self.started or self.acked:
             value = self.acked + ((ack - self.acked + HALF) % WRAP) - HALF
             if value > self.acked:
                 self.acked = value
+        else:
+            # Nothing of this direction was seen yet. What is acknowledged from here on tells how much there was.
+            self.base = self.acked = ack + WRAP
 
     def passed(self, frame: int, time: int) -> None:
         """Any segment of the connection went by: give a gap up that has been acknowledged for long enough."""
@@ -325,6 +328,11 @@ class Direction:
     def forget(self) -> None:
         """Keep no tail: copies of what was delivered so far are not compared any more."""
         self._tail, self._tail_bytes = None, 0
+
+    @property
+    def unseen(self) -> int:
+        """Of a direction of which nothing was seen: its bytes that the peer acknowledged (and its FIN, as one byte)."""
+        return 0 if self.started else self.acked - self.base
 
     @property
     def settled(self) -> bool:
