@@ -167,6 +167,9 @@ class TlsConnection:
             side.finish()
         self.shared.open.pop((self.conversation.number, self._depth), None)
         facts = self.facts
+        for side in self.sides:
+            # Its hello is missing: of what stands before the first bytes that are there nobody knows.
+            side.talk.lost += side.joined and side.handshake is None
         if facts.version is None:
             self._note_answer()
         facts.lone = None if self.conversation.both else self.conversation.first == facts.client

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ssl
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 from cryptography import x509
@@ -661,6 +662,25 @@ def test_one_packet_that_was_not_captured_is_no_failure(version: str, back: bool
         feed = read_lossy(segments, lambda number, lost=lost: 0 if number == lost else 1448, "lost", back=back)
         assert not BLAMED & set(feed.rules()), lost
         assert feed.facts.asked is not False, lost
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_where_a_side_is_captured_from_its_midst_on_nobody_is_blamed(version: str, back: bool) -> None:
+    """Its part of the handshake of TCP is missing, and the hello behind it."""
+    segments = well(version)
+    for many, closes in product((1, 2, 3), (False, True)):
+        feed, left = TlsFeed(), many
+        for sender, data in segments:
+            if sender is back and left:
+                left -= 1
+                if not left:
+                    feed.gap(sender, 0, "start")
+            else:
+                feed.data(sender, data)
+        feed.end(back=closes)
+        for facts in feed.table.facts:
+            assert not BLAMED & {finding.rule for finding in facts.findings}, (many, closes)
 
 
 def test_who_sent_an_alert_is_told_without_the_hellos() -> None:
