@@ -254,12 +254,13 @@ class MessageReader:
 
     def _no_start_line(self, before: bytes, at: int, pos: int, start: bytes | bytearray | memoryview) -> int:
         """No message begins here. ``before``: the bytes from ``at`` on that earlier runs held; ``start``: the first."""
-        self._may_be_tls(at, start)
+        tls = self._may_be_tls(at, start)
         if self._speaker.may_tunnel or self._tunnel.agreed:
             self._conversation.findings.append(TUNNEL(frames=self._frames_at(at), offset=at))
             self._opaque()
             return pos
-        self._resync(at, NO_START_LINE, before)
+        # What the bytes of TLS are is told already.
+        self._resync(at, None if tls else NO_START_LINE, before)
         return pos
 
     def _may_be_tls(self, at: int, start: bytes | bytearray | memoryview) -> bool:
@@ -360,7 +361,7 @@ class MessageReader:
                 self._skip(SKIPPED, self._at, len(self._buffer))
         self._resync(self._end, JOINED if gap.reason == "start" else SKIPPED)
 
-    def _resync(self, offset: int, why: Rule, held: bytes = b"") -> None:
+    def _resync(self, offset: int, why: Rule | None, held: bytes = b"") -> None:
         self._tunnel.give_up()
         self._state = _State.RESYNC
         self._buffer = bytearray()
@@ -383,9 +384,9 @@ class MessageReader:
             self._feed(search.back, search.at)
         return pos
 
-    def _skip(self, why: Rule, offset: int, count: int) -> None:
-        """Remember skipped bytes."""
-        if count <= 0:
+    def _skip(self, why: Rule | None, offset: int, count: int) -> None:
+        """Remember skipped bytes; ``why``: None where they were told."""
+        if why is None or count <= 0:
             return
         if self._skipped is None:
             self._skipped = Skipped()

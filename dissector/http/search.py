@@ -26,7 +26,7 @@ class Search:
 
     Args:
         region: stream offset from which on start lines are looked for.
-        why: what it means that there was none.
+        why: what it means that there was none, None where nothing more is to be said of it.
         held: bytes from there on that came already, in which no start line ends.
 
     Attributes:
@@ -38,7 +38,7 @@ class Search:
 
     __slots__ = ("_buffer", "at", "back", "found", "region", "why")
 
-    def __init__(self, region: int, why: Rule, held: bytes = b"") -> None:
+    def __init__(self, region: int, why: Rule | None, held: bytes = b"") -> None:
         self.region = region
         self.why = why
         self.at = region

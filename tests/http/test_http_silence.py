@@ -124,3 +124,16 @@ def test_that_a_server_wants_https_is_told_once_a_connection(tmp_path: Path) -> 
     with dissector.open(file) as capture:
         capture.run()
         assert [one.frames for one in capture.findings if one.rule == "http.wants-https"] == [(6,)]
+
+
+@pytest.mark.parametrize("alert", [b"\x15\x03\x01\x00\x02\x02\x46", b"\x15\x03\x01\x00\x02\x02\x0a"])
+@pytest.mark.parametrize("mss", [1, 1460])
+def test_an_alert_in_place_of_an_answer_is_told_once(alert: bytes, mss: int, tmp_path: Path) -> None:
+    story = Story(channels={"one": Channel("192.0.2.10", "192.0.2.20", 5362)})
+    story.say("one", REQUEST)
+    story.say("one", alert, back=True, close=True)
+    file = tmp_path / "one.pcap"
+    file.write_bytes(write_pcap(frames_of(story, mss=mss)))
+    with dissector.open(file) as capture:
+        capture.run()
+        assert [finding.rule for finding in capture.findings] == ["http.tls-answer"]
