@@ -7,8 +7,7 @@ from difflib import SequenceMatcher
 from itertools import chain
 from typing import Any
 
-from dissector.base.origin import Gap
-from dissector.crosscheck.ours import HttpFact, Side
+from dissector.crosscheck.ours import Direction, HttpFact, Side
 
 __all__ = ["Line", "compare"]
 
@@ -96,7 +95,7 @@ def _stream(number: int, ours: Side, theirs: Side) -> list[Line]:
             lines.append(Line("stream", number, what, "only ours", _size(mine.size, mine.sha256), why=why))
             continue
         same = (mine.size, mine.sha256) == (its.size, its.sha256)
-        why = "" if same else _why_stream(number, mine.gaps, mine.size, its.size, ours)
+        why = "" if same else _why_stream(number, mine, its, ours)
         lines.append(
             Line(
                 "stream",
@@ -111,16 +110,18 @@ def _stream(number: int, ours: Side, theirs: Side) -> list[Line]:
     return lines
 
 
-def _why_stream(number: int, gaps: list[Gap], mine: int, its: int, ours: Side) -> str:
+def _why_stream(number: int, mine: Direction, its: Direction, ours: Side) -> str:
     rules = ours.rules.get(number, set())
-    if any(gap.reason == "start" for gap in gaps) and its > mine:
+    gaps = mine.gaps
+    before = its.size - mine.size
+    if any(gap.reason == "start" for gap in gaps) and before > 0:
         if number in ours.opened:
             return (
-                f"the stream begins with no HTTP start line that we look for: tshark shows the {its - mine} bytes "
+                f"the stream begins with no HTTP start line that we look for: tshark shows the {before} bytes "
                 "before the first one"
             )
         return (
-            f"the capture began inside this stream: tshark shows {its - mine} bytes before the first HTTP message, "
+            f"the capture began inside this stream: tshark shows {before} bytes before the first HTTP message, "
             "which belong to no message that could be read"
         )
     if "tcp.differing-copy" in rules:
@@ -135,6 +136,12 @@ def _why_stream(number: int, gaps: list[Gap], mine: int, its: int, ours: Side) -
         return "data came after the end of the stream (FIN or RST): its receiver had no use for it, nor do we"
     if "tcp.far-ahead" in rules:
         return "a segment far outside the window is not used by us"
+    if its.missing:
+        # Seen in tshark 4.0, also where its own HTTP reassembly has the bytes.
+        return (
+            f"tshark's followed stream says that {its.missing} bytes are missing, and none is: it takes for lost what "
+            "is captured behind its acknowledgement"
+        )
     return ""
 
 

@@ -18,12 +18,14 @@ __all__ = ["Direction", "HttpFact", "Side", "read"]
 
 @dataclass()
 class Direction:
-    """One direction of a stream: bytes that are there, their SHA-256 from the first one on, and the gaps."""
+    """One direction of a stream: bytes that are there, their SHA-256 from the first one on, and the gaps. ``missing``:
+    bytes that tshark says are not there."""
 
     source: Endpoint
     size: int = 0
     sha256: str = ""
     gaps: list[Gap] = field(default_factory=list)
+    missing: int = 0
 
 
 @dataclass()

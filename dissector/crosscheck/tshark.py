@@ -40,7 +40,7 @@ OPTIONS = [
     "-o", "http.decompress_body:FALSE",
 ]  # fmt: skip
 
-MISSING = re.compile(rb"\[\d+ bytes missing in capture file\]\.?\x00?")
+MISSING = re.compile(rb"\[(\d+) bytes missing in capture file\]\.?\x00?")
 """What tshark writes into a followed stream in place of lost bytes."""
 
 
@@ -163,8 +163,11 @@ def follow(path: str, file: Path, streams: list[int]) -> dict[int, dict[Endpoint
                     data[line.startswith(b"\t")].append(bytes.fromhex(text.decode()))
             found[int(number[1])] = {}
             for end, lines in zip(ends, data, strict=True):
-                whole = MISSING.sub(b"", b"".join(lines))
-                found[int(number[1])][end] = Direction(end, len(whole), hashlib.sha256(whole).hexdigest())
+                shown = b"".join(lines)
+                whole, missing = MISSING.sub(b"", shown), sum(map(int, MISSING.findall(shown)))
+                found[int(number[1])][end] = Direction(
+                    end, len(whole), hashlib.sha256(whole).hexdigest(), missing=missing
+                )
     return found
 
 

@@ -276,6 +276,29 @@ def test_a_stream_that_contradicts_its_own_messages() -> None:
     assert all(line.unexplained for line in compare(side(), theirs) if line.verdict != "same")
 
 
+@pytest.mark.tshark
+@pytest.mark.parametrize("late", [False, True])
+def test_data_captured_behind_its_acknowledgement_is_explained(late: bool, tmp_path: Path) -> None:
+    """As several receive queues deliver it. One body differs, so that the messages do not speak for us."""
+    story = Story()
+    story.channels["c"] = Channel("192.0.2.1", "192.0.2.2", 5357)
+    story.ask("c", b"POST / HTTP/1.1\r\nContent-Length: 4000\r\n\r\n" + b"<a/>" * 1000, b"HTTP/1.1 204 No\r\n\r\n")
+    story.ask("c", *HEAD_BODY)
+    story.say("c", b"<a/>", back=True)
+    frames = frames_of(story)
+    if late:
+        # The second of three segments comes behind the acknowledgement of all.
+        frames.insert(7, frames.pop(4))
+    capture = tmp_path / "late.pcap"
+    capture.write_bytes(write_pcap(frames))
+    out = io.StringIO()
+    assert run([str(capture)], as_json=True, out=out) == ExitCode.OK
+    lines = [line for line in json.loads(out.getvalue())["lines"] if line["kind"] == "stream"]
+    assert [(line["verdict"], "1460 bytes are missing" in line["why"]) for line in lines] == [
+        ("differs", True) if late else ("same", False), ("same", False),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("other", ["none.pcap", "text.pcap"])
 def test_one_of_several_files_that_cannot_be_read_is_told(tmp_path: Path, other: str) -> None:
     """Both sides would leave it out, and nothing would differ."""
