@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -66,7 +67,7 @@ def test_sending(command: Run, wire: list[bytes], tmp_path: Path) -> None:
     code, out, error = command(HELLOS, "--fast", "--target", "127.0.0.1", "--port", "4444", "--pcap", path)
     assert code == 0
     assert len(wire) == len(out.splitlines()) - 1
-    assert out.splitlines()[-1].startswith(f"{len(wire)} datagrams sent on lo in 0.")
+    assert re.match(rf"{len(wire)} datagrams sent on lo in \d+\.\d+ s: 8 Hello, ", out.splitlines()[-1])
     assert error == "dsmreplay: 2 messages over TCP left out: see dsmreplay extract and dsmreplay run\n"
     with dissector.open(str(path)) as capture:
         messages = list(capture.messages)
