@@ -21,6 +21,7 @@ from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import Log, TextSink
 from replay.cli.addresses import endpoints_of
+from replay.cli.asking import ask
 from replay.cli.outputs import key_log_of, unheard
 from replay.cli.trust import checked_trust, trust_of
 from replay.net.certificates import load_identity, own_certificate
@@ -216,13 +217,9 @@ def ask_leave(targets: Sequence[Target], *, yes: bool) -> None:
         UsageError: nobody did.
     """
     for target in targets:
-        if yes or is_loopback(target.host):
-            continue
-        if not sys.stdin.isatty():
-            raise UsageError(f"{target} is another machine: --yes says that it may be sent to")
-        answer = input(f"The scenario will be sent to {target}. Go on? [y/N] ")
-        if answer.strip().lower() not in ("y", "yes"):
-            raise UsageError("nothing was sent")
+        if not yes and not is_loopback(target.host):
+            words = f"{target} is another machine: --yes says that it may be sent to"
+            ask(f"the scenario will be sent to {target}", words)
 
 
 class Keyboard:
@@ -234,16 +231,12 @@ class Keyboard:
     async def __call__(self, step: Step, pieces: Sequence[bytes]) -> str:
         """What is said to a step: ``go``, ``skip`` or ``stop``."""
         while True:
-            print(
-                printable(f"{step.number:3}  next: {step.name} to {step.receiver}  [Enter, s skip, v view, q quit] "),
-                end="",
-            )
-            sys.stdout.flush()
+            _show(f"{step.number:3}  next: {step.name} to {step.receiver}  [Enter, s skip, v view, q quit] ", end="")
             line = await self._line()
             word = line.strip().lower()[:1].decode("ascii", "replace")
             if word == "v":
                 for one in b"".join(pieces)[:4096].decode("utf-8", "replace").splitlines():
-                    print(printable(f"     | {one}"))
+                    _show(f"     | {one}")
             elif word in ("", "s", "q"):
                 # The end of the input is no Enter: nobody is there to say yes.
                 return {"": "go" if line else "stop", "s": "skip", "q": "stop"}[word]
@@ -253,6 +246,8 @@ class Keyboard:
 
         No thread waits in a read: the program could not end before somebody presses Enter, Ctrl-C or not.
         """
+        if sys.stdin is None:
+            return b""
         descriptor = sys.stdin.fileno()
         while b"\n" not in self._typed:
             await _readable(descriptor)
@@ -262,6 +257,11 @@ class Keyboard:
             self._typed += came
         line, mark, self._typed = self._typed.partition(b"\n")
         return line + mark
+
+
+def _show(text: str, end: str = "\n") -> None:
+    """To who sits there; standard output may be a file that is to hold JSON."""
+    print(printable(text), end=end, file=sys.stderr, flush=True)
 
 
 async def _readable(descriptor: int) -> None:

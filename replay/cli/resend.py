@@ -20,6 +20,7 @@ from dissector.output.text import printable
 from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import JsonSink, Log
+from replay.cli.asking import ask
 from replay.cli.outputs import not_an_input
 from replay.net.raw import RawSender, mtu_of
 from replay.net.tap import LINKTYPE_RAW
@@ -126,11 +127,7 @@ def _consent(route: Route, arguments: argparse.Namespace) -> None:
     if not asked or arguments.yes:
         return
     what = "; ".join(asked)
-    if arguments.capture == "-" or not (sys.stdin is not None and sys.stdin.isatty()):
-        raise UsageError(f"{what}: agree to it with --yes")
-    print(f"dsmreplay: {what}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("nothing was sent")
+    ask(what, f"{what}: agree to it with --yes", taken=arguments.capture == "-")
 
 
 # -- packets ---------------------------------------------------------------------------------------------------------

@@ -61,7 +61,8 @@ def test_a_run_at_the_keyboard_ends_without_a_key(scenario: Path) -> None:
         async with Command(*run, stdin=asyncio.subprocess.PIPE) as command:
             async with asyncio.timeout(PATIENCE):
                 assert command.process.stdout is not None
-                await command.process.stdout.readuntil(b"q quit] ")
+                assert command.process.stderr is not None
+                await command.process.stderr.readuntil(b"q quit] ")
             command.process.send_signal(signal.SIGINT)
             async with asyncio.timeout(PATIENCE):
                 # Nobody presses Enter, and nobody closes the input.
@@ -89,7 +90,7 @@ def test_what_is_typed_ahead_is_for_the_steps_that_follow(
     with open(read) as typed:
         monkeypatch.setattr("sys.stdin", typed)
         assert asyncio.run(answers()) == ["go", "skip", "stop", "stop"]
-    assert "     | POST / HTTP/1.1\n     | \\x1b[31m\n" in capsys.readouterr().out
+    assert "     | POST / HTTP/1.1\n     | \\x1b[31m\n" in capsys.readouterr().err
 
 
 def test_answers_may_come_out_of_a_file(scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +104,13 @@ def test_answers_may_come_out_of_a_file(scenario: Path, tmp_path: Path, monkeypa
     with (tmp_path / "typed").open() as typed:
         monkeypatch.setattr("sys.stdin", typed)
         assert asyncio.run(answers()) == ["go", "skip", "stop"]
+
+
+def test_nobody_can_be_asked_where_there_is_no_input(scenario: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    step = load_scenario(scenario)[0].steps[0]
+    assert asyncio.run(Keyboard()(step, [b""])) == "stop"
+    assert main(["run", str(scenario), "--target", "http://192.0.2.99/"]) == 2
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["output", "output and log"])

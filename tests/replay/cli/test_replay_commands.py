@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -183,6 +184,19 @@ def test_a_target_that_is_not_there(scenario: str, capsys: pytest.CaptureFixture
 def test_another_machine_is_asked_for(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", scenario, "--target", "http://192.0.2.99/"]) == 2
     assert "--yes says that it may be sent to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("typed", ["", "\n", "n\n", "yes please\n"])
+def test_no_yes_is_a_no(
+    scenario: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str
+) -> None:
+    keyboard = io.StringIO(typed)
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    assert main(["run", scenario, "--target", "http://192.0.2.99/", "--json"]) == 2
+    told = capsys.readouterr()
+    question = "dsmreplay: the scenario will be sent to http://192.0.2.99/. Go on? [y/N] "
+    assert (told.out, told.err) == ("", question + "dsmreplay: nothing was sent\n")
 
 
 def test_a_dry_run_sends_nothing(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
