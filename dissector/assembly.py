@@ -44,6 +44,8 @@ INTEREST = Interest(
     # The ClientHello of SSL 2.0, which old clients begin with: length with its highest bit set, 1, major version: 3, or
     # 0 for those that know nothing newer.
     masked=((0xFFFF0080, 0x03010080, TLS), (0xFFFF0080, 0x00010080, TLS)),
+    # Records of application data, TLS 1.0 to 1.3.
+    midst={b"\x17\x03\x01": TLS, b"\x17\x03\x02": TLS, b"\x17\x03\x03": TLS},
     # "<", the first bytes of the three byte order marks, white space, and the NUL of UTF-16BE without a mark.
     datagram=frozenset([b"<", b"\xef", b"\xfe", b"\xff", b" ", b"\t", b"\r", b"\n", b"\x00"]),
     ports=frozenset([DISCOVERY_PORT]),

@@ -82,7 +82,8 @@ def _opaque(stats: TransportStats) -> list[str]:
             but = f"; {failed:,} of them failed" if failed else ""
             # Inside of HTTP packets are not counted.
             size = count(packets, "packet") if packets else "inside HTTP"
-            lack = "none of the keys fits" if stats.keyed else "no keys"
+            # Keys that fit are of no use without both hellos; which of them are there, only “tls” looks at.
+            lack = "none of the keys fits, or the handshake is not in the capture" if stats.keyed else "no keys"
             why = f" could not be read: {lack} ({size}{but})" if protocol == "tls" else f": {name} is not read here"
             said.append(f"{count(connections, f'{name} connection')} {whom}{why}")
         others = len(merged) - len(shown)
@@ -98,5 +99,7 @@ def _opaque(stats: TransportStats) -> list[str]:
                 said.append("“dsmshark tls” says what can be seen of them")
                 continue
             keys = "their own keys" if stats.keyed else "keys (--keylog, --rsa-key)"
-            said.append(f"“dsmshark tls” says what can be seen of them; {keys} would open them")
+            said.append(
+                f"“dsmshark tls” says what can be seen of them; {keys} open those whose handshake is in the capture"
+            )
     return said

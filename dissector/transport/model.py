@@ -143,6 +143,8 @@ class Interest:
         opened: those of these protocols that are taken too, since there are keys; may change during the pass.
         masked: other beginnings of opened protocols, as (mask, value, protocol): the first four bytes as a
             little-endian number, masked, are the value.
+        midst: first bytes, three each, of segments of opaque protocols whose connection was opened before the capture
+            began.
         datagram: first bytes (one byte each) that a datagram of interest can start with.
         ports: UDP ports whose datagrams are of interest whatever they start with.
     """
@@ -151,6 +153,7 @@ class Interest:
     opaque: dict[bytes, str] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
     masked: tuple[tuple[int, int, str], ...] = ()
+    midst: dict[bytes, str] = field(default_factory=dict)
     datagram: frozenset[bytes] = frozenset()
     ports: frozenset[int] = frozenset()
 

@@ -12,6 +12,7 @@ from dissector.transport.flow import TAKEN, UNDECIDED, Flow
 from dissector.transport.gather import one_of
 from dissector.transport.grouping import members
 from dissector.transport.model import Interest, PacketColumns, TransportStats
+from dissector.transport.tls.failing import PORTS
 
 __all__ = ["OpaqueCounter"]
 
@@ -35,6 +36,7 @@ class OpaqueCounter:
 
     def __init__(self, interest: Interest, stats: TransportStats) -> None:
         self._starts = {int.from_bytes(start, "little"): name for start, name in interest.opaque.items()}
+        self._midst = {int.from_bytes(start, "little"): name for start, name in interest.midst.items()}
         self._stats = stats
 
     def any(self, word: npt.NDArray[np.uint32]) -> bool:
@@ -58,6 +60,7 @@ class OpaqueCounter:
         if not self._starts:
             return
         begin = one_of(word & np.uint32(0xFFFF), self._starts) & (word != 0)
+        self._opened_before(c, rows, word, order, starts, flow_of, reopened, begin)
         begins = np.logical_or.reduceat(begin[order], starts).tolist()
         ends = np.append(starts[1:], len(order))
         wire = c.wire[rows]
@@ -102,6 +105,38 @@ class OpaqueCounter:
             self._rows(c, rows, before_word(mine[low:], words[low:]), flow, begin, word, wire)
         if fresh_groups:
             self._groups(c, rows, order, np.array(fresh_groups), (starts, ends), flow_of, begin, word, wire)
+
+    def _opened_before(
+        self,
+        c: PacketColumns,
+        rows: Rows,
+        word: npt.NDArray[np.uint32],
+        order: Rows,
+        starts: Rows,
+        flow_of: Sequence[Flow],
+        reopened: Mapping[int, Sequence[tuple[int, Flow]]],
+        begin: npt.NDArray[np.bool_],
+    ) -> None:
+        """Let the flows begin whose handshake is not in the capture, at their first segment that looks like it."""
+        likely = one_of(word & np.uint32(0xFFFFFF), self._midst)
+        if not likely.any():
+            return
+        ends = np.append(starts[1:], len(order))
+        for at in np.flatnonzero(np.logical_or.reduceat(likely[order], starts)).tolist():
+            flow = flow_of[at]
+            if flow.opaque is not None or flow.state == TAKEN:
+                continue
+            mine = order[starts[at] : ends[at]]
+            for row, _ in reopened.get(int(c.flow[rows[mine[0]]]), ())[:1]:
+                mine = mine[: int(np.searchsorted(rows[mine], row))]
+            mine = mine[likely[mine]]
+            # Where the SYN was seen the beginning has told that it is none.
+            if len(mine) and (flow.client is None or flow.client_frame > int(c.frame[rows[mine[0]]])):
+                begin[mine] = True
+
+    def _name(self, begins: int) -> str:
+        """The protocol of a segment that begins with this word."""
+        return self._starts.get(begins & 0xFFFF) or self._midst[begins & 0xFFFFFF]
 
     def _groups(
         self,
@@ -148,7 +183,7 @@ class OpaqueCounter:
                 packets += flow.early
             known = flow.client is not None and flow.client_frame <= frame
             one, two = ends if side == (flow.client if known else flow.first_side) else ends[::-1]
-            flow.opaque = (self._starts[begins & 0xFFFF], one, two)
+            flow.opaque = (self._name(begins), *((one, two) if known else _by_port(one, two)))
             self._add(flow.opaque, packets, size)
 
     def _rows(
@@ -180,7 +215,7 @@ class OpaqueCounter:
             known = flow.client is not None and flow.client_frame <= int(c.frame[row])
             if bool(c.side[row]) != (flow.client if known else flow.first_side):
                 one, two = two, one
-            flow.opaque = (self._starts[int(word[mine[start]]) & 0xFFFF], one, two)
+            flow.opaque = (self._name(int(word[mine[start]])), *((one, two) if known else _by_port(one, two)))
         self._add(flow.opaque, packets, int(wire[mine[start:]].sum()))
 
     def _add(self, opaque: tuple[str, Endpoint, Endpoint], packets: int, size: int) -> None:
@@ -190,6 +225,11 @@ class OpaqueCounter:
             one, two = OTHERS
         packets_before, size_before = table.get((one, two), (0, 0))
         table[one, two] = (packets_before + packets, size_before + size)
+
+
+def _by_port(one: Endpoint, two: Endpoint) -> tuple[Endpoint, Endpoint]:
+    """Client and server where nobody saw who opened it: the first to speak is the client, but for ports of WSD."""
+    return (two, one) if one.port in PORTS and two.port not in PORTS else (one, two)
 
 
 def before_word(rows: Rows, match: npt.NDArray[np.bool_]) -> Rows:

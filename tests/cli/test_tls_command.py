@@ -433,12 +433,12 @@ def test_keys_of_another_connection_are_no_lack_of_keys(cli, pcap) -> None:
     capture = pcap("others/scan-tls-rsa.pcap")
     without = cli("jobs", capture).out
     assert "could not be read: no keys (178 packets)" in without
-    assert "keys (--keylog, --rsa-key) would open them" in without
+    assert "keys (--keylog, --rsa-key) open those whose handshake is in the capture" in without
     for keys in (("--rsa-key", pcap("others/rsasnakeoil2.key")), ("--keylog", pcap("others/tls13-rfc8446.keys"))):
         for jobs in ("1", "2"):
             said = cli("jobs", "--jobs", jobs, *keys, capture).out
-            assert "could not be read: none of the keys fits (178 packets)" in said
-            assert "their own keys would open them" in said
+            assert "could not be read: none of the keys fits, or the handshake is not in the capture (178 pa" in said
+            assert "their own keys open those whose handshake is in the capture" in said
 
 
 def test_python_takes_keys(folder: Path) -> None:
@@ -460,3 +460,21 @@ def test_connections_without_a_handshake_are_not_none(cli, tmp_path: Path) -> No
     assert result.out == "No TLS handshake is in the capture: it began later, or its packets are cut.\n"
     assert "1 TLS connection from 192.0.2.10 to 192.0.2.20:5362" in result.err
     assert "“dsmshark tls”" not in result.err
+
+
+@pytest.mark.parametrize("command", ["jobs", "events", "read", "info", "tls"])
+def test_connections_opened_before_the_capture_are_told(cli, tmp_path: Path, command: str) -> None:
+    done = talk(client_context("1.2"), server_context(identity(), "1.2"), [(False, b"GET / HTTP/1.1\r\n\r\n")])
+    story = done.story()
+    for channel in story.channels.values():
+        channel.port = 5362
+    file, log = tmp_path / "late.pcap", tmp_path / "keys"
+    late = [frame for frame in frames_of(story) if frame.data[54:55] == b"\x17"]
+    file.write_bytes(write_pcap(late))
+    log.write_bytes(done.keylog)
+    for keys, lack in (((), "no keys"), (("--keylog", str(log)), "the handshake is not in the capture")):
+        result = cli(command, *keys, str(file))
+        said = result.out + result.err
+        assert ":5362 (DSM scan server) could not be read: " in said
+        assert f"{lack} (1 packet)" in said
+        assert command != "tls" or "No TLS handshake is in the capture" in said

@@ -16,6 +16,7 @@ from tests.support.wire import Frame, write_pcap
 INTEREST = Interest(
     words=frozenset([b"POST", b"HTTP", b"GET "]),
     opaque={b"\x16\x03": "tls"},
+    midst={b"\x17\x03\x03": "tls"},
     datagram=frozenset([b"<"]),
     ports=frozenset([3702]),
 )

@@ -141,6 +141,17 @@ def test_tls_is_counted_from_its_handshake_and_by_its_client_however_the_blocks_
         assert fed(packets, cuts=cuts).stats.opaque == {"tls": {(CLIENT, SERVER): (4, 12)}}
 
 
+@pytest.mark.parametrize("opened", [False, True])
+def test_tls_that_was_opened_before_the_capture_is_counted_as_from_its_client(opened: bool) -> None:
+    packets = [Packet(b"\x17\x03\x03answer", 50).back(), Packet(b"\x17\x03\x03more", 6), Packet(b"more", 13)]
+    if opened:
+        # Whose beginning is there and is no handshake is none.
+        packets = [Packet(seq=49, flags=SYN | ACK, ack=6).back(), *packets]
+    expected = {} if opened else {"tls": {(CLIENT, SERVER): (3, 20)}}
+    for cuts in ([], [1], [2], [1, 2]):
+        assert fed(packets, cuts=cuts).stats.opaque == expected
+
+
 def test_rows_rebuilt_from_fragments_know_the_frames_of_every_byte() -> None:
     pieces = ((4, 54, 10), (2, 34, 8))
     passed = fed([Packet(POST, 6, pieces=pieces), Packet(b"rest", 6 + len(POST))])
@@ -172,7 +183,7 @@ def test_neither_blocks_nor_path_change_anything(rng: random.Random) -> None:
         at, back = 6, 51
         opening = [Packet(seq=5, flags=SYN), Packet(seq=50, flags=SYN | ACK, ack=6).back()]
         mine = opening[: rng.randrange(3)]
-        start = rng.choice([POST, POST, b"PO", b"\x16\x03\x01abc", b"junkjunk"])
+        start = rng.choice([POST, POST, b"PO", b"\x16\x03\x01abc", b"\x17\x03\x03abc", b"junkjunk"])
         mine.append(Packet(start, at, ack=back))
         at += len(start)
         for _ in range(rng.randrange(1, 5)):
