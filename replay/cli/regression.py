@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,15 @@ from dissector.output.text import printable
 from replay.base.clock import RealClock
 from replay.cli.outputs import check_outputs, inputs_of, say, why_not_writable
 from replay.cli.parser import make_parser
-from replay.cli.playing import ask_leave, bench, options_of, play_once, targets_named, values_given
+from replay.cli.playing import (
+    ask_leave,
+    bench,
+    options_of,
+    play_once,
+    run_until_broken_off,
+    targets_named,
+    values_given,
+)
 from replay.net.client import Target
 from replay.player.result import Result
 from replay.report.html import write_page
@@ -90,7 +97,7 @@ def run_suite(arguments: argparse.Namespace) -> int:
         file.name or folder.resolve().name, cases, play, clock=RealClock(), jobs=jobs,
         until_failure=arguments.until_failure, progress=progress,
     )  # fmt: skip
-    result = asyncio.run(suite.run())
+    result = run_until_broken_off(suite.run())
     return _report(arguments, result, last, memory)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.log import TextSink
 from replay.cli.outputs import check_outputs, inputs_of, say, unheard
-from replay.cli.playing import ask_leave, bench, options_of, play_once
+from replay.cli.playing import ask_leave, bench, options_of, play_once, run_until_broken_off
 from replay.net.client import Target
 from replay.player.judge import ValueRule
 from replay.player.options import Options
@@ -46,7 +45,7 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     outputs = {"--junit": arguments.junit, "--html": arguments.html, "--pcap": arguments.pcap}
     check_outputs(outputs, inputs_of(arguments))
     ask_leave(list(targets.values()), yes=arguments.yes)
-    result = asyncio.run(_play(arguments, scenario, folder, options, main))
+    result = run_until_broken_off(_play(arguments, scenario, folder, options, main))
     if arguments.pcap:
         locate(result, arguments.pcap)
     return _report(result, arguments)

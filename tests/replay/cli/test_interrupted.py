@@ -33,7 +33,8 @@ def scenario(samples: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_run_says_how_far_it_came(scenario: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_says_how_far_it_came(scenario: Path, tmp_path: Path, number: signal.Signals) -> None:
     junit, page = tmp_path / "r.xml", tmp_path / "r.html"
 
     async def story() -> tuple[int, list[str]]:
@@ -44,7 +45,7 @@ def test_a_run_says_how_far_it_came(scenario: Path, tmp_path: Path) -> None:
                 assert command.process.stderr is not None
                 while b"listens on" not in await command.process.stderr.readline():
                     pass
-            return await command.ended(signal.SIGINT), command.lines
+            return await command.ended(number), command.lines
 
     code, lines = asyncio.run(story())
     assert code == 130

@@ -247,8 +247,11 @@ def test_a_folder_where_nothing_can_be_remembered(
     assert not (suite / NAME).exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("often", "ended"), [(("--repeat", "100000"), 130), (("--until-failure",), 0)])
-def test_ctrl_c_gives_the_summary_so_far(suite: Path, often: tuple[str, ...], ended: int) -> None:
+def test_ctrl_c_gives_the_summary_so_far(
+    suite: Path, often: tuple[str, ...], ended: int, number: signal.Signals
+) -> None:
     with server() as dsm:
         command = [sys.executable, "-m", "replay", "suite", str(suite), "--only", "dsm", "--target", dsm.url]
         child = subprocess.Popen(
@@ -260,7 +263,7 @@ def test_ctrl_c_gives_the_summary_so_far(suite: Path, often: tuple[str, ...], en
         )
         assert child.stdout is not None
         first = child.stdout.readline()
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         rest, _ = child.communicate(timeout=30)
     assert first.startswith("ok    dsm #1")
     assert "interrupted" in rest.splitlines()[-1]
