@@ -1,10 +1,12 @@
 """Which request a response answers, as far as framing needs it.
 
-A response is the answer to the oldest request on its connection that has none yet and that began before it. Frames
-tell what began before: the transport feeds one direction for a whole batch, then the other, so calls are not in the
-order of the wire. Either order of the directions gives the same pairs: a response that is fed before its request
-waits here for it, and is told when it comes. Only the framing of an answer to CONNECT, or of one to HEAD that says no
-length, needs the request first (any other answer to HEAD is told by what stands behind its head).
+A response is the answer to the oldest request on its connection that has none yet and that began before it. Frames tell
+what began before: the transport feeds one direction for a whole batch, then the other, so calls are not in the order of
+the wire. A capture can swap packets of the two directions: where neither lacks a message, the oldest may also begin a
+few frames behind its answer, which else would be left alone, and all further ones be one too far. Either order of the
+directions gives the same pairs: a response that is fed before its request waits here for it, and is told when it comes.
+Only the framing of an answer to CONNECT, or of one to HEAD that says no length, needs the request first (any other
+answer to HEAD is told by what stands behind its head).
 """
 
 from __future__ import annotations
@@ -27,13 +29,15 @@ two directions). A bound in frames, so that pairs do not depend on how the captu
 
 class Request(NamedTuple):
     """What is remembered of a request: stream offset, frame of its first byte (0: not known), method, the frame at
-    which its head, and all before it, was whole, and the last frame of the head itself."""
+    which its head, and all before it, was whole, the last frame of the head itself, and whether all requests before it
+    were read."""
 
     offset: int
     frame: int
     method: str
     known: int = 0
     sent: int = 0
+    whole: bool = False
 
 
 class Answer:
@@ -44,15 +48,19 @@ class Answer:
         frame: of its first byte.
         request: the request it answers, None where that is not known (yet).
         lost: responses may have been lost before it: a newer request, fed later, may be the one.
+        whole: all responses before it were read.
     """
 
-    __slots__ = ("_message", "frame", "lost", "offset", "request")
+    __slots__ = ("_message", "frame", "lost", "offset", "request", "whole")
 
-    def __init__(self, offset: int, frame: int, request: Request | None, *, lost: bool = False) -> None:
+    def __init__(
+        self, offset: int, frame: int, request: Request | None, *, lost: bool = False, whole: bool = False
+    ) -> None:
         self.offset = offset
         self.frame = frame
         self.request = request
         self.lost = lost
+        self.whole = whole
         self._message: ref[HttpMessage] | None = None
 
     def given(self, message: HttpMessage) -> None:
@@ -65,7 +73,7 @@ class Answer:
 
     def fits(self, request: Request) -> bool:
         """Whether a request that is fed later can be the one."""
-        return self.frame > request.frame > 0 and request.known <= self.frame + SWAPPED
+        return request.frame > 0 and _in_time(request, self.frame, whole=self.whole)
 
     def found(self, request: Request) -> None:
         """The request turned up; the response is told, where that still matters."""
@@ -119,11 +127,11 @@ class Pairing:
         if len(self._requests) > self._limit:
             del self._requests[0]
 
-    def peek(self, frame: int, *, lost: bool) -> Request | None:
+    def peek(self, frame: int, *, lost: bool, whole: bool = False) -> Request | None:
         """The request that a response beginning in ``frame`` answers; it goes on waiting (for the final response)."""
-        return self._choose(frame, lost)
+        return self._choose(frame, lost, whole)
 
-    def response(self, offset: int, frame: int, *, lost: bool) -> Answer:
+    def response(self, offset: int, frame: int, *, lost: bool, whole: bool = False) -> Answer:
         """A final response began.
 
         Args:
@@ -131,9 +139,10 @@ class Pairing:
             frame: of its first byte.
             lost: responses may have been lost before it. Then it answers the newest request: clients of WSD do not
                 send the next request before the answer.
+            whole: all responses before it were read.
         """
-        request = self._choose(frame, lost)
-        answer = Answer(offset, frame, request, lost=lost)
+        request = self._choose(frame, lost, whole)
+        answer = Answer(offset, frame, request, lost=lost, whole=whole)
         if request is not None:
             del self._requests[0]
             self._behind_loss = answer if lost else None
@@ -145,12 +154,16 @@ class Pairing:
                 del self._answers[0]
         return answer
 
-    def _choose(self, frame: int, lost: bool) -> Request | None:
+    def _choose(self, frame: int, lost: bool, whole: bool) -> Request | None:
         waiting = self._requests
         if lost:
             # One whose head is sent later cannot be meant. (Where a gap before it was given up says nothing of that.)
             while len(waiting) > 1 and waiting[1].sent <= frame:
                 del waiting[0]
-        if waiting and waiting[0].frame <= frame and waiting[0].known <= frame + SWAPPED:
-            return waiting[0]
-        return None
+        return waiting[0] if waiting and _in_time(waiting[0], frame, whole=whole) else None
+
+
+def _in_time(request: Request, frame: int, *, whole: bool) -> bool:
+    """Whether a request was sent before the response that begins in ``frame``; ``whole``: see :class:`Answer`."""
+    late = SWAPPED if whole and request.whole else 0
+    return request.frame <= frame + late and request.known <= frame + SWAPPED

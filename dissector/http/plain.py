@@ -121,7 +121,7 @@ def plain_message(
         return None
     frame = numbers[0]
     if line.status:
-        request = speaker.answering.peek(frame, lost=speaker.lost)
+        request = speaker.answering.peek(frame, lost=speaker.lost, whole=speaker.whole)
         if request is None or request.method in ("HEAD", "CONNECT"):
             return None
     if length > limits.xml or not policy.room.take(length):

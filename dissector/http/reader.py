@@ -363,6 +363,7 @@ class MessageReader:
 
     def _resync(self, offset: int, why: Rule | None, held: bytes = b"") -> None:
         self._tunnel.give_up()
+        self._speaker.whole = False
         self._state = _State.RESYNC
         self._buffer = bytearray()
         self._search = Search(offset, why, held)

@@ -26,11 +26,12 @@ class Speaker:
         stream, answering, tunnel: as given.
         answered: a response was read.
         lost: messages may have been lost before the next one.
+        whole: all messages so far were read.
         may_tunnel: its last request asks for another protocol.
         high: the highest frame so far: a receiver has a message when all bytes up to its end are there.
     """
 
-    __slots__ = ("_asking", "answered", "answering", "high", "lost", "may_tunnel", "stream", "tunnel")
+    __slots__ = ("_asking", "answered", "answering", "high", "lost", "may_tunnel", "stream", "tunnel", "whole")
 
     def __init__(self, stream: StreamRef, asking: Pairing, answering: Pairing, tunnel: Tunnel) -> None:
         self.stream = stream
@@ -38,6 +39,7 @@ class Speaker:
         self.answering = answering
         self.answered = False
         self.lost = False
+        self.whole = True
         self.may_tunnel = False
         self.high = 0
         self._asking = asking
@@ -73,18 +75,18 @@ class Speaker:
         self.may_tunnel = may_tunnel
         self.tunnel.ask(wish)
         self._asking.read = True
-        self._asking.request(Request(offset, frame, method, max(known, self.high), known))
+        self._asking.request(Request(offset, frame, method, max(known, self.high), known, self.whole))
 
     def answer(self, offset: int, frame: int) -> Answer:
         """A final response began, whose first byte is in ``frame``."""
         self.answered = True
-        answer = self.answering.response(offset, frame, lost=self.lost)
+        answer = self.answering.response(offset, frame, lost=self.lost, whole=self.whole)
         self.lost = False
         return answer
 
     def interim(self, frame: int) -> Request | None:
         """An interim response (1xx) began: the request that it belongs to, where that is known."""
         self.answered = True
-        request = self.answering.peek(frame, lost=self.lost)
+        request = self.answering.peek(frame, lost=self.lost, whole=self.whole)
         self.lost = False
         return request

@@ -1,4 +1,5 @@
-"""One packet of a good job is not in the capture: nobody is blamed for it, and frames are those that carried bytes."""
+"""One packet of a good job is not in the capture, or too late: nobody is blamed for it, and frames are those that
+carried bytes."""
 
 from __future__ import annotations
 
@@ -32,6 +33,18 @@ def test_any_packet_may_be_lost(part: int, tmp_path: Path) -> None:
             steps = lines[lines.index("Steps") + 2 :]
             assert not [line for line in steps if line.startswith("   -")], lost
         assert not [one for each in exchanges for one in each.findings if one.rule == "exchange.operation"], lost
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_any_packet_may_be_captured_late(part: int, tmp_path: Path) -> None:
+    """Behind the answer to what it carries, too: all further answers of the connection stay with their requests."""
+    for late in range(part, len(FRAMES) - 2, 4):
+        path = tmp_path / "late.pcap"
+        path.write_bytes(write_pcap([*FRAMES[:late], *FRAMES[late + 1 : late + 3], FRAMES[late], *FRAMES[late + 3 :]]))
+        with dissector.open(str(path)) as capture:
+            found = {one.rule for each in capture.exchanges for one in each.findings}
+        # Of datagrams the order is all that there is.
+        assert found <= ({"exchange.no-request"} if late == 0 else set()), late
 
 
 def test_a_state_that_came_before_is_no_way_back_where_it_is_read_late(play, analysed) -> None:

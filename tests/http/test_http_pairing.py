@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dissector.http.pairing import Pairing, Request
+from dissector.http.pairing import SWAPPED, Pairing, Request
 from dissector.http.writer import build_request, build_response
 from dissector.transport.model import StreamEnd
 from replay.net.receiver import HttpReceiver
@@ -48,12 +48,37 @@ def test_a_batch_of_one_direction_at_a_time(first: str) -> None:
     assert answers(feed) == [i * len(POST) for i in range(count)]
 
 
-def test_a_later_request_is_not_answered() -> None:
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_later_request_is_not_answered(begun: bool) -> None:
+    """Unless none is missing, and it is a few frames later only: those a capture can swap."""
+    for lost, frame in ((True, 10), (False, 5 + SWAPPED + 1)):
+        feed = Feed()
+        side = feed.up if begun else feed.down
+        if lost:
+            side.gap(0, "start")
+        feed.up.data(POST, frame=frame)
+        feed.down.data(OK, frame=5)
+        feed.down.data(OK, frame=frame + 1)
+        assert answers(feed) == [None, 0]
+
+
+@pytest.mark.parametrize("first", ["up", "down"])
+@pytest.mark.parametrize("late", [1, SWAPPED])
+def test_a_request_that_was_captured_behind_its_answer(late: int, first: str) -> None:
+    """It is its request all the same, and that of no other answer."""
     feed = Feed()
-    feed.up.data(POST, frame=10)
-    feed.down.data(OK, frame=5)
-    feed.down.data(OK, frame=12)
-    assert answers(feed) == [None, 0]
+
+    def up() -> None:
+        for frame in (1, 9 + late, 100):
+            feed.up.data(POST, frame=frame)
+
+    def down() -> None:
+        for frame in (2, 9, 101):
+            feed.down.data(OK, frame=frame)
+
+    for turn in (up, down) if first == "up" else (down, up):
+        turn()
+    assert answers(feed) == [0, len(POST), 2 * len(POST)]
 
 
 def test_pipelined() -> None:
