@@ -36,7 +36,7 @@ METHODS = (
 
 INTEREST_WORDS: frozenset[bytes] = frozenset(
     {(method + b" ")[:4] for method in METHODS} | {b"\r\n" + method[:2] for method in METHODS}
-) | {b"HTTP", b"\r\n\r\n"}
+) | {b"HTTP", b"\r\nHT", b"\r\n\r\n"}
 """The first four bytes of every start line, also behind empty lines: what the transport looks for."""
 
 RESYNC_LINE = 8192

@@ -93,4 +93,4 @@ def test_built_responses_are_read_back(status: int, reason: str, headers: list[t
 def test_interest_words_are_four_bytes() -> None:
     assert {len(word) for word in INTEREST_WORDS} == {4}
     assert {b"POST", b"HTTP", b"GET ", b"NOTI", b"M-PO", b"SUBS"} <= INTEREST_WORDS
-    assert {b"\r\nPO", b"\r\nGE", b"\r\n\r\n"} <= INTEREST_WORDS
+    assert {b"\r\nPO", b"\r\nGE", b"\r\nHT", b"\r\n\r\n"} <= INTEREST_WORDS

@@ -113,6 +113,15 @@ def test_an_answer_behind_a_gap_is_known_when_the_gap_is_given_up(block: int) ->
     assert told == [(1, True), (1, False)] * 2 + [(0, True), (0, False)] * 2
 
 
+@pytest.mark.parametrize("start", [b"", b"\r\n", b"\r\n\r\n"])
+def test_an_answer_behind_empty_lines_is_found_where_nothing_of_the_client_is(start: bytes) -> None:
+    frames = [frame for frame in frames_of(talk((REQUEST, False), (start + ANSWER, True), port=4711)) if frame.back]
+    told = []
+    with open_source(io.BytesIO(write_pcap(frames))) as source:
+        assert not list(MessagePass(source, policy=BodyPolicy(), on_http=lambda http: told.append(http.status)))
+    assert told == [202]
+
+
 def test_retransmissions_are_used_once_and_fill_gaps() -> None:
     frames = frames_of(talk((REQUEST, False), (ANSWER, True)), mss=1000)
     data = [n for n, f in enumerate(frames) if f.payload == 1000]
