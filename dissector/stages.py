@@ -28,7 +28,8 @@ from dissector.transport.model import Datagram
 __all__ = ["DividedPass"]
 
 _GROWING = ("secrets", "paths", "containers", "starts")
-"""What is known of the source, and is of use to the next stages while it is read."""
+"""What is known of the source, and is of use to the next stages while it is read: lists that only grow. What is new in
+them is sent, since a ring of captures can have ten thousand files."""
 
 
 class DividedPass(MessagePass):
@@ -77,9 +78,8 @@ class DividedPass(MessagePass):
     def _learn(self, news: dict[str, Any]) -> None:
         """Take over what a stage before this one learnt."""
         source = self.source
-        source.interfaces[:] = news.get("interfaces", source.interfaces)
-        for name in _GROWING:
-            getattr(source.info, name)[:] = news.get(name, getattr(source.info, name))
+        for name, new in news.get("more", {}).items():
+            self._growing()[name].extend(new)
         source.info.bytes_read, self.stats.frames, self.stats.first_time = news["so far"]
         # At the places they would have got here: how many more are kept depends on those before.
         for number, finding in news.pop("findings", ()):
@@ -98,23 +98,35 @@ class DividedPass(MessagePass):
             self._told = news["told"]
             self._tls.take_over(news["tls"])
 
+    def _growing(self) -> dict[str, list[Any]]:
+        """What is known of the source and sent to the next stages."""
+        info = self.source.info
+        return {"interfaces": self.source.interfaces, **{name: getattr(info, name) for name in _GROWING}}
+
+    def _more(self, known: dict[str, int]) -> dict[str, list[Any]]:
+        """What was added since the last call; ``known``: lengths, which are brought up to date."""
+        more = {}
+        for name, found in self._growing().items():
+            if len(found) > known[name]:
+                more[name] = found[known[name] :]
+                known[name] = len(found)
+        return more
+
     def _decoded(self, ring: ColumnRing) -> Iterator[tuple[Any, dict[str, Any]]]:
         """The first stage: for each block its columns, and what it learnt of the capture."""
         ring.write_only()
-        info, interfaces = self.source.info, self.source.interfaces
-        known: tuple[int, ...] = ()
+        info = self.source.info
+        # The next stages have what was known when the processes were made.
+        known = {name: len(found) for name, found in self._growing().items()}
         said: list[Finding] = []
         for block, place in self._parts():
             columns = ring.put(self._decoder.decode(block), place)
             news: dict[str, Any] = {"so far": (info.bytes_read, self.stats.frames, self.stats.first_time)}
             if self.stats.findings:
                 news["findings"] = self._changed(said)
-            growing = {name: getattr(info, name) for name in _GROWING}
-            growing["interfaces"] = interfaces
-            lengths = tuple(map(len, growing.values()))
-            if lengths != known:
-                known = lengths
-                news.update(growing)
+            more = self._more(known)
+            if more:
+                news["more"] = more
             yield columns, news
             if self._halt[0]:
                 break
@@ -122,10 +134,8 @@ class DividedPass(MessagePass):
         so_far = info.bytes_read, self.stats.frames, self.stats.first_time
         changed = self._changed(said)
         self.stats.findings.clear()
-        yield (
-            None,
-            {"so far": so_far, "interfaces": interfaces, "stats": self.stats, "info": info, "findings": changed},
-        )
+        more = self._more(known)
+        yield None, {"so far": so_far, "more": more, "stats": self.stats, "info": info, "findings": changed}
 
     def _parts(self) -> Iterator[tuple[Block, FilePlace | None]]:
         """The blocks in parts, and where the bytes of each are."""

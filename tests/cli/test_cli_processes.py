@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import gzip
 import os
+import pickle
 import select
 import signal
 from collections.abc import Iterable
@@ -133,6 +134,32 @@ def test_a_rotated_capture(tmp_path, block):
     with dissector.open(paths) as capture:
         capture.run()
         assert told == [capture.locate(frame) for frame in range(1, capture.info.frames + 1)]
+
+
+def test_what_goes_between_the_processes_is_in_proportion_to_the_files(tmp_path, monkeypatch):
+    names = []
+    for number in range(80):
+        names.append(tmp_path / f"rotated-{number:05}.pcap")
+        names[-1].write_bytes(plain_capture([Line(5).segment(b"x", at=number)]))
+    sizes: list[int] = []
+
+    class Counting:
+        HIGHEST_PROTOCOL, dumps = pickle.HIGHEST_PROTOCOL, staticmethod(pickle.dumps)
+
+        @staticmethod
+        def loads(data: bytes) -> object:
+            sizes.append(len(data))
+            return pickle.loads(data)
+
+    monkeypatch.setattr(ahead, "pickle", Counting)
+    came = []
+    for count in (40, 80):
+        sizes.clear()
+        with dissector.open(names[:count], jobs=2) as capture:
+            capture.run()
+            assert len(capture.info.paths) == count
+        came.append(sum(sizes))
+    assert came[1] < 2.2 * came[0]
 
 
 def test_files_that_are_deleted_while_they_are_read(tmp_path, monkeypatch):
