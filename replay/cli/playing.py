@@ -40,8 +40,8 @@ from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step
 
 __all__ = [
-    "Bench", "Keyboard", "ask_leave", "bench", "listen_of", "options_of", "own_context", "play_once", "player_of",
-    "run_until_broken_off", "targets_named", "values_given",
+    "Bench", "Keyboard", "ask_leave", "bench", "check_playing", "listen_of", "options_of", "own_context", "play_once",
+    "player_of", "run_until_broken_off", "targets_named", "values_given",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -132,6 +132,22 @@ async def play_once(
     result.began, result.seconds = began, on.clock.monotonic() - begun
     result.describe(scenario, sorted(played_of(scenario, options.plays)))
     return result
+
+
+def check_playing(arguments: argparse.Namespace) -> None:
+    """Look at the options that hold for all scenarios: what is wrong with them is no fault of each.
+
+    Raises:
+        UsageError, UnreadableInput: one is wrong, or a file of it cannot be used.
+    """
+    for given in (arguments.certificate, arguments.client_certificate):
+        if given:
+            load_identity(Path(given[0]), Path(given[1]))
+    checked_trust(trust_of(arguments.trust))
+    if arguments.proxy:
+        target_of(arguments.proxy)
+    if arguments.listen:
+        endpoints_of([arguments.listen])
 
 
 def run_until_broken_off(work: Coroutine[Any, Any, T]) -> T:

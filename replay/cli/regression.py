@@ -19,6 +19,7 @@ from replay.cli.parser import make_parser
 from replay.cli.playing import (
     ask_leave,
     bench,
+    check_playing,
     options_of,
     play_once,
     run_until_broken_off,
@@ -73,6 +74,7 @@ def run_suite(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--set {name}: no scenario has such a value")
     if arguments.list:
         return _list(prepared)
+    check_playing(arguments)
     read = [*inputs_of(arguments), str(folder / SUITE), *(str(path / SCENARIO) for path in found.values())]
     memory = _memory(arguments, folder, read)
     ask_leave(list(dict.fromkeys(one for _, targets in prepared for one in targets.values())), yes=arguments.yes)

@@ -164,6 +164,26 @@ def test_exit_codes(
     assert told in said.out + said.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--trust", "none.pem"], 3),
+        (["--trust", "sha256:x"], 2),
+        (["--client-certificate", "none.pem", "none.pem"], 3),
+        (["--certificate", "none.pem", "none.pem"], 3),
+        (["--proxy", "ftp://x"], 2),
+        (["--listen", "nowhere"], 2),
+    ],
+)
+def test_what_is_wrong_for_all_is_told_once_and_not_remembered(
+    suite: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int
+) -> None:
+    assert main(["suite", str(suite), "--target", "http://127.0.0.1:9/", *arguments]) == code
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert not (suite / NAME).exists()
+
+
 def test_a_folder_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["suite", str(tmp_path / "no")]) == 3
     assert "no such folder" in capsys.readouterr().err
