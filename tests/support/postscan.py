@@ -9,24 +9,24 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from replay.devices.scanserver.filters import FilterJob, ImageFile
+from replay.devices.scanserver.filters import FilterJob
 from replay.devices.scanserver.instructions import KINDS, FilterInstructions
+from replay.devices.scanserver.jobs import Document
 
 CREATED = 1_772_442_904 * 10**9  # 2026-03-02T09:15:04Z
 NAME = "Invoice_2026-03-02_091504_anna"
 
 
-def images(folder: Path, *contents: bytes, format: str = "jfif") -> tuple[ImageFile, ...]:
+def images(folder: Path, *contents: bytes, format: str = "jfif") -> tuple[Document, ...]:
     made = []
     for number, data in enumerate(contents, 1):
-        path = folder / f"{number:05d}"
-        path.write_bytes(data)
-        made.append(ImageFile(path, format, number, len(data)))
+        made.append(Document(number, format, folder, len(data)))
+        made[-1].path.write_bytes(data)
     return tuple(made)
 
 
 def filter_job(
-    *images: ImageFile,
+    *images: Document,
     root: str = "Invoice",
     user: str = "anna@example.com",
     canceled: Callable[[], bool] = lambda: False,

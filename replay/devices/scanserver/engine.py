@@ -26,7 +26,7 @@ from dissector.output.text import count
 from replay.base.clock import Clock, Timer
 from replay.base.log import Log
 from replay.base.waiting import Waiting
-from replay.devices.scanserver.filters import FilterJob, ImageFile, Outcome, Places
+from replay.devices.scanserver.filters import FilterJob, Outcome, Places
 from replay.devices.scanserver.instructions import Instructions
 from replay.devices.scanserver.jobs import Document, FilterState, JobTable, PostScanJob
 from replay.devices.scanserver.outcome import FilterRun, judge
@@ -286,10 +286,9 @@ class JobEngine:
                 return
             job.go("Processing")
             self._changed(job)
-            images = tuple(ImageFile(one.path, one.format, one.document_id, one.size) for one in job.documents)
             work = FilterJob(
                 token=job.token, user=job.user, document_root_name=run.instructions.document_root_name,
-                created=job.created, images=images, canceled=lambda: job.canceling,
+                created=job.created, images=tuple(job.documents), canceled=lambda: job.canceling,
             )  # fmt: skip
             running = FilterRun(run.instructions, work, self.places, self.outcomes)
             async for step in running.steps():

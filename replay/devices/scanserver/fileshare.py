@@ -26,13 +26,13 @@ from replay.devices.scanserver.filters import (
     Done,
     FilterJob,
     FilterResult,
-    ImageFile,
     Places,
     full,
     nearest,
     unc_parts,
 )
 from replay.devices.scanserver.instructions import FilterInstructions
+from replay.devices.scanserver.jobs import Document
 
 __all__ = ["run_fileshare"]
 
@@ -123,7 +123,7 @@ async def _fill(share: str, target: _Target, job: FilterJob, places: Places, don
     return True
 
 
-def _write(target: _Target, job: FilterJob, image: ImageFile) -> str:
+def _write(target: _Target, job: FilterJob, image: Document) -> str:
     """Copy one image; gives the path of the file.
 
     Raises:
@@ -158,7 +158,7 @@ def _create(part: str, directory: int) -> int:
         return os.open(part, _NEW, 0o644, dir_fd=directory)
 
 
-def _publish(part: str, directory: int, target: _Target, job: FilterJob, image: ImageFile) -> str:
+def _publish(part: str, directory: int, target: _Target, job: FilterJob, image: Document) -> str:
     """Give a whole file its name, the first free one.
 
     Renaming replaces what is there, so the name is taken first by an empty file that only one can make.

@@ -21,6 +21,7 @@ from dissector.base.errors import UsageError
 from dissector.base.origin import Endpoint
 from dissector.catalog import ENUMS, FILTER_NAMES
 from replay.devices.scanserver.instructions import KINDS
+from replay.devices.scanserver.jobs import Document
 
 __all__ = [
     "CANCELED",
@@ -30,7 +31,6 @@ __all__ = [
     "Done",
     "FilterJob",
     "FilterResult",
-    "ImageFile",
     "MailServer",
     "Outcome",
     "Places",
@@ -66,16 +66,6 @@ _VENDOR = re.compile(r"\w+:[\w.\-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFile:
-    """One image of a job: where it is, Format and DocumentId as the device said them, bytes."""
-
-    path: Path
-    format: str
-    document_id: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class FilterJob:
     """What filters work on.
 
@@ -92,7 +82,7 @@ class FilterJob:
     user: str
     document_root_name: str
     created: int
-    images: tuple[ImageFile, ...] = ()
+    images: tuple[Document, ...] = ()
     canceled: Callable[[], bool] = lambda: False
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from replay.devices.requested import element_data
 
-__all__ = ["FINAL", "Document", "FilterState", "JobTable", "PostScanJob", "clock_text", "may_follow"]
+__all__ = ["FINAL", "Document", "FilterState", "JobTable", "PostScanJob", "clock_text", "image_path", "may_follow"]
 
 FINAL = frozenset({"Completed", "Canceled", "Aborted"})
 
@@ -43,23 +43,33 @@ def clock_text(time_ns: int) -> str:
     return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
 
 
+def image_path(folder: Path, document_id: int) -> Path:
+    """Where an image of a job is written."""
+    return folder / f"{document_id:05d}"
+
+
 @dataclass(slots=True)
 class Document:
-    """One image that came.
+    """One image that came. There may be millions of them: each keeps what cannot be reckoned from the rest.
 
     Attributes:
         document_id: as the device numbers it.
         format: as it says.
-        path: where it was written.
+        folder: of its job.
         size: bytes.
         sha256: hex digest.
     """
 
     document_id: int
     format: str
-    path: Path
+    folder: Path
     size: int
     sha256: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Where it was written."""
+        return image_path(self.folder, self.document_id)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from replay.devices.scanserver.answers import (
 )
 from replay.devices.scanserver.engine import JobEngine, Listener
 from replay.devices.scanserver.instructions import MAX_TEXT, Instructions, compare, read_instructions
-from replay.devices.scanserver.jobs import Document, PostScanJob
+from replay.devices.scanserver.jobs import Document, PostScanJob, image_path
 from replay.devices.scanserver.processes import ScanProcess, same_guid
 from replay.devices.scanserver.profiles import Profile
 from replay.devices.source import EventSource, Notice
@@ -160,11 +161,13 @@ class Processing(Listener):
             raise service_fault(DSP_NAME, "OperationFailed", "There is no room for the image")
         self._engine.image_begins(job, document_id, image.content.size)
         document = None
-        path = job.folder / f"{document_id:05d}"
+        path = image_path(job.folder, document_id)
         try:
             digest = await asyncio.to_thread(_write, image.content, path)
             if not (job.over or job.canceling):
-                document = Document(document_id, format_name, path, image.content.size, digest)
+                # Devices say the same few words all the time.
+                format_name = sys.intern(format_name)
+                document = Document(document_id, format_name, job.folder, image.content.size, digest)
         except OSError as error:
             raise service_fault(DSP_NAME, "OperationFailed", f"The image cannot be kept: {error.strerror}") from error
         finally:

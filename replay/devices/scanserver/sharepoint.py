@@ -18,8 +18,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from replay.base.threads import in_thread
 from replay.devices.scanserver.filenames import document_name, media_type_of, safe_name
-from replay.devices.scanserver.filters import COPY, Done, FilterJob, FilterResult, ImageFile, Places, nearest
+from replay.devices.scanserver.filters import COPY, Done, FilterJob, FilterResult, Places, nearest
 from replay.devices.scanserver.instructions import FilterInstructions
+from replay.devices.scanserver.jobs import Document
 
 __all__ = ["run_sharepoint"]
 
@@ -129,7 +130,7 @@ async def _fill(target: _Target, job: FilterJob, places: Places, done: Done) -> 
     return True
 
 
-def _put(target: _Target, job: FilterJob, image: ImageFile, places: Places) -> tuple[int, str]:
+def _put(target: _Target, job: FilterJob, image: Document, places: Places) -> tuple[int, str]:
     """PUT one image under the first free name; gives the status and the URL."""
     key = document_name(job.document_root_name, job.created, job.user, image.format)
     first = target.numbers.get(key, 0) + 1
@@ -158,7 +159,7 @@ def _url(target: _Target, names: tuple[str, ...]) -> str:
     return "/".join((target.base.rstrip("/"), *(quote(one, safe="@") for one in names)))
 
 
-def _send(method: str, url: str, image: ImageFile | None, places: Places) -> int:
+def _send(method: str, url: str, image: Document | None, places: Places) -> int:
     """One request on a connection of its own; gives the status. No redirection is followed."""
     parts = urlsplit(url)
     assert parts.hostname is not None  # Places looked
@@ -181,7 +182,7 @@ def _send(method: str, url: str, image: ImageFile | None, places: Places) -> int
         connection.close()
 
 
-def _send_image(connection: http.client.HTTPConnection, method: str, path: str, image: ImageFile) -> None:
+def _send_image(connection: http.client.HTTPConnection, method: str, path: str, image: Document) -> None:
     try:
         source = os.open(image.path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:

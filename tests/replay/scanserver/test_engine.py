@@ -68,7 +68,7 @@ class Lab:
     def image(self, job: PostScanJob, number: int = 1, *, size: int = 3) -> None:
         """An image that is there at once."""
         self.engine.image_begins(job, number, size)
-        self.engine.image_ends(job, number, Document(number, "png", job.folder / str(number), size))
+        self.engine.image_ends(job, number, Document(number, "png", job.folder, size))
 
     async def finish(self, job: PostScanJob, outcome: tuple[str, tuple[str, ...]] | None = None) -> None:
         """EndPostScanJob with all that comes of it."""

@@ -26,8 +26,9 @@ from dissector.base.errors import UsageError
 from dissector.catalog import ENUMS
 from replay.devices.scanserver import email_filter
 from replay.devices.scanserver.filenames import MAX_NAME, document_name, extension_of, media_type_of, safe_name
-from replay.devices.scanserver.filters import FilterJob, FilterResult, ImageFile, MailServer, Places
+from replay.devices.scanserver.filters import FilterJob, FilterResult, MailServer, Places
 from replay.devices.scanserver.instructions import FilterInstructions
+from replay.devices.scanserver.jobs import Document
 from replay.devices.scanserver.outcome import run_filter
 from replay.net.certificates import Identity, own_certificate
 from replay.net.tls import client_context, server_context
@@ -254,7 +255,7 @@ def test_trouble_of_the_disk(spool: Path, share: Path, monkeypatch: pytest.Monke
 def test_missing_folder_and_missing_image(spool: Path, share: Path):
     job = filter_job(*images(spool, b"x"))
     assert run(fileshare(SHARE), job, Places(shares={SHARE: share / "no"})).reasons == ("FileShareAccessDenied",)
-    gone = filter_job(ImageFile(spool / "gone", "jfif", 4, 1))
+    gone = filter_job(Document(4, "jfif", spool / "gone", 1))
     result = run(fileshare(SHARE), gone, Places(shares={SHARE: share}))
     assert result.reasons == ("UnknownError",)
     assert "image 4 cannot be read" in result.notes[0]
@@ -488,7 +489,7 @@ def test_mail_that_is_not_sent(spool: Path, monkeypatch: pytest.MonkeyPatch):
     job = filter_job(*images(spool, b"xyz"))
     assert "no receiver" in run(email(), job, places).notes[0]
     assert "no image" in run(email("a@example.com"), filter_job(), places).notes[0]
-    gone = filter_job(ImageFile(spool / "gone", "jfif", 1, 1))
+    gone = filter_job(Document(1, "jfif", spool / "gone", 1))
     assert run(email("a@example.com"), gone, places).reasons == ("UnknownError",)
     canceled = filter_job(*job.images, canceled=canceled_after(1))
     assert run(email("a@example.com"), canceled, places).state == "Canceled"
@@ -587,7 +588,7 @@ def test_library_that_is_not_there(spool: Path):
         places = Places(sites={SITE: f"http://127.0.0.1:{port}"})
         result = run(sharepoint(SITE), filter_job(*images(spool, b"x")), places)
     assert result.reasons == ("UnknownError",)
-    gone = filter_job(ImageFile(spool / "gone", "jfif", 2, 1))
+    gone = filter_job(Document(2, "jfif", spool / "gone", 1))
     assert "image 2 cannot be read" in run(sharepoint(SITE), gone, places).notes[0]
 
 

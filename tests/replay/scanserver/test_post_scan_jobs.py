@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,19 @@ def test_a_job_does_not_complete_out_of_nothing() -> None:
         job().end("Completed", (), TIME)
 
 
+def test_an_image_that_came_keeps_little() -> None:
+    """Jobs of 10,000 images each, 200 at once, are allowed: two millions."""
+    folder = Path("/nowhere")
+    tracemalloc.start()
+    try:
+        made = [Document(at, "jfif", folder, 1000 + at, f"{at:064x}") for at in range(1000, 2000)]
+        assert made[1].path == folder / "01001"
+        assert all(os.fspath(one.path) for one in made)
+        assert tracemalloc.get_traced_memory()[0] / len(made) < 300
+    finally:
+        tracemalloc.stop()
+
+
 # -- plain forms ---------------------------------------------------------------------------------------------------
 
 
@@ -104,9 +119,7 @@ def test_times_have_milliseconds_and_no_zone() -> None:
 
 @pytest.mark.parametrize("prefix", ["dsp", "dsc"])
 def test_what_is_read_of_a_job(prefix: str) -> None:
-    it = job(
-        documents=[Document(7, "png", Path("/nowhere/7"), 9), Document(3, "tiff-single-g4", Path("/nowhere/3"), 9)]
-    )
+    it = job(documents=[Document(7, "png", Path("/nowhere"), 9), Document(3, "tiff-single-g4", Path("/nowhere"), 9)])
     status = read(f"{prefix}:PostScanJobStatusEvent", {"job_status": it.status()}).find("JobStatus")
     assert status is not None
     assert (status.get("JobToken"), status.get("JobState"), status.get("ImagesReceived")) == (TOKEN, "Creating", 2)
