@@ -1,8 +1,8 @@
 """Content codings gzip and deflate, undone while the bytes stream by.
 
-The result does not depend on how the input was cut, apart from where a bomb is given up. Deflate means zlib (RFC 9110
-8.4.1.2), but raw deflate is met too, and both names are met on bodies that are not coded at all: those are passed on
-as they are, with a finding.
+The result does not depend on how the input was cut, nor does the place where a bomb is given up: how much is allowed
+goes by steps of the input, and just as much is passed on. Deflate means zlib (RFC 9110 8.4.1.2), but raw deflate is met
+too, and both names are met on bodies that are not coded at all: those are passed on as they are, with a finding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 """Names of the codings that are undone."""
 
 STEP = 16 << 10
-"""Input bytes inflated at once: behind an error so many are fed again one by one."""
+"""Input bytes inflated at once, counted from the beginning: behind an error so many are fed again one by one."""
 
 PIECE = 1 << 20
 """Output bytes made at once."""
@@ -63,6 +63,7 @@ class Inflater:
 
     __slots__ = (
         "_bits",
+        "_fed",
         "_first",
         "_held",
         "_in",
@@ -88,6 +89,7 @@ class Inflater:
         self._zip: _Decompress | None = None
         self._bits = 31
         self._members = 0
+        self._fed = 0
         self._in = 0
         self._out = 0
         self._whole = True
@@ -97,8 +99,12 @@ class Inflater:
         if self._state == _PLAIN:
             yield data
             return
-        for at in range(0, len(data), STEP):
-            yield from self._take(bytes(data[at : at + STEP]))
+        at = 0
+        while at < len(data):
+            piece = bytes(data[at : at + STEP - self._fed % STEP])
+            at += len(piece)
+            self._fed += len(piece)
+            yield from self._take(piece)
 
     def lost(self) -> None:
         """Bytes are missing here; nothing behind them can be decoded."""
@@ -181,6 +187,9 @@ class Inflater:
         before = coder.copy()
         try:
             out = coder.decompress(piece, PIECE)
+            if len(out) == PIECE and not coder.unconsumed_tail:
+                # A copy under way stopped at the end of the room, and has no input left that would make it go on.
+                out += coder.decompress(b"", PIECE)
         except zlib.error as error:
             return self._salvage(before, piece, error), b""
         if coder.eof:
@@ -193,7 +202,7 @@ class Inflater:
         if not out:
             return b"", rest
         self._held = None
-        return (b"", b"") if self._too_much(len(out)) else (out, rest)
+        return self._allowed(out), rest
 
     def _salvage(self, coder: _Decompress, piece: bytes, error: zlib.error) -> bytes:
         """An error loses the output of its call: feed the piece again, byte by byte up to the bad one."""
@@ -208,21 +217,20 @@ class Inflater:
             return self._held
         self._state = _DEAD
         self._whole = False
-        if made and self._too_much(len(made)):
-            return b""
-        self._report(CODING_DAMAGED, f"the {self.coding} body is damaged after {self._out} decoded bytes: {error}")
-        return bytes(made)
+        out = self._allowed(bytes(made))
+        if len(out) == len(made):
+            self._report(CODING_DAMAGED, f"the {self.coding} body is damaged after {self._out} decoded bytes: {error}")
+        return out
 
-    def _too_much(self, more: int) -> bool:
-        total = self._out + more
-        # The input is counted in whole steps, so that a cut just behind a dense place makes no bomb of it.
-        allowed = self._limits.inflate_ratio * (self._in + STEP)
-        if total <= RATIO_FREE or (total <= self._limits.inflated and total <= allowed):
-            self._out = total
-            return False
-        self._report(
-            INFLATE_LIMIT, f"the {self.coding} body grows beyond the limit: {self._in} bytes to {total} and more"
-        )
-        self._state = _DEAD
-        self._whole = False
-        return True
+    def _allowed(self, out: bytes) -> bytes:
+        """What may be passed on of further output; where that is not all, it ends there."""
+        # By whole steps of the input and one more, so that a cut just behind a dense place makes no bomb of it.
+        steps = -(-self._fed // STEP) + 1
+        most = min(self._limits.inflated, max(RATIO_FREE, self._limits.inflate_ratio * steps * STEP))
+        if self._out + len(out) > most:
+            self._report(INFLATE_LIMIT, f"the {self.coding} body grows beyond the limit: to more than {most} bytes")
+            self._state = _DEAD
+            self._whole = False
+            out = out[: most - self._out]
+        self._out += len(out)
+        return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from random import Random
 
 import pytest
 
@@ -127,6 +128,24 @@ def test_inflated() -> None:
         feed = read(data, policy=BodyPolicy(), limits=Limits(inflated=3 << 20, inflate_ratio=10_000))
         assert (found(feed) == {"http.inflate-limit"}) is (size > 3 << 20)
         assert feed.messages[0].body.size <= 3 << 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("end", ["bomb", "damaged", "second member"])
+def test_where_a_bomb_is_given_up_does_not_depend_on_the_cuts(seed: int, end: str) -> None:
+    rng = Random(seed)
+    content = gzip.compress(rng.randbytes(rng.randrange(60_000)) + bytes(rng.randrange(5 << 20, 12 << 20)), mtime=0)
+    if end == "damaged":
+        content = content[:-6] + b"\xff" * 600
+    elif end == "second member":
+        content = gzip.compress(rng.randbytes(20_000), mtime=0) + content
+    data = build_request("POST", "/", [("Content-Encoding", "gzip")], content)
+    limits = Limits(inflate_ratio=rng.choice([2, 10, 40]))
+    whole = read(data, policy=BodyPolicy(), limits=limits)
+    assert "http.inflate-limit" in found(whole)
+    for _ in range(3):
+        cuts = sorted(rng.sample(range(1, len(data)), rng.randrange(1, 60)))
+        assert outcome(read(data, cuts, policy=BodyPolicy(), limits=limits)) == outcome(whole)
 
 
 def test_many_chunks_have_one_place() -> None:
