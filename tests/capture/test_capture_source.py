@@ -168,7 +168,7 @@ class Pipe:
         self.blocks.put(None)
 
     def __iter__(self) -> Iterator[bytes]:
-        while (block := self.blocks.get(timeout=20)) is not None:
+        while (block := self.blocks.get(timeout=60)) is not None:
             yield from block
 
 
@@ -193,7 +193,7 @@ def test_standard_input_byte_by_byte(standard_input, make) -> None:
         os.write(writing, bytes([byte]))
     os.close(writing)
     assert list(pipe) == WHOLE
-    pipe.thread.join(20)
+    pipe.thread.join(60)
     assert pipe.source is not None
     assert (pipe.source.info.paths, pipe.source.info.bytes_total) == (["-"], None)
     assert pipe.source.info.bytes_read == len(make())
@@ -214,7 +214,7 @@ def test_named_pipe_gives_each_frame_before_more_is_written(tmp_path: Path, make
             beyond = min(upto + 10, len(whole))
             file.write(whole[sent:beyond])
             sent = beyond
-            assert [WHOLE[count - 1]] == pipe.blocks.get(timeout=20)
+            assert [WHOLE[count - 1]] == pipe.blocks.get(timeout=60)
     assert list(pipe) == []
 
 
@@ -226,10 +226,10 @@ def test_compressed_pipe_gives_what_was_flushed(tmp_path: Path) -> None:
     with path.open("wb", buffering=0) as file, gzip.GzipFile(fileobj=file, mode="wb") as packed:
         packed.write(whole[:110])
         packed.flush()
-        assert WHOLE[:1] == pipe.blocks.get(timeout=20)
+        assert WHOLE[:1] == pipe.blocks.get(timeout=60)
         packed.write(whole[110:])
         packed.flush()
-        assert WHOLE[1:] == pipe.blocks.get(timeout=20)
+        assert WHOLE[1:] == pipe.blocks.get(timeout=60)
     assert list(pipe) == []
 
 

@@ -67,7 +67,7 @@ def test_the_bash_script_completes():
         listed = " ".join(f"'{word}'" for word in words)
         set_up = f"COMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}"
         code = f"{script('bash')}\n{set_up}; _dsmshark; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-        done = subprocess.run([bash, "-c", code], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([bash, "-c", code], capture_output=True, text=True, timeout=60)
         return [line for line in done.stdout.splitlines() if line]
 
     assert ask("dsmshark", "ev") == ["events"]

@@ -127,7 +127,7 @@ def test_ctrl_c_on_a_pipe_ends_with_what_was_read(hostile):
         running.stdin.flush()
         first = running.stdout.readline()
         running.send_signal(signal.SIGINT)
-        running.wait(20)
+        running.wait(60)
         rest, said = running.stdout.read(), running.stderr.read()
     assert first.startswith(b'{"number": 1,')
     assert rest.endswith(b"}\n")

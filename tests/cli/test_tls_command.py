@@ -410,7 +410,7 @@ def test_a_live_capture_is_read_as_its_key_log_grows(by: str, folder: Path, tmp_
         process.stdin.write(raw[half + 3000 :])
         process.stdin.close()
         names += [json.loads(line)["message"] for line in process.stdout]
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     with dissector.open(folder / "plain.pcap") as capture:
         assert sorted([*names, "Probe"]) == sorted(message.name for message in capture.messages)
 

@@ -155,7 +155,7 @@ def test_what_an_emulated_scanner_makes_of_it(lab: Lab, samples: Path, tmp_path:
 
 def _answers(path: Path, wanted: int) -> dict[str, int]:
     """RelatesTo → number of answers, as soon as there are so many different ones."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         found: dict[str, int] = {}
         with dissector.open(str(path)) as capture:

@@ -73,7 +73,7 @@ class Program:
         if self.process.poll() is None:
             self.process.send_signal(number)
             try:
-                self.process.wait(15)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

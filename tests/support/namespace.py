@@ -18,7 +18,7 @@ T = TypeVar("T")
 CLONE_NEWNET = 0x40000000
 PATIENCE = 60.0
 """Seconds that the call may take."""
-SETTLING = 5.0
+SETTLING = 30.0
 """Seconds that the routes may take to be there."""
 
 

@@ -63,7 +63,7 @@ async def played(device: VirtualDevice, folder: Path, **options: Any) -> Result:
     clock = RealClock()
     first, *others = device.parties
     given = Options(
-        **{"plays": ",".join(clients), "slack": 5.0, "keep_going": True,
+        **{"plays": ",".join(clients), "slack": PATIENCE, "keep_going": True,
            "targets": {one: device.url_of(one) for one in others}, **options},
     )  # fmt: skip
     client = HttpClient(clock=clock, timeout=PATIENCE)

@@ -60,5 +60,5 @@ def test_the_program_ends_without_it() -> None:
         "    await asyncio.sleep(0)\n"
         "asyncio.run(main())\n"
     )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -91,7 +91,7 @@ def test_the_bash_script_completes(command: Run) -> None:
         listed = " ".join(f"'{word}'" for word in words)
         set_up = f"COMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}"
         line = f"{script}\n{set_up}; _dsmreplay; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False)
         return [one for one in done.stdout.splitlines() if one]
 
     assert code == 0

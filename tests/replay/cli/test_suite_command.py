@@ -284,7 +284,7 @@ def test_ctrl_c_gives_the_summary_so_far(
         assert child.stdout is not None
         first = child.stdout.readline()
         child.send_signal(number)
-        rest, _ = child.communicate(timeout=30)
+        rest, _ = child.communicate(timeout=60)
     assert first.startswith("ok    dsm #1")
     assert "interrupted" in rest.splitlines()[-1]
     # Without an end of its own it is over when somebody ends it; else what was not played was not as recorded.

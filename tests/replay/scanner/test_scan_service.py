@@ -712,7 +712,7 @@ def test_a_job_that_is_cancelled_while_its_image_is_made() -> None:
         async with scanning(pages=[Slow(*A4)]) as (_, client):
             job = await client.create()
             waiting = asyncio.create_task(client.refused("RetrieveImage", image_request(job)))
-            await asyncio.to_thread(begun.wait, 10)
+            await asyncio.to_thread(begun.wait, 60)
             await client.ask("CancelJob", {"job_id": job.get("JobId")})
             gate.set()
             assert (await waiting).name == "ClientErrorJobCancelled"
