@@ -18,20 +18,29 @@ CHOICE = rule("content.choice", "error", "not exactly one of the alternatives", 
 ORDER = rule("content.order", "warn", "elements are not in the order of the schema", "WS-Scan rule S05, WS-DSP P17")
 EMPTY = rule("content.empty", "error", "a list has no entry", "WS-DSP rule P70, WS-DSC rule C70")
 FOREIGN = rule("content.foreign", "note", "a foreign element where the schema allows none", "WS-DSC rule C72")
+MORE = rule("content.more", "warn", "more is wrong in the body than is told")
+
+MOST = 1000
+"""Findings of one body, after which it is not looked at any further: one of 50,000 elements can lack 300,000 others."""
 
 
 def check(field: Field) -> list[Finding]:
     """Judge a decoded body element and all below it: children missing, too many, out of order, or not to be there.
 
     Returns:
-        Findings in document order; their paths begin with the field's name.
+        Findings in document order, at most :data:`MOST` and one that says that there are more; their paths begin with
+        the field's name.
     """
     found: list[Finding] = []
     _check(field, field.name, found)
+    if len(found) > MOST:
+        found[MOST:] = [MORE(f"more is wrong in {field.name} than these {MOST:,} findings", path=field.name)]
     return found
 
 
 def _check(field: Field, path: str, found: list[Finding]) -> None:
+    if len(found) > MOST:
+        return
     decl = field.decl
     if decl is not None and not field.nil and decl.content in ("sequence", "choice", "xop", "empty"):
         counts: dict[str, int] = {}

@@ -6,6 +6,7 @@ import pytest
 from lxml import etree
 
 from dissector.catalog import check, decode
+from dissector.catalog.check import MOST
 from tests.support.wsd import DSC, DSP, PSP, WSCN, XOP
 
 PREFIXES = f'xmlns:dsp="{DSP}" xmlns:dsc="{DSC}" xmlns:w="{WSCN}" xmlns:psp="{PSP}" xmlns:xop="{XOP}" xmlns:v="urn:v"'
@@ -91,3 +92,15 @@ def test_an_answer_that_is_not_valid_has_no_section() -> None:
     )
 
     assert judge(text) == []
+
+
+def test_no_more_is_told_of_one_body_than_people_read() -> None:
+    jobs = "<w:JobSummary/>" * 500
+    found = judge(f"<w:GetActiveJobsResponse><w:ActiveJobs>{jobs}</w:ActiveJobs></w:GetActiveJobsResponse>")
+    assert len(found) == MOST + 1
+    assert {rule for rule, _ in found[:MOST]} == {"content.missing"}
+    assert found[MOST] == ("content.more", "GetActiveJobsResponse")
+    # Six are missing in each.
+    few = "<w:JobSummary/>" * (MOST // 6)
+    found = judge(f"<w:GetActiveJobsResponse><w:ActiveJobs>{few}</w:ActiveJobs></w:GetActiveJobsResponse>")
+    assert {rule for rule, _ in found} == {"content.missing"}
