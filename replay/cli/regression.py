@@ -14,7 +14,8 @@ from dissector.base.errors import ExitCode, UnreadableInput, UnwritableOutput, U
 from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.clock import RealClock
-from replay.cli.outputs import check_outputs, inputs_of, say, why_not_writable
+from replay.base.log import Entry
+from replay.cli.outputs import check_outputs, inputs_of, say, unheard, why_not_writable
 from replay.cli.parser import make_parser
 from replay.cli.playing import (
     ask_leave,
@@ -135,7 +136,14 @@ async def _play(arguments: argparse.Namespace, case: Case) -> Result:
     assert case.scenario is not None
     assert case.folder is not None
     options, main = options_of(arguments, case.scenario)
+
+    def warn(entry: Entry) -> None:
+        if entry.kind == "warning":
+            print(printable(f"dsmreplay: {case.name}: {entry.text}"), file=sys.stderr)
+
     async with bench(arguments) as on:
+        if not arguments.json and not arguments.verbose:
+            on.log.add(unheard(warn))
         result = await play_once(case.scenario, case.folder, options, main, on)
     if arguments.pcap:
         locate(result, arguments.pcap)

@@ -17,15 +17,21 @@ import dissector
 from replay.behaviour.file import parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.cli import main, regression
+from replay.cli.playing import Bench
 from replay.devices.emulator import Around
 from replay.devices.scanner.scanner import Scanner
 from replay.devices.scanserver.filters import Outcome
 from replay.devices.scanserver.server import ScanServer
+from replay.player.options import Options
+from replay.player.result import Result
 from replay.pytest_plugin import Running
 from replay.scenario.extract import extract
 from replay.scenario.files import save_scenario
+from replay.scenario.folder import Folder
+from replay.scenario.model import Scenario
 from replay.suite.last import NAME
 from tests.support.commands import heeds_ctrl_c
+from tests.support.results import result, step
 
 DONE = Outcome("CompletedSuccessfully", ())
 USER = {"S-1-5-21-1004336348-1177238915-682003330-1109": "alice@example.test"}
@@ -130,6 +136,24 @@ def test_a_scenario_that_fails_now_and_then_is_flaky(suite: Path, capsys: pytest
     assert "ok    dsm" not in told
     assert "flaky: dsm (2 of 3 runs as recorded): differs: the job ended Aborted, recorded was Completed" in told
     assert told.splitlines()[-1].endswith("of 1 scenario, 1 is flaky")
+
+
+def test_what_a_run_warns_of_is_told_with_its_name(
+    suite: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a server did not trust our sink is why no event came."""
+
+    async def played(scenario: Scenario, folder: Folder, options: Options, target: str, on: Bench) -> Result:
+        on.log.say("note", "nothing to heed")
+        on.log.say("warning", "the client refused\x1b[2J")
+        return result(step(1, "missing"))
+
+    monkeypatch.setattr(regression, "play_once", played)
+    arguments = ["suite", str(suite), "--only", "dsm", "--target", "http://127.0.0.1:9/"]
+    assert main(arguments) == 1
+    assert capsys.readouterr().err == "dsmreplay: dsm: the client refused\\x1b[2J\n"
+    assert main([*arguments, "--json"]) == 1
+    assert capsys.readouterr().err == ""
 
 
 def test_until_a_failure(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
