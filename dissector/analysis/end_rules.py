@@ -91,11 +91,10 @@ def states(story: Story, known: frozenset[str], after_final: Rule) -> None:
     Listeners are compared with themselves only: their events run on connections of their own, at their own pace.
     """
     over: dict[str, Report] = {}
-    for report in sorted((*story.reports, *story.finals), key=lambda r: r.number):
+    for report in story.heard:
         before = over.get(report.to)
         is_final = isinstance(report, Final)
-        # One that waited behind a gap is read later than what came after it.
-        if before is not None and before.frame < report.frame and report.by in ("event", "poll") and not is_final:
+        if before is not None and report.by in ("event", "poll") and not is_final:
             was_final = isinstance(before, Final)
             if not is_end_state(report.state) and report.state in known:
                 story.find(

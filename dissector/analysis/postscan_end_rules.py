@@ -99,7 +99,7 @@ def _final(story: PostScanStory, final: Final) -> None:
     state = final.state or ""
     ends = story.called("EndPostScanJob")
     whole = story.create is not None
-    if state == "Completed" and whole and not any(call.number < final.number for call in ends):
+    if state == "Completed" and whole and not any(call.frame < final.frame for call in ends):
         story.find(
             END_EARLY,
             "the job ended Completed, and no EndPostScanJob is in the capture before: none was sent, or it is lost",
@@ -154,7 +154,7 @@ def _received(story: PostScanStory, final: Final) -> None:
             severity=Severity.NOTE,
         )
     highest: dict[str, Report] = {}
-    for report in sorted((*story.reports, *story.finals), key=lambda r: r.number):
+    for report in story.heard:
         before = highest.get(report.to)
         if report.images is None or report.by in ("active", "history"):
             continue

@@ -183,7 +183,7 @@ def _order(story: PostScanStory) -> None:
                     closed.answer_frame,
                 )
     for send in sends if story.finals and not closing else []:
-        if send.number > story.finals[0].number:
+        if send.frame > story.finals[0].frame:
             took = "was accepted" if send.ok else "was not accepted; the device did not know yet"
             story.find(
                 AFTER_END,

@@ -211,8 +211,8 @@ def _retrieval(story: ScanStory) -> None:
 
 def _cancel(story: ScanStory) -> None:
     for cancel in story.called("CancelJob"):
-        over: Call | Report | None = next((f for f in story.finals if f.number < cancel.number), None)
-        over = over or next((r for r in story.reports if is_end_state(r.state) and r.number < cancel.number), None)
+        over: Call | Report | None = next((f for f in story.finals if f.frame < cancel.frame), None)
+        over = over or next((r for r in story.reports if is_end_state(r.state) and r.frame < cancel.frame), None)
         if over is not None:
             story.find(
                 CANCEL_LATE,
@@ -224,7 +224,7 @@ def _cancel(story: ScanStory) -> None:
 
 def _counts(story: ScanStory) -> None:
     heard: dict[str, Report] = {}
-    for report in sorted((*story.reports, *story.finals), key=lambda r: r.number):
+    for report in story.heard:
         before = heard.get(report.to)
         if report.images is None:
             continue
@@ -241,7 +241,8 @@ def _counts(story: ScanStory) -> None:
         if told is not None and told != got:
             story.find(
                 SCANS,
-                f"the device completed {count(told, 'scan')}, {count(got, 'image')} were fetched",
+                f"the device completed {count(told, 'scan')}, {count(got, 'image')} {'was' if got == 1 else 'were'} "
+                "fetched in the capture",
                 story.finals[0].frame,
                 severity=Severity.WARN if told > got else None,
             )

@@ -4,7 +4,7 @@ inferred where no JobEndStateEvent tells it (most clients pull scans without a s
 from __future__ import annotations
 
 from dissector.analysis.resting import Resting
-from dissector.analysis.story import Call, Story
+from dissector.analysis.story import Call, Report, Story
 from dissector.analysis.words import MULTI_PAGE, is_end_state
 from dissector.messages import Message
 
@@ -66,7 +66,16 @@ class ScanStory(Story):
     @property
     def over(self) -> bool:
         """An end was told, or the last page was fetched."""
-        return bool(self.finals) or any(is_end_state(r.state) for r in self.reports) or self.last_page() is not None
+        return bool(self._ends())
+
+    def open_at(self, frame: int) -> bool:
+        """It had begun by that frame, and was not over: of what waited behind a gap more is known when it is read."""
+        return self.job.first_frame <= frame and not any(end.frame < frame for end in self._ends())
+
+    def _ends(self) -> list[Call | Report]:
+        last = self.last_page()
+        told = [report for report in self.reports if is_end_state(report.state)]
+        return [*self.finals, *told, *([last] if last is not None else [])]
 
     @property
     def multi_page(self) -> bool:

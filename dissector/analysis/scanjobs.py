@@ -217,9 +217,12 @@ class ScanJobs(Following[ScanStory]):
             return
         known = self._find(story.host, story.port, number)
         if known is not None and known is not story:
-            overtook = call is None or known.first > call.number
-            if known.create is None and not known.named and not known.finals and overtook:
-                story.absorb(known)  # its events overtook this answer, or the request is lost
+            # What waited behind a gap is read late: its events came after this was sent. Else they may have overtaken
+            # the answer, or the request is lost.
+            behind = known.job.first_frame > (call.frame if call is not None else frame_of(message)) > 0
+            overtook = not known.finals and (call is None or known.first > call.number)
+            if known.create is None and not known.named and (behind or overtook):
+                story.absorb(known)
                 self._numbers[(story.host, number)].remove(known)
             else:
                 story.reused = known.named_frame or known.job.first_frame
@@ -252,6 +255,7 @@ class ScanJobs(Following[ScanStory]):
 
     def _by_parties(self, message: Message) -> ScanStory | None:
         """The only open job between scanner and client, for an image whose request is not in the capture."""
+        begun = message.frames[0] if message.frames else 0
         fitting = [
             story
             for story in self._stories[-1000:]
@@ -259,7 +263,7 @@ class ScanJobs(Following[ScanStory]):
             and story.host == message.source.address
             and story.port in (0, message.source.port)
             and story.client in ("", message.destination.address)
-            and not story.over
+            and story.open_at(begun)
         ]
         return fitting[0] if len(fitting) == 1 else None
 

@@ -97,6 +97,7 @@ class Final(Report):
 
 
 _number = attrgetter("number")
+_sent = attrgetter("frame", "number")
 
 
 def refusal(message: Message) -> str | None:
@@ -175,6 +176,11 @@ class Story:
         if at < len(self.finals) and self.finals[at].number == number:
             self.finals[at].status = status
 
+    @property
+    def heard(self) -> list[Report]:
+        """All that was told of its state, in the order in which it was sent: what waited behind a gap is read later."""
+        return sorted([*self.reports, *self.finals], key=_sent)
+
     # -- collecting ---------------------------------------------------------------------------------------------
 
     def step(self, message: Message, text: str = "") -> None:
@@ -182,8 +188,8 @@ class Story:
         job = self.job
         frame = frame_of(message)
         first = message.frames[0] if message.frames else frame
-        if not job.timeline or message.number < self.first:
-            self.first = min(self.first, message.number)
+        self.first = min(self.first, message.number)
+        if not job.timeline or 0 < first < job.first_frame:
             job.first_time, job.first_frame = message.first_time or message.time, first
         job.last_time = max(job.last_time, message.time)
         job.last_frame = max(job.last_frame, frame)
@@ -335,8 +341,9 @@ class Story:
         for name in ("device", "server", "user", "user_sid", "process", "process_name", "document_name"):
             if not getattr(mine, name):
                 setattr(mine, name, getattr(its, name))
-        if other.first < self.first:
-            self.first, mine.first_time, mine.first_frame = other.first, its.first_time, its.first_frame
+        self.first = min(self.first, other.first)
+        if not mine.first_frame or 0 < its.first_frame < mine.first_frame:
+            mine.first_time, mine.first_frame = its.first_time, its.first_frame
         self.last = max(self.last, other.last)
         mine.last_time = max(mine.last_time, its.last_time)
         mine.last_frame = max(mine.last_frame, its.last_frame)
@@ -351,7 +358,7 @@ class Story:
         self.reports.sort(key=_number)
         if self.create is not None:
             job.created = self.create.time
-        heard = sorted([*self.reports, *self.finals], key=_number)
+        heard = self.heard
         for report in heard:
             if report.state and (not job.states or job.states[-1][1:] != (report.state, report.reasons)):
                 job.states.append((report.time, report.state, list(report.reasons)))
