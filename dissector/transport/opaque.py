@@ -122,7 +122,8 @@ class OpaqueCounter:
         if not likely.any():
             return
         ends = np.append(starts[1:], len(order))
-        for at in np.flatnonzero(np.logical_or.reduceat(likely[order], starts)).tolist():
+        # Only where it looks like it before it begins: data follow nearly every handshake in the same block.
+        for at in np.flatnonzero(_first(likely[order], starts) < _first(begin[order], starts)).tolist():
             flow = flow_of[at]
             if flow.opaque is not None or flow.state == TAKEN:
                 continue
@@ -225,6 +226,12 @@ class OpaqueCounter:
             one, two = OTHERS
         packets_before, size_before = table.get((one, two), (0, 0))
         table[one, two] = (packets_before + packets, size_before + size)
+
+
+def _first(those: npt.NDArray[np.bool_], starts: Rows) -> Rows:
+    """Of each group of rows, the first of those; their number where it has none."""
+    first: Rows = np.minimum.reduceat(np.where(those, np.arange(len(those)), len(those)), starts)
+    return first
 
 
 def _by_port(one: Endpoint, two: Endpoint) -> tuple[Endpoint, Endpoint]:
