@@ -53,6 +53,9 @@ LATE = rule(
     "warn",
     "secrets inside the capture stand behind the packets that they may open, which were gone",
 )
+TOO_LATE = rule(
+    "tls.keylog-late", "warn", "a key log that grows got the secrets of connections only when these were over"
+)
 
 Path = str | os.PathLike[str]
 
@@ -177,6 +180,15 @@ class KeyFiles:
             if log.open:
                 self.keys.findings.append(PIPE(f"{log.name}: the key log was still being written when all was read"))
             log.end()
+        if self.keys.missed:
+            count = self.keys.missed
+            self.keys.findings.append(
+                TOO_LATE(
+                    f"the key log got the secrets of {count} connection{'s' if count > 1 else ''} when "
+                    f"{'they were' if count > 1 else 'it was'} over, and opened nothing of "
+                    f"{'them' if count > 1 else 'it'}: written to a file, the capture can be read again with all keys"
+                )
+            )
         if self.keys.late:
             count = len(self.keys.late)
             self.keys.findings.append(

@@ -233,3 +233,32 @@ def test_standard_input_may_be_the_key_log(capture: Path, cli) -> None:
 def test_what_is_no_key_log_at_all(capture: Path, cli, tmp_path: Path) -> None:
     result = cli("jobs", "--keylog", str(tmp_path), str(capture))
     assert (result.code, "Is a directory" in result.err) == (3, True)
+
+
+@pytest.mark.parametrize(("late", "gone"), [(False, 0), (True, 2)])
+def test_keys_that_a_growing_log_gets_too_late_are_told(late: bool, gone: int, tmp_path: Path) -> None:
+    raw, log = pcapng(FRAMES, -1), tmp_path / "keys"
+    # Of other connections, which are not in the capture.
+    log.write_bytes(b"CLIENT_RANDOM " + b"ab" * 32 + b" " + b"cd" * 48 + b"\n")
+
+    class Live:
+        """A pipe: the log grows while it is read, or when all was."""
+
+        def __init__(self) -> None:
+            self.file, self.grown = io.BytesIO(raw), False
+
+        def read(self, size: int = -1) -> bytes:
+            data = self.file.read(min(size, 2000) if size > 0 else 2000)
+            if not self.grown and not (late and data):
+                self.grown = True
+                with log.open("ab") as file:
+                    file.write(KEYS)
+            return data
+
+    with small_blocks(), dissector.open(Live(), keylog=log) as capture:
+        capture.run()
+        said = [finding.text for finding in capture.findings if finding.rule == "tls.keylog-late"]
+        assert capture.tls_decrypted == 2 - gone
+    assert [text.split(" when ")[0] for text in said] == (
+        [f"the key log got the secrets of {gone} connections"] if gone else []
+    )

@@ -214,6 +214,9 @@ class TlsConnection:
             facts.state = "opened" if whole else "partly"
         elif facts.state == "no handshake" and facts.handshakes:
             facts.state = "no keys"
+            for handshake in self.negotiation.handshakes:
+                if handshake.client is not None:
+                    self._keys.over(handshake.client.random)
 
     # -- what is seen ------------------------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ class KeyMaterial:
         growing: more may come later (a live capture): what has no keys yet waits a while.
         findings: on key logs.
         late: client randoms of secrets that came behind packets, and opened nothing yet.
+        missed: connections that were over before the key log got their secrets.
     """
 
     def __init__(self) -> None:
@@ -74,6 +75,9 @@ class KeyMaterial:
         self.growing = False
         self.findings: list[Finding] = []
         self.late: set[bytes] = set()
+        self.missed = 0
+        self._over: set[bytes] = set()
+        """Client randoms of connections that are over and had no keys, while some may come."""
         self._is_late = False
         self.rsa_opened = False
         """A private key opened something."""
@@ -166,6 +170,9 @@ class KeyMaterial:
             return
         self._secrets[key] = secret
         self.version += 1
+        if what in self._over:
+            self._over.discard(what)
+            self.missed += 1
         if self._is_late and len(what) == RANDOM and len(self.late) < SECRETS:
             self.late.add(what)
         if len(self._secrets) > SECRETS:
@@ -204,6 +211,11 @@ class KeyMaterial:
         else:
             return False
         return True
+
+    def over(self, client_random: bytes) -> None:
+        """A connection is over, and had no keys."""
+        if self.growing and len(self._over) < SESSIONS:
+            self._over.add(client_random)
 
     # -- what is asked -----------------------------------------------------------------------------------------------
 
