@@ -18,6 +18,7 @@ from dissector.base.limits import Limits
 from dissector.http.model import HttpMessage
 from dissector.http.pairing import SWAPPED
 from dissector.messages import Message, MessageBuilder
+from dissector.messages.ids import normal_id
 from dissector.transport.model import Datagram
 from dissector.transport.tally import Tally
 
@@ -240,6 +241,8 @@ class MessageOrder:
             if request is None:
                 return
             message = self._builder.bare_answer(http, request.service, wsd=request.wsd)
+        elif request is not None and http.behind_loss and _of_another(message, request):
+            request = None
         yield from self._answered(message, request)
 
     def _answered(self, message: Message, request: Asked | None) -> Iterator[Message]:
@@ -292,6 +295,12 @@ def _unpacked(data: bytes) -> HttpMessage:
     from dissector.http.packed import unpack
 
     return unpack(data)
+
+
+def _of_another(answer: Message, request: Asked) -> bool:
+    """An answer says that it is that of another request: behind a loss its own may be what is missing."""
+    one, other = normal_id(answer.relates_to), normal_id(request.message_id)
+    return bool(one) and bool(other) and one != other
 
 
 def _remembered(ident: str | None) -> str | None:

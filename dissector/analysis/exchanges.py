@@ -16,12 +16,13 @@ from enum import Enum
 from itertools import islice
 
 from dissector.analysis.model import Exchange, Notification
-from dissector.analysis.reading import frame_of, is_event, normal_id, operation_of
+from dissector.analysis.reading import frame_of, is_event, operation_of
 from dissector.analysis.resting import Archive
 from dissector.base.findings import Severity, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint
 from dissector.messages import Message
+from dissector.messages.ids import normal_id
 
 __all__ = ["WAITING", "Exchanges", "Role", "Turn", "is_answer"]
 

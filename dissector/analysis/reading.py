@@ -15,12 +15,12 @@ from functools import lru_cache
 from dissector.base.origin import Endpoint
 from dissector.catalog.field import Field
 from dissector.messages import Message
+from dissector.messages.ids import normal_id
 
 __all__ = [
     "end_text",
     "frame_of",
     "is_event",
-    "normal_id",
     "normal_token",
     "number_of",
     "operation_of",
@@ -121,12 +121,6 @@ def frame_of(message: Message) -> int:
     """The last frame that carried bytes of the message, as ``read`` shows it, 0 where unknown. (Where it became whole
     behind a gap that is given up is a frame of something else.)"""
     return message.frames[-1] if message.frames else 0
-
-
-def normal_id(text: str | None) -> str:
-    """A MessageID or endpoint UUID in the form for comparing: ``uuid:`` and ``urn:uuid:`` mean the same (notes-dsm
-    62); "" for None."""
-    return text.strip()[:LONGEST].lower().removeprefix("urn:").removeprefix("uuid:") if text else ""
 
 
 def normal_token(text: str | None) -> str:

@@ -105,6 +105,7 @@ class HttpMessage:
         complete: nothing of it is missing.
         gaps: missing bytes, as stream offsets.
         answers: for a response: stream offset in the other direction of the request it was framed for, or None.
+        behind_loss: for a response: others may have been lost before it, so its place is no proof of ``answers``.
         findings: deviations from HTTP and MIME.
         trailers: header lines behind the last chunk; their places count from the first of them.
         trailer_bytes: these lines as sent, without the empty line.
@@ -140,6 +141,7 @@ class HttpMessage:
     trailers: list[Header] = field(default_factory=list)
     trailer_bytes: bytes = b""
     chunk_runs: list[tuple[bytes, int]] = field(default_factory=list)
+    behind_loss: bool = False
 
     def header(self, name: str) -> str | None:
         """Value of the first header of that name (case does not matter), None where there is none."""

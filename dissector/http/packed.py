@@ -60,7 +60,7 @@ def pack(http: HttpMessage) -> Packed:
         (
             http.is_request, http.version, http.head, http.method, http.target, http.status, http.reason,
             http.transferred, http.media_type, http.parameters, http.first_frame, http.last_frame, http.first_time,
-            http.last_time, http.trigger, http.complete, http.answers,
+            http.last_time, http.trigger, http.complete, http.answers, http.behind_loss,
         ),
         _headers(http.headers),
         _origin(http.origin, where),
@@ -83,14 +83,14 @@ def unpack(written: bytes) -> HttpMessage:
     frames.at, frames.times = array("q", at), array("q", times)
     (
         is_request, version, head, method, target, status, reason, transferred, media_type, parameters, first_frame,
-        last_frame, first_time, last_time, trigger, complete, answers,
+        last_frame, first_time, last_time, trigger, complete, answers, behind_loss,
     ) = said  # fmt: skip
     where = _Where(stream, frames, digests)
     http = HttpMessage(
         is_request, stream, version, [Header(*header) for header in headers], head, _made(origin, where),
         _content_of(body, where), method, target, status, reason, transferred, digest,
         [_part_of(part, where) for part in parts], media_type, parameters, first_frame, last_frame, first_time,
-        last_time, trigger, complete, [], answers,
+        last_time, trigger, complete, [], answers, behind_loss=behind_loss,
     )  # fmt: skip
     if rare is not None:
         http.findings, http.gaps, http.trailers, http.trailer_bytes, http.chunk_runs = pickle.loads(rare)

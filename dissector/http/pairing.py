@@ -65,6 +65,7 @@ class Answer:
 
     def given(self, message: HttpMessage) -> None:
         """The response was given out."""
+        message.behind_loss = self.lost
         if self.request is not None:
             self._tell(message, self.request)
         if self.request is None or self.lost:

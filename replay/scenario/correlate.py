@@ -21,8 +21,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from dissector.analysis.reading import normal_id
 from dissector.messages import Message
+from dissector.messages.ids import normal_id
 from replay.scenario.addresses import find_addresses
 from replay.scenario.looks import distinctive
 from replay.scenario.places import Text, spans

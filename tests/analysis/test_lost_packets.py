@@ -55,6 +55,17 @@ def test_any_packet_of_scans_may_be_lost(story: Callable[[], Story], part: int, 
         assert len(numbers) == len(set(numbers)), lost
 
 
+@pytest.mark.parametrize("many", [5, 8])
+def test_any_packets_in_a_row_may_be_lost(many: int, tmp_path: Path) -> None:
+    """An answer and the next request among them: the answer to that is none to the request before."""
+    for lost in range(0, len(FRAMES), 2):
+        path = tmp_path / "lost.pcap"
+        path.write_bytes(write_pcap(FRAMES[:lost] + FRAMES[lost + many :]))
+        with dissector.open(str(path)) as capture:
+            found = {one.rule for each in capture.exchanges for one in each.findings}
+        assert not {"exchange.operation", "exchange.disagreement"} & found, lost
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_any_packet_may_be_captured_late(part: int, tmp_path: Path) -> None:
     """Behind the answer to what it carries, too: all further answers of the connection stay with their requests."""
