@@ -21,7 +21,7 @@ EXIT_CODES = """exit codes:
   2    the command line or a description file is wrong
   3    an input cannot be read, or an output cannot be written
   4    the target cannot be reached
-  130  broken off by Ctrl-C before it was done"""
+  130  broken off by Ctrl-C before it was done (run, suite, serve, emulate: by SIGTERM too)"""
 
 WIDTH = 110
 """Columns of the help, on a terminal that has them."""
