@@ -370,6 +370,8 @@ class FlowTable:
         conversation.protocol = self._protocol(c, row, flow)
         # Of one that was noise before, what was seen of either side is forgotten.
         fresh, flow.state = flow.state == UNDECIDED, TAKEN
+        # Its SYN/ACK carries no data, and is not among what was held.
+        conversation.both = flow.syn(not first, frame) is not None
         held, flow.held = flow.held or [], None
         report = self._reporter(conversation)
         sides: dict[bool, Direction] = {}

@@ -478,3 +478,18 @@ def test_connections_opened_before_the_capture_are_told(cli, tmp_path: Path, com
         assert ":5362 (DSM scan server) could not be read: " in said
         assert f"{lack} (1 packet)" in said
         assert command != "tls" or "No TLS handshake is in the capture" in said
+
+
+def test_a_server_that_accepts_and_says_nothing_is_in_the_capture(cli, tmp_path: Path) -> None:
+    story = Story(channels={"one": Channel("192.0.2.10", "192.0.2.20", 5362)})
+    done = talk(client_context("1.2"), server_context(identity(), "1.2"), [])
+    story.say("one", done.pieces[0][1])
+    story.say("one", b"", close=True)
+    flags = 14 + 20 + 13
+    silent = [frame for frame in frames_of(story) if not frame.back or frame.data[flags] & 2]
+    file = tmp_path / "silent.pcap"
+    for frames, one_way in ((silent, False), ([frame for frame in silent if not frame.back], True)):
+        file.write_bytes(write_pcap(frames))
+        result = cli("tls", str(file))
+        assert ("tls.one-way" in result.out) is one_way
+        assert ("before the server answered its ClientHello" in result.out) is not one_way
