@@ -23,10 +23,9 @@ from dissector.keyfiles import KeyFiles
 from dissector.messages import Message, MessageBuilder
 from dissector.order import DISCOVERY_PORT, Entry, MessageOrder
 from dissector.transport.flows import FlowTable
-from dissector.transport.model import Conversation, Datagram, Interest, StreamConsumer, TransportStats
+from dissector.transport.model import NOBODY, Conversation, Datagram, Interest, StreamConsumer, TransportStats
 from dissector.transport.packets import PacketDecoder
 from dissector.transport.tally import Tally
-from dissector.transport.tcp import NOBODY
 from dissector.transport.tls.failing import Failing
 from dissector.transport.tls.table import TlsTable
 from dissector.transport.unreached import Unreached

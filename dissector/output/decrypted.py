@@ -35,6 +35,7 @@ from dissector.transport.flows import FlowTable
 from dissector.transport.model import (
     ACK,
     FIN,
+    NOBODY,
     PSH,
     RST,
     SYN,
@@ -46,7 +47,6 @@ from dissector.transport.model import (
     TransportStats,
 )
 from dissector.transport.packets import PacketDecoder
-from dissector.transport.tcp import Nobody
 from dissector.transport.tls import KeyMaterial
 from dissector.transport.tls.model import TlsFacts
 from dissector.transport.tls.table import TlsTable
@@ -133,7 +133,7 @@ class _Again:
         """For the flow table."""
         if conversation.number not in self._deepest:
             conversation.released = True
-            return Nobody()
+            return NOBODY
         if conversation.protocol == TLS:
             return self._table.consumer(conversation, stream)
         tunnel = self._tunnels.pop(conversation.number, None)

@@ -20,6 +20,7 @@ from dissector.base.findings import Finding
 from dissector.base.origin import Endpoint, FrameMap, Gap, StreamRef
 
 __all__ = [
+    "NOBODY",
     "Conversation",
     "Datagram",
     "Interest",
@@ -219,6 +220,23 @@ class StreamConsumer(Protocol):
     def end(self, how: StreamEnd, frame: int, time: int) -> None:
         """No more bytes. ``frame`` is the frame that ended it (0: none), ``time`` its time or the last seen."""
         ...
+
+
+class _Nobody:
+    """A consumer that takes nothing."""
+
+    def data(self, run: Run) -> None:
+        """Nothing."""
+
+    def gap(self, gap: Gap) -> None:
+        """Nothing."""
+
+    def end(self, how: StreamEnd, frame: int, time: int) -> None:
+        """Nothing."""
+
+
+NOBODY = _Nobody()
+"""Takes what nobody is to look at, or what comes when a direction has ended."""
 
 
 @dataclass(slots=True)

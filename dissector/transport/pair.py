@@ -16,9 +16,9 @@ import numpy.typing as npt
 from dissector.base.findings import Finding, Severity
 from dissector.base.limits import Limits
 from dissector.base.origin import Endpoint
-from dissector.transport.model import ACK, FIN, RST, SYN, Conversation, PacketColumns, StreamEnd
+from dissector.transport.model import ACK, FIN, NOBODY, RST, SYN, Conversation, PacketColumns, StreamEnd
 from dissector.transport.segment import Segment, segments
-from dissector.transport.tcp import NOBODY, Direction
+from dissector.transport.tcp import Direction
 
 __all__ = ["Pair"]
 

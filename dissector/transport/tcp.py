@@ -20,9 +20,9 @@ from typing import NamedTuple
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import NO_FRAMES, FrameMap, Gap
-from dissector.transport.model import Run, StreamConsumer, StreamEnd
+from dissector.transport.model import NOBODY, Run, StreamConsumer, StreamEnd
 
-__all__ = ["NOBODY", "Direction"]
+__all__ = ["Direction"]
 
 WRAP = 1 << 32
 HALF = 1 << 31
@@ -69,22 +69,6 @@ class Piece(NamedTuple):
     frame: int
     at: int
     time: int
-
-
-class Nobody:
-    """The consumer of a direction that ended."""
-
-    def data(self, run: Run) -> None:
-        """Nothing."""
-
-    def gap(self, gap: Gap) -> None:
-        """Nothing."""
-
-    def end(self, how: StreamEnd, frame: int, time: int) -> None:
-        """Nothing."""
-
-
-NOBODY = Nobody()
 
 
 class Direction:

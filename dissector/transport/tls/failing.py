@@ -28,10 +28,10 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.flow import Flow
 from dissector.transport.grouping import members
-from dissector.transport.model import FIN, RST, SYN, Conversation, PacketColumns, StreamEnd, TransportStats
+from dissector.transport.model import FIN, NOBODY, RST, SYN, Conversation, PacketColumns, StreamEnd, TransportStats
 from dissector.transport.pair import Pair
 from dissector.transport.segment import Segment, segments
-from dissector.transport.tcp import Direction, Nobody
+from dissector.transport.tcp import Direction
 from dissector.transport.tls.rules import WHY
 
 if TYPE_CHECKING:
@@ -336,7 +336,7 @@ class Failing:
         from dissector.transport.tls.keys import KeyMaterial
         from dissector.transport.tls.table import TlsTable
 
-        table = TlsTable(KeyMaterial(), lambda _, __: lambda _: Nobody(), self._limits, watch=True)
+        table = TlsTable(KeyMaterial(), lambda _, __: lambda _: NOBODY, self._limits, watch=True)
         first = flow.first_side
         conversation = Conversation(flow.number, ends[first], ends[not first], flow.opened, ends[client])
         sides = {
