@@ -10,7 +10,7 @@ from __future__ import annotations
 from dissector.base.findings import rule
 from dissector.http.model import HttpMessage
 
-__all__ = ["HEAD_ANSWER", "HEAD_BODY", "answers_head"]
+__all__ = ["HEAD_ANSWER", "HEAD_BODY", "answers_another", "answers_head"]
 
 HEAD_ANSWER = rule("http.head-answer", "note", "taken for the answer to HEAD: it says a length and has no body")
 HEAD_BODY = rule("http.head-body", "warn", "the answer to HEAD has a body", "RFC 9110 9.3.2")
@@ -25,3 +25,8 @@ def answers_head(message: HttpMessage) -> None:
         offset = pieces[0][0] if pieces else None
         frames = message.frame_map.frames_of(offset, offset + 1) if offset is not None else (message.first_frame,)
         message.findings.append(HEAD_BODY(text, frames=frames, offset=offset))
+
+
+def answers_another(message: HttpMessage) -> None:
+    """Take back what was told: its request is another one."""
+    message.findings = [finding for finding in message.findings if finding.rule != HEAD_BODY.id]

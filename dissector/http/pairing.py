@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from weakref import ref
 
-from dissector.http.headed import answers_head
+from dissector.http.headed import answers_another, answers_head
 from dissector.http.model import HttpMessage
 
 __all__ = ["SWAPPED", "Answer", "Pairing", "Request"]
@@ -78,9 +78,11 @@ class Answer:
 
     def found(self, request: Request) -> None:
         """The request turned up; the response is told, where that still matters."""
-        self.request = request
+        before, self.request = self.request, request
         message = self._message() if self._message is not None else None
         if message is not None:
+            if before is not None and before.method == "HEAD":
+                answers_another(message)
             self._tell(message, request)
 
     def _tell(self, message: HttpMessage, request: Request) -> None:

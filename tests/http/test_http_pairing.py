@@ -299,6 +299,21 @@ def test_behind_a_loss_the_newest_request_is_answered_also_where_it_is_fed_later
     assert answers(feed) == [i * len(POST) for i in range(1, 5)]
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(("newer", "rules"), [(POST, []), (HEAD, ["http.head-body"])], ids=["post", "head"])
+def test_behind_a_loss_what_is_said_of_head_is_that_of_the_newest(newer: bytes, rules: list[str], late: bool) -> None:
+    feed = Feed()
+    feed.up.data(HEAD, frame=1)
+    if not late:
+        feed.up.data(newer, frame=11)
+    feed.down.gap(50)
+    feed.down.data(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<oh/>" + OK, frame=12)
+    if late:
+        feed.up.data(newer, frame=11)
+    answer = next(m for m in feed.messages if not m.is_request)
+    assert (answer.answers, [f.rule for f in answer.findings]) == (len(HEAD), rules)
+
+
 @pytest.mark.parametrize(("sent", "answered"), [(8, 372), (9, 372), (10, 0), (15, 0)])
 @pytest.mark.parametrize("late", [False, True])
 def test_behind_a_loss_a_request_whose_head_is_sent_later_is_not_answered(sent: int, answered: int, late: bool) -> None:
