@@ -11,7 +11,7 @@ from PIL import Image
 
 from replay.devices.scanner.device_file import profiles
 from replay.devices.scanner.testpage import read_mark
-from tests.support.lab import Host, Lab, system_bus
+from tests.support.lab import PAPER, Host, Lab, system_bus
 
 pytestmark = [pytest.mark.lab("tshark", "tcpdump", "airscan-discover", "scanimage", "dbus-daemon")]
 
@@ -35,7 +35,7 @@ def bus(lab: Lab) -> Iterator[dict[str, str]]:
 def scanner(lab: Lab) -> Iterator[str]:
     """The emulated scanner on its host; gives the address of WS-Scan."""
     with lab["scanner"].replay(
-        "emulate", "scanner", "--listen", "0.0.0.0:5357", "--interface", "wire0", "--pages", str(PAGES)
+        "emulate", "scanner", "--listen", "0.0.0.0:5357", "--interface", "wire0", "--pages", str(PAGES), *PAPER
     ) as program:
         program.await_text("is ready")
         yield "http://192.0.2.10:5357/wsd/scan"
@@ -114,7 +114,7 @@ REFUSED = ("ricoh-mp-201",)
 @pytest.mark.parametrize("name", [one for one in profiles() if one != "default"])
 def test_it_copes_with_the_quirks_that_it_knows(lab: Lab, tmp_path: Path, name: str) -> None:
     with lab["scanner"].replay(
-        "emulate", "scanner", "--listen", "192.0.2.10:0", "--no-discovery", "--device", name, "--pages", "2"
+        "emulate", "scanner", "--listen", "192.0.2.10:0", "--no-discovery", "--device", name, "--pages", "2", *PAPER
     ) as program:
         output = program.await_text("WS-Scan  http")
         found = re.search(r"WS-Scan  (http\S+)", output)
@@ -139,7 +139,7 @@ def test_it_copes_with_the_quirks_that_it_knows(lab: Lab, tmp_path: Path, name: 
 def test_the_scanner_of_a_capture(lab: Lab, tmp_path: Path, samples: Path, name: str) -> None:
     with lab["scanner"].replay(
         "emulate", "scanner", "--listen", "192.0.2.10:0", "--no-discovery", "--from",
-        str(samples / "others" / f"{name}.pcap"), "--pages", "2",
+        str(samples / "others" / f"{name}.pcap"), "--pages", "2", *PAPER,
     ) as program:  # fmt: skip
         found = re.search(r"WS-Scan  (http\S+)", program.await_text("WS-Scan  http"))
         assert found is not None

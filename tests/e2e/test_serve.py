@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageStat
 
 import dissector
 from replay.devices.scanserver.processes import ScanProcess
-from tests.support.lab import Lab, Program, system_bus
+from tests.support.lab import PAPER, Lab, Program, system_bus
 from tests.support.serving import scenario_folder
 
 pytestmark = [pytest.mark.lab("tcpdump", "airscan-discover", "scanimage", "dbus-daemon")]
@@ -102,7 +102,7 @@ def test_sane_airscan_scans_the_recorded_pages_twice(lab: Lab, tmp_path: Path, c
     wanted = pictures(capture)
     if "mfp" in capture or "platen" in capture:
         wanted = wanted[:1]
-    with serve(lab, folder) as program:
+    with serve(lab, folder, *PAPER) as program:
         for number in (1, 2):
             got = scan(lab, tmp_path / f"client{number}", capture, path)
             assert all(alike(one, other) for one, other in zip(got, wanted, strict=True))
@@ -124,7 +124,9 @@ def test_airscan_finds_it_by_multicast_and_scans_once(lab: Lab, tmp_path: Path) 
     (config / "airscan.conf").write_text("[options]\ndiscovery = enable\n")
     with (
         system_bus(lab["client"], tmp_path) as bus,
-        serve(lab, folder, "--interface", "wire0", "--once", "--pcap", str(tmp_path / "served.pcapng")) as program,
+        serve(
+            lab, folder, "--interface", "wire0", "--once", "--pcap", str(tmp_path / "served.pcapng"), *PAPER
+        ) as program,
     ):
         environment = {**bus, "SANE_CONFIG_DIR": str(config)}
         found = lab["client"].run("airscan-discover", env=environment)

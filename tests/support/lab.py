@@ -19,10 +19,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Host", "Lab", "Program", "missing"]
+__all__ = ["PAPER", "Host", "Lab", "Program", "missing"]
 
 PATIENCE = 60.0
 """Seconds that anything in a laboratory may take before the test fails."""
+
+PAPER = ("--do", "RetrieveImage: delay=0.5")
+"""A scanner that sane-airscan scans on takes its time, as paper does. Its 0.99.27 says "out of documents" and loses all
+pages where the whole job of a feeder is over before its main thread wakes up to see that it began: on a busy machine it
+sleeps for 50 ms and more, and our scanner is through by then."""
 
 _count = 0
 
