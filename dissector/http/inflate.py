@@ -212,7 +212,8 @@ class Inflater:
                 made += coder.decompress(piece[at : at + 1])
             except zlib.error:
                 break
-        if not made and self._held is not None:
+        # By where the bad byte is, not by where its piece begins: that goes by how the input was cut.
+        if not made and self._held is not None and self._in + at <= TRY:
             self._plain()
             return self._held
         self._state = _DEAD

@@ -11,7 +11,7 @@ import pytest
 from dissector.base.limits import Limits
 from dissector.http.content import ContentWriter
 from dissector.http.draft import MAX_PIECES
-from dissector.http.inflate import MEMBERS
+from dissector.http.inflate import MEMBERS, TRY
 from dissector.http.model import BodyPolicy
 from dissector.http.spool import ROTATE, Spooled
 from dissector.http.writer import build_request
@@ -128,6 +128,18 @@ def test_inflated() -> None:
         feed = read(data, policy=BodyPolicy(), limits=Limits(inflated=3 << 20, inflate_ratio=10_000))
         assert (found(feed) == {"http.inflate-limit"}) is (size > 3 << 20)
         assert feed.messages[0].body.size <= 3 << 20
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_what_is_no_gzip_after_all_is_taken_as_it_is(more: int) -> None:
+    """The name in its head is long, and behind it stands no deflate."""
+    content = b"\x1f\x8b\x08\x08\0\0\0\0\0\3" + b"n" * (TRY - 11 + more) + b"\0" + b"\xff" * 3000
+    data = build_request("POST", "/", [("Content-Encoding", "gzip")], content)
+    whole = both(data, Limits())
+    assert whole.messages[0].body.size == (0 if more else len(content))
+    assert found(whole) == {"http.coding-damaged" if more else "http.coding-wrong"}
+    for step in (9, 4000, TRY + len(data) - len(content)):
+        assert outcome(read(data, list(range(step, len(data), step)))) == outcome(whole)
 
 
 @pytest.mark.parametrize("seed", range(3))
