@@ -210,6 +210,24 @@ def test_bytes_between_messages_explain_what_tshark_joins() -> None:
     assert not line.unexplained
 
 
+@pytest.mark.tshark
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 0\r\n"])
+def test_an_answer_without_length_on_a_lasting_connection_is_explained(length: bytes, tmp_path: Path) -> None:
+    story = Story()
+    story.channels["c"] = Channel("192.0.2.1", "192.0.2.2", 5357)
+    asked = b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n<a/>"
+    story.ask("c", asked, b"HTTP/1.1 202 Accepted\r\n" + length + b"\r\n")
+    story.ask("c", asked, b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+    capture = tmp_path / "length.pcap"
+    capture.write_bytes(write_pcap(frames_of(story)))
+    out = io.StringIO()
+    assert run([str(capture)], as_json=True, out=out) == ExitCode.OK
+    lines = [line for line in json.loads(out.getvalue())["lines"] if line["verdict"] != "same"]
+    assert [(line["what"], line["verdict"], "does not say its length" in line["why"]) for line in lines] == (
+        [] if length else [("202", "differs", True), ("202", "only ours", True)]
+    )
+
+
 def test_http_inside_of_a_tunnel_is_only_ours(tmp_path: Path) -> None:
     story = Story()
     story.channels["c"] = Channel("192.0.2.1", "192.0.2.2", 3128)
