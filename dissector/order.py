@@ -58,8 +58,8 @@ class Asked(NamedTuple):
 
 
 class Early(NamedTuple):
-    """An answer without a request before it: the frame until which it waits, its place in the order of what was read,
-    and the message that it carries."""
+    """An answer whose request was not told before it: the frame until which it waits, its place in the order of what
+    was read, and the message that it carries."""
 
     until: int
     place: int
@@ -112,7 +112,7 @@ class MessageOrder:
         self._on_http = on_http
         self._numbered_so_far = 0
         self._open_requests: OrderedDict[tuple[int, int], Asked | None] = OrderedDict()
-        self._waiting: OrderedDict[tuple[int, int], HttpMessage] = OrderedDict()
+        self._waiting: OrderedDict[tuple[int, int], Early] = OrderedDict()
         self._early: list[Early] = []
         self._seen_ids: OrderedDict[str, Seen] = OrderedDict()
 
@@ -153,26 +153,25 @@ class MessageOrder:
                     self._open_requests.popitem(last=False)
                 if self._early:
                     yield from self._meet_early(key, asked)
-                answer = self._waiting.pop(key, None)
-                if answer is not None:
-                    yield from self._message(answer, self._open_requests.pop(key, None))
+                waiting = self._waiting.pop(key, None)
+                if waiting is not None:
+                    yield from self._message(waiting.http, waiting.message, self._open_requests.pop(key, None))
             elif item.status // 100 == 1:
                 continue
-            elif item.answers is None:
-                self._unmatched(item, count)
             else:
-                key = (item.stream.number, item.answers)
+                key = (item.stream.number, -1 if item.answers is None else item.answers)
+                message = self._soap(item)
                 if key in self._open_requests:
-                    yield from self._message(item, self._open_requests.pop(key))
+                    yield from self._message(item, message, self._open_requests.pop(key))
                 else:
-                    yield from self._wait(key, item)
+                    self._early.append(Early(item.trigger + SWAPPED, count, item, message))
 
     def finish(self) -> Iterator[Message]:
         """Nothing more is read: the messages that waited."""
         yield from self._overdue(sys.maxsize)
         # Requests of these were lost or never became whole.
-        for http in list(self._waiting.values()):
-            yield from self._message(http, None)
+        for _, _, http, message in list(self._waiting.values()):
+            yield from self._message(http, message, None)
         self._waiting.clear()
 
     def met(self, place: int, answers: int) -> None:
@@ -181,46 +180,46 @@ class MessageOrder:
             if early.place == place:
                 early.http.answers = answers
 
-    def _wait(self, key: tuple[int, int], answer: HttpMessage) -> Iterator[Message]:
-        """An answer whose request has begun and is not whole waits for it."""
-        self._waiting[key] = answer
-        if len(self._waiting) > self._limits.unpaired:
-            yield from self._message(self._waiting.popitem(last=False)[1], None)
-
     # -- answers before their requests ----------------------------------------------------------------------------
-
-    def _unmatched(self, http: HttpMessage, count: int) -> None:
-        """An answer without a request before it. That may have been captured a few frames late (a capture can swap
-        packets of the two directions), and its head may still be coming in: the answer is held back for
-        :data:`SWAPPED` frames."""
-        self._early.append(Early(http.trigger + SWAPPED, count, http, self._soap(http)))
+    #
+    # Such an answer is held back for SWAPPED frames: its request may have been captured a few frames late (a capture
+    # can swap packets of the two directions), and its head may still be coming in, or wait behind a gap. Whether its
+    # place is known meanwhile depends on how the capture is cut into blocks, and must make no difference.
 
     def _meet_early(self, key: tuple[int, int], request: Asked | None) -> Iterator[Message]:
-        for place, (_, _, http, message) in enumerate(self._early):
+        """A request came: is there its answer? What an answer says itself goes before its place."""
+        placed = None
+        for at, early in enumerate(self._early):
+            _, _, http, message = early
             if http.stream.number != key[0]:
                 continue
-            if http.answers == key[1]:
-                del self._early[place]
-                yield from self._message(http, self._open_requests.pop(key, None))
-                return
             if message is not None and request is not None and message.relates_to == request.message_id is not None:
-                del self._early[place]
+                del self._early[at]
                 self._open_requests.pop(key, None)
                 yield from self._answered(message, request)
+                if placed is not None:
+                    # Its request is taken: it may say itself which one it answers.
+                    placed.http.answers = None
                 return
+            if http.answers == key[1] and placed is None:
+                placed = early
+        if placed is not None:
+            self._early.remove(placed)
+            yield from self._message(placed.http, placed.message, self._open_requests.pop(key, None))
 
     def _overdue(self, trigger: int) -> Iterator[Message]:
-        while self._early and (self._early[0][0] < trigger or len(self._early) > self._limits.unpaired):
-            _, _, http, message = self._early.pop(0)
-            if http.answers is not None:
-                # Its request's head came meanwhile.
-                key = (http.stream.number, http.answers)
-                if key in self._open_requests:
-                    yield from self._message(http, self._open_requests.pop(key))
-                else:
-                    yield from self._wait(key, http)
-            elif message is not None:
-                yield from self._numbered(message)
+        while self._early and (self._early[0].until < trigger or len(self._early) > self._limits.unpaired):
+            early = self._early.pop(0)
+            _, _, http, message = early
+            if http.answers is None:
+                if message is not None:
+                    yield from self._numbered(message)
+                continue
+            # The request has begun and is not whole: the answer waits for it.
+            self._waiting[http.stream.number, http.answers] = early
+            if len(self._waiting) > self._limits.unpaired:
+                _, _, http, message = self._waiting.popitem(last=False)[1]
+                yield from self._message(http, message, None)
 
     def _soap(self, http: HttpMessage) -> Message | None:
         """The message that is carried. Where there is none its findings are nobody's, but for limits that were hit: of
@@ -235,8 +234,8 @@ class MessageOrder:
 
     # -- messages ------------------------------------------------------------------------------------------------
 
-    def _message(self, http: HttpMessage, request: Asked | None) -> Iterator[Message]:
-        message = self._soap(http)
+    def _message(self, http: HttpMessage, message: Message | None, request: Asked | None) -> Iterator[Message]:
+        """An answer, the message that it carries, and its request."""
         if message is None:
             if request is None:
                 return

@@ -23,8 +23,9 @@ WAIT_BYTES = 16 << 20
 """A response waits for its request until so many bytes of its direction have gone by: two batches."""
 
 SWAPPED = 32
-"""Frames by which a response may precede the end of its request's head in the capture (which can swap packets of the
-two directions). A bound in frames, so that pairs do not depend on how the capture is cut into blocks."""
+"""Frames by which a response may precede its request in the capture (which can swap packets of the two directions), and
+by which its head may be known before that of the request. A bound in frames, so that pairs do not depend on how the
+capture is cut into blocks."""
 
 
 class Request(NamedTuple):
@@ -46,18 +47,20 @@ class Answer:
     Attributes:
         offset: of the response in its direction.
         frame: of its first byte.
+        heard: the frame at which its head, and all before it, was whole.
         request: the request it answers, None where that is not known (yet).
         lost: responses may have been lost before it: a newer request, fed later, may be the one.
         whole: all responses before it were read.
     """
 
-    __slots__ = ("_message", "frame", "lost", "offset", "request", "whole")
+    __slots__ = ("_message", "frame", "heard", "lost", "offset", "request", "whole")
 
     def __init__(
-        self, offset: int, frame: int, request: Request | None, *, lost: bool = False, whole: bool = False
+        self, offset: int, frame: int, heard: int, request: Request | None, *, lost: bool = False, whole: bool = False
     ) -> None:
         self.offset = offset
         self.frame = frame
+        self.heard = heard
         self.request = request
         self.lost = lost
         self.whole = whole
@@ -73,8 +76,8 @@ class Answer:
             self._message = ref(message)
 
     def fits(self, request: Request) -> bool:
-        """Whether a request that is fed later can be the one."""
-        return request.frame > 0 and _in_time(request, self.frame, whole=self.whole)
+        """Whether a request that is fed later is the one."""
+        return request.frame > 0 and _sent_before(request, self.frame, whole=self.whole)
 
     def found(self, request: Request) -> None:
         """The request turned up; the response is told, where that still matters."""
@@ -115,7 +118,7 @@ class Pairing:
     def request(self, request: Request) -> None:
         """A request began. The answer that was fed before it is told."""
         behind, self._behind_loss = self._behind_loss, None
-        if behind is not None and behind.fits(request) and request.sent <= behind.frame:
+        if behind is not None and behind.fits(request) and _newer(request, behind.frame, behind.heard):
             behind.found(request)
             self._behind_loss = behind
             return
@@ -123,32 +126,37 @@ class Pairing:
         while self._answers:
             answer = self._answers.pop(0)
             if answer.fits(request):
-                answer.found(request)
-                self._behind_loss = answer if answer.lost else None
+                if _known_in_time(request, answer.heard):
+                    answer.found(request)
+                    self._behind_loss = answer if answer.lost else None
                 return
         self._requests.append(request)
         if len(self._requests) > self._limit:
             del self._requests[0]
 
-    def peek(self, frame: int, *, lost: bool, whole: bool = False) -> Request | None:
+    def peek(self, frame: int, heard: int, *, lost: bool, whole: bool = False) -> Request | None:
         """The request that a response beginning in ``frame`` answers; it goes on waiting (for the final response)."""
-        return self._choose(frame, lost, whole)
+        request = self._choose(frame, heard, lost, whole)
+        return request if request is not None and _known_in_time(request, heard) else None
 
-    def response(self, offset: int, frame: int, *, lost: bool, whole: bool = False) -> Answer:
+    def response(self, offset: int, frame: int, heard: int, *, lost: bool, whole: bool = False) -> Answer:
         """A final response began.
 
         Args:
             offset: stream offset of the response.
             frame: of its first byte.
+            heard: the frame at which its head, and all before it, was whole.
             lost: responses may have been lost before it. Then it answers the newest request: clients of WSD do not
                 send the next request before the answer.
             whole: all responses before it were read.
         """
-        request = self._choose(frame, lost, whole)
-        answer = Answer(offset, frame, request, lost=lost, whole=whole)
+        request = self._choose(frame, heard, lost, whole)
+        known = request is not None and _known_in_time(request, heard)
+        answer = Answer(offset, frame, heard, request if known else None, lost=lost, whole=whole)
         if request is not None:
+            # Also where it is known too late to be told: it is answered, and the next response answers another one.
             del self._requests[0]
-            self._behind_loss = answer if lost else None
+            self._behind_loss = answer if lost and known else None
         else:
             while self._answers and self._answers[0].offset < offset - WAIT_BYTES:
                 del self._answers[0]
@@ -157,16 +165,26 @@ class Pairing:
                 del self._answers[0]
         return answer
 
-    def _choose(self, frame: int, lost: bool, whole: bool) -> Request | None:
+    def _choose(self, frame: int, heard: int, lost: bool, whole: bool) -> Request | None:
         waiting = self._requests
         if lost:
-            # One whose head is sent later cannot be meant. (Where a gap before it was given up says nothing of that.)
-            while len(waiting) > 1 and waiting[1].sent <= frame:
+            while len(waiting) > 1 and _newer(waiting[1], frame, heard):
                 del waiting[0]
-        return waiting[0] if waiting and _in_time(waiting[0], frame, whole=whole) else None
+        return waiting[0] if waiting and _sent_before(waiting[0], frame, whole=whole) else None
 
 
-def _in_time(request: Request, frame: int, *, whole: bool) -> bool:
+def _newer(request: Request, frame: int, heard: int) -> bool:
+    """Whether an answer behind a loss is one to this request and not to an older one. It is not where the head was sent
+    later (where a gap before it was given up says nothing of that), or is known later than that of the answer: by then
+    the answer may have been told as one to the older."""
+    return request.sent <= frame and request.known <= heard
+
+
+def _sent_before(request: Request, frame: int, *, whole: bool) -> bool:
     """Whether a request was sent before the response that begins in ``frame``; ``whole``: see :class:`Answer`."""
-    late = SWAPPED if whole and request.whole else 0
-    return request.frame <= frame + late and request.known <= frame + SWAPPED
+    return request.frame <= frame + (SWAPPED if whole and request.whole else 0)
+
+
+def _known_in_time(request: Request, heard: int) -> bool:
+    """Whether the head of a request is known before its answer is told without it."""
+    return request.known <= heard + SWAPPED

@@ -120,8 +120,9 @@ def plain_message(
     if not numbers or not numbers[0] or not numbers[-1] or at < frames.starts[0]:
         return None
     frame = numbers[0]
+    known = frame if len(numbers) == 1 else max(frames.column(at, start))
     if line.status:
-        request = speaker.answering.peek(frame, lost=speaker.lost, whole=speaker.whole)
+        request = speaker.next_answered(frame, known)
         if request is None or request.method in ("HEAD", "CONNECT"):
             return None
     if length > limits.xml or not policy.room.take(length):
@@ -131,9 +132,9 @@ def plain_message(
     policy.room.finish(length + weight)
     answer = None
     if line.status:
-        answer = speaker.answer(at, frame)
+        answer = speaker.answer(at, frame, known)
     else:
-        speaker.ask(at, frame, line.method, frame if len(numbers) == 1 else max(frames.column(at, start)))
+        speaker.ask(at, frame, line.method, known)
     speaker.high = max(speaker.high, max(numbers))
     stream, media = speaker.stream, plain.media
     if length:

@@ -276,14 +276,14 @@ class MessageReader:
         draft.enter(self._policy.room)
         speaker, numbers = self._speaker, self._frames_at(at)
         frame = numbers[0] if numbers else 0
+        known = max(self._frames.frames_of(at, at + len(head)), default=0) if frame else 0
         if not line.status:
-            known = max(self._frames.frames_of(at, at + len(head)), default=0) if frame else 0
             may_tunnel = draft.may_tunnel
             speaker.ask(at, frame, line.method, known, draft.wish if may_tunnel else "", may_tunnel=may_tunnel)
         elif line.status < 200 and line.status != 101:
-            draft.interim = speaker.interim(frame)
+            draft.interim = speaker.interim(frame, known)
         else:
-            draft.answer = speaker.answer(at, frame)
+            draft.answer = speaker.answer(at, frame, known)
         return draft
 
     def _begin_partial(self) -> Draft:

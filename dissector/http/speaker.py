@@ -77,16 +77,21 @@ class Speaker:
         self._asking.read = True
         self._asking.request(Request(offset, frame, method, max(known, self.high), known, self.whole))
 
-    def answer(self, offset: int, frame: int) -> Answer:
-        """A final response began, whose first byte is in ``frame``."""
+    def answer(self, offset: int, frame: int, known: int) -> Answer:
+        """A final response began, whose first byte is in ``frame``; ``known``: the frame with the last of its head."""
         self.answered = True
-        answer = self.answering.response(offset, frame, lost=self.lost, whole=self.whole)
+        heard = max(known, self.high)
+        answer = self.answering.response(offset, frame, heard, lost=self.lost, whole=self.whole)
         self.lost = False
         return answer
 
-    def interim(self, frame: int) -> Request | None:
+    def interim(self, frame: int, known: int) -> Request | None:
         """An interim response (1xx) began: the request that it belongs to, where that is known."""
         self.answered = True
-        request = self.answering.peek(frame, lost=self.lost, whole=self.whole)
+        request = self.next_answered(frame, known)
         self.lost = False
         return request
+
+    def next_answered(self, frame: int, known: int) -> Request | None:
+        """What a response would answer that begins in ``frame``; ``known``: the frame with the last of its head."""
+        return self.answering.peek(frame, max(known, self.high), lost=self.lost, whole=self.whole)

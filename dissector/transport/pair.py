@@ -124,8 +124,6 @@ class Pair:
             # handed over after them, and is known from that frame on.
             if other.held and own.waiting:
                 own.waits = True
-                if own.waiting > BEHIND:
-                    own.flush(s.frame)
         if s.flags & FIN:
             other.release(s.frame, s.time)
             own.fin((s.seq + s.wire + (1 if s.flags & SYN else 0)) & 0xFFFFFFFF, s.frame, s.time)
@@ -140,10 +138,18 @@ class Pair:
             own.passed(s.frame, s.time)
         if other.held or other.fin_at is not None:
             other.passed(s.frame, s.time)
-        if own.waits and not other.held:
-            own.flush(s.frame)
-        if other.waits and not own.held:
-            other.flush(s.frame)
+        if own.waits or other.waits:
+            self._hand_over(s.frame)
+
+    def _hand_over(self, frame: int) -> None:
+        """What waited for missing bytes of the other side, or was held behind missing ones of its own: what was sent
+        first comes first."""
+        one, two = self.ordered
+        if one.waits and two.waits and two.waiting_since < one.waiting_since:
+            one, two = two, one
+        for own, other in ((one, two), (two, one)):
+            if own.waits and (not other.held or own.waiting > BEHIND):
+                own.flush(frame)
 
     def stop(self, how: StreamEnd, frame: int, time: int) -> None:
         """No more segments."""

@@ -85,8 +85,8 @@ class Direction:
         held: pieces behind a gap, ascending, without overlaps.
         ended: how the direction ended, None while open.
         fin_at: unwrapped sequence number of the end that a FIN told, None while none did.
-        waits: what was delivered is not handed over before the missing bytes of the other direction are there or given
-            up (see :meth:`Pair.segment`).
+        waits: what was delivered is handed over when the missing bytes of the other direction are there or given up,
+            too (see :meth:`Pair.segment`).
     """
 
     __slots__ = (
@@ -328,6 +328,12 @@ class Direction:
         """Bytes delivered that were not handed over yet."""
         return self._pending_bytes
 
+    @property
+    def waiting_since(self) -> int:
+        """Frame of the first of these, 0 where there are none."""
+        first = self._pending_start
+        return min(self.frames.frames_of(first, first + 1), default=0) if self._pending else 0
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _deliver(self, piece: Piece) -> None:
@@ -399,9 +405,7 @@ class Direction:
         if count:
             del self.held[:count]
             self._acked_frames = 0
-            if not self.held:
-                # What the peer said meanwhile waits for these bytes (see Pair.segment).
-                self.flush(frame)
+            self.waits = True
             self._finish_if_due(frame, time)
 
     def _give_up(self, frame: int) -> None:

@@ -314,17 +314,41 @@ def test_behind_a_loss_what_is_said_of_head_is_that_of_the_newest(newer: bytes, 
     assert (answer.answers, [f.rule for f in answer.findings]) == (len(HEAD), rules)
 
 
-@pytest.mark.parametrize(("sent", "answered"), [(8, 372), (9, 372), (10, 0), (15, 0)])
+@pytest.mark.parametrize(
+    ("sent", "heard", "answered"), [(8, 15, 372), (9, 15, 372), (10, 15, 0), (15, 15, 0), (8, 14, 0), (8, 9, 0)]
+)
 @pytest.mark.parametrize("late", [False, True])
-def test_behind_a_loss_a_request_whose_head_is_sent_later_is_not_answered(sent: int, answered: int, late: bool) -> None:
-    """Whether the newer request is handed over before the answer in frame 9, or behind it."""
+def test_behind_a_loss_a_request_whose_head_comes_later_is_not_answered(
+    sent: int, heard: int, answered: int, late: bool
+) -> None:
+    """Sent behind frame 9, or known (in frame 15) later than the answer; whether the newer request is handed over
+    before the answer, or behind it."""
     pairing = Pairing(10)
     newer = Request(372, 7, "POST", 15, sent)
     pairing.request(Request(0, 1, "POST", 2, 2))
     if not late:
         pairing.request(newer)
-    answer = pairing.response(0, 9, lost=True)
+    answer = pairing.response(0, 9, heard, lost=True)
     if late:
         pairing.request(newer)
     assert answer.request is not None
     assert answer.request.offset == answered
+
+
+@pytest.mark.parametrize(("known", "answered"), [(47, [615, 1230]), (78, [615, 1230]), (79, [None, 1230])])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_request_that_is_known_too_late_is_answered_all_the_same(
+    known: int, answered: list[int | None], late: bool
+) -> None:
+    """It was sent before the answer in frame 13, whose head is known at 46; the next answer is none to it."""
+    pairing = Pairing(10)
+    requests = Request(615, 10, "POST", known, 10), Request(1230, 80, "POST", 80, 80)
+    answers = []
+    if not late:
+        pairing.request(requests[0])
+    answers.append(pairing.response(544, 13, 46, lost=False))
+    if late:
+        pairing.request(requests[0])
+    pairing.request(requests[1])
+    answers.append(pairing.response(1088, 81, 81, lost=False))
+    assert [one.request and one.request.offset for one in answers] == answered

@@ -8,7 +8,7 @@ import struct
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dissector.assembly import MessagePass
@@ -16,6 +16,9 @@ from dissector.base.limits import Limits
 from dissector.capture import open_source
 from dissector.http.model import BodyPolicy
 from dissector.transport.model import StreamEnd
+from tests.fuzz.drive import told
+from tests.fuzz.oracles import same
+from tests.support import wsd
 from tests.support.stories import Channel, Story, dsm_completed, dsm_two_jobs
 from tests.support.streams import Passed, pass_over
 from tests.support.wire import Frame, Wire, frames_of, write_pcap
@@ -111,6 +114,54 @@ def test_an_answer_behind_a_gap_is_known_when_the_gap_is_given_up(block: int) ->
         )
         assert not list(reading)
     assert told == [(1, True), (1, False)] * 2 + [(0, True), (0, False)] * 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1 << 32), st.sampled_from([300, 500, 1500]))
+@example(95, 300)
+@example(96, 500)
+@example(155, 300)
+@example(419, 300)
+def test_losses_of_both_sides_give_the_same_messages_in_blocks_of_any_size(seed: int, block: int) -> None:
+    """The same pairs, numbers and order, however long one side's bytes wait for what is missing of the other."""
+    rng = random.Random(seed)
+    story = Story(channels={"c": Channel("192.0.2.1", "192.0.2.2", 5357)})
+    for number in range(rng.randrange(2, 7)):
+        asked = wsd.envelope(f"{wsd.WXF}/Get", "", message_id=f"urn:uuid:{number}")
+        came = wsd.envelope(f"{wsd.WXF}/GetResponse", "", relates_to=f"urn:uuid:{number}")
+        story.ask("c", wsd.request("/a", "192.0.2.2:5357", asked), wsd.response(came))
+    frames = frames_of(story, mss=rng.choice([100, 300, 536]))
+    share = rng.choice([0.05, 0.1, 0.2, 0.3])
+    left = [frame for number, frame in enumerate(frames) if number < 3 or rng.random() > share]
+    for _ in range(rng.randrange(4)):
+        where = rng.randrange(len(left))
+        left.insert(min(len(left), where + rng.randrange(12)), left.pop(where))
+    data = write_pcap(left)
+    same(told(data, 8 << 20), told(data, block), f"blocks of 8 MiB and of {block} bytes")
+
+
+@pytest.mark.parametrize("block", [300, 8 << 20])
+@pytest.mark.parametrize("first", [0, 1], ids=["asks", "answers"])
+def test_what_was_held_behind_a_gap_waits_for_a_gap_of_the_other_side(block: int, first: int) -> None:
+    """A gap of each side, whichever is filled first: the answer comes behind its request."""
+    asked = wsd.envelope(f"{wsd.WXF}/Get", "", message_id="urn:uuid:1")
+    came = wsd.envelope(f"{wsd.WXF}/GetResponse", "", relates_to="urn:uuid:1")
+    turn = wsd.request("/a", "192.0.2.2:5357", asked), wsd.response(came)
+    story = Story(channels={"c": Channel("192.0.2.1", "192.0.2.2", 5357)})
+    for _ in range(2):
+        story.ask("c", *turn)
+    frames = frames_of(story, mss=2000)
+    payload = [frame for frame in frames if frame.payload]
+    lost = payload[:2]
+    left = [frame for frame in frames if frame not in lost]
+    late = left[3:]
+    # Each is sent once more, too late: one after the other fills its gap.
+    again = lost if first == 0 else lost[::-1]
+    where = late.index(payload[3]) + 1
+    left = left[:3] + late[:where] + again + late[where:]
+    with open_source(io.BytesIO(write_pcap(left)), block_bytes=block) as source:
+        told_of = [(message.name, message.request) for message in MessagePass(source, policy=BodyPolicy())]
+    assert told_of == [("Get", None), ("GetResponse", 1), ("Get", None), ("GetResponse", 3)]
 
 
 @pytest.mark.parametrize("start", [b"", b"\r\n", b"\r\n\r\n"])
