@@ -30,27 +30,34 @@ SCENARIO = "dsmreplay.extracted/1"
 
 
 def run_extract(arguments: argparse.Namespace) -> int:
-    """List what could be extracted, or extract it."""
+    """List what could be extracted, or extract it. What is broken off writes nothing, and says so."""
     choice = _choice(arguments)
     if not (arguments.list or arguments.output or arguments.explain):
         raise UsageError("-o DIR says where the scenario goes (or --list, --explain)")
-    if arguments.output and not arguments.list:
+    writes = arguments.output and not arguments.list
+    if writes:
         # Reading a large capture takes minutes.
         check_place(arguments.output, replace=arguments.force)
-    recording = _recorded(arguments, arguments.captures)
-    for text in recording.notes:
-        # Of what could not be read, nothing is a sequence.
-        print(f"dsmreplay: {printable(text)}", file=sys.stderr)
-    if arguments.list:
-        return _list(recording, choice, as_json=arguments.json)
-    story = recording.story(choice)
-    made = extracted(
-        recording, story, plays=arguments.plays, secrets=secrets_of(arguments.secret),
-        other=_other(arguments, story, choice),
-    )  # fmt: skip
     path = ""
-    if arguments.output:
-        path = str(save_scenario(made.scenario, made.contents, arguments.output, replace=arguments.force))
+    try:
+        recording = _recorded(arguments, arguments.captures)
+        for text in recording.notes:
+            # Of what could not be read, nothing is a sequence.
+            print(f"dsmreplay: {printable(text)}", file=sys.stderr)
+        if arguments.list:
+            return _list(recording, choice, as_json=arguments.json)
+        story = recording.story(choice)
+        made = extracted(
+            recording, story, plays=arguments.plays, secrets=secrets_of(arguments.secret),
+            other=_other(arguments, story, choice),
+        )  # fmt: skip
+        if writes:
+            path = str(save_scenario(made.scenario, made.contents, arguments.output, replace=arguments.force))
+    except KeyboardInterrupt:
+        if not writes:
+            raise
+        print(printable(f"dsmreplay: interrupted; nothing was written to {arguments.output}"), file=sys.stderr)
+        return ExitCode.INTERRUPTED
     if arguments.json:
         print(dumps(_as_json(made, path, explained=arguments.explain), indent=2))
     else:

@@ -19,6 +19,7 @@ from replay.base.log import Entry, Sink
 from replay.behaviour.file import load_behaviour, parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.cli.emulated import LIMITS
+from replay.cli.ending import heard
 from replay.cli.outputs import key_log_of, no_dash
 from replay.cli.trust import checked_trust, trust_of
 from replay.devices.emulator import Around, Encryption
@@ -78,19 +79,8 @@ async def until_signal(stop: asyncio.Event) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Said())
     _many_files()
-
-    def asked() -> None:
-        stop.set()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked)
-    try:
+    with heard(stop.set, signal.SIGINT, signal.SIGTERM, loop=loop):
         yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 class _Said:

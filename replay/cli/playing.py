@@ -6,15 +6,13 @@ import argparse
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
 
 from dissector import __version__
 from dissector.base.errors import UnwritableOutput, UsageError
@@ -41,10 +39,8 @@ from replay.scenario.model import Scenario, Step
 
 __all__ = [
     "Bench", "Keyboard", "ask_leave", "bench", "check_playing", "listen_of", "options_of", "own_context", "play_once",
-    "player_of", "run_until_broken_off", "targets_named", "values_given",
+    "player_of", "targets_named", "values_given",
 ]  # fmt: skip
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -148,31 +144,6 @@ def check_playing(arguments: argparse.Namespace) -> None:
         target_of(arguments.proxy)
     if arguments.listen:
         endpoints_of([arguments.listen])
-
-
-def run_until_broken_off(work: Coroutine[Any, Any, T]) -> T:
-    """``asyncio.run``, with SIGTERM as good as Ctrl-C: ``timeout`` and build servers end a command by that, and what is
-    known by then is still reported. A second one ends it at once.
-
-    Raises:
-        KeyboardInterrupt: it was broken off, and makes nothing of it.
-    """
-
-    async def heeding() -> T:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-
-        def asked() -> None:
-            loop.remove_signal_handler(signal.SIGTERM)
-            task.cancel()
-
-        loop.add_signal_handler(signal.SIGTERM, asked)
-        return await work
-
-    try:
-        return asyncio.run(heeding())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
 
 
 def options_of(arguments: argparse.Namespace, scenario: Scenario) -> tuple[Options, str]:

@@ -15,6 +15,7 @@ from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.clock import RealClock
 from replay.base.log import Entry
+from replay.cli.ending import run_until_broken_off
 from replay.cli.outputs import check_outputs, inputs_of, say, unheard, why_not_writable
 from replay.cli.parser import make_parser
 from replay.cli.playing import (
@@ -23,7 +24,6 @@ from replay.cli.playing import (
     check_playing,
     options_of,
     play_once,
-    run_until_broken_off,
     targets_named,
     values_given,
 )

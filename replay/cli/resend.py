@@ -4,7 +4,6 @@ terminal."""
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import os
 import sys
@@ -21,6 +20,7 @@ from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import JsonSink, Log
 from replay.cli.asking import ask
+from replay.cli.ending import run_until_broken_off
 from replay.cli.outputs import not_an_input
 from replay.net.raw import RawSender, mtu_of
 from replay.net.tap import LINKTYPE_RAW
@@ -89,7 +89,7 @@ def resend(arguments: argparse.Namespace, clock: Clock | None = None) -> int:
 
         ended = "failed"
         try:
-            asyncio.run(play(planned.sent, send, clock))
+            run_until_broken_off(play(planned.sent, send, clock))
             ended = ""
         except KeyboardInterrupt:
             ended = "interrupted"

@@ -11,8 +11,9 @@ from dissector.base.errors import ExitCode, UsageError
 from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.log import TextSink
+from replay.cli.ending import run_until_broken_off
 from replay.cli.outputs import check_outputs, inputs_of, say, unheard
-from replay.cli.playing import ask_leave, bench, options_of, play_once, run_until_broken_off
+from replay.cli.playing import ask_leave, bench, options_of, play_once
 from replay.net.client import Target
 from replay.player.judge import ValueRule
 from replay.player.options import Options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -35,10 +36,12 @@ def save_scenario(
 ) -> Path:
     """Write a scenario and its files; gives the path of ``scenario.yaml``.
 
+    What is broken off, or finds no room, leaves behind what was there before.
+
     Args:
         scenario, contents: as extracted.
         folder: where to; made where it is not there.
-        replace: a scenario that is there already is taken away first.
+        replace: a scenario that is there already is taken away.
 
     Raises:
         UsageError: the folder holds something already.
@@ -47,20 +50,33 @@ def save_scenario(
     place = Path(folder)
     try:
         check_place(place, replace=replace)
-        if (place / MAIN).exists():
-            for kind in KINDS:
-                shutil.rmtree(place / kind, ignore_errors=True)
-        for name, data in contents.items():
-            target = place / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as file:
-                for piece in (data,) if isinstance(data, bytes) else data.pieces():
-                    file.write(piece)
+        before = place.exists()
         place.mkdir(parents=True, exist_ok=True)
-        (place / MAIN).write_text(as_yaml(scenario), encoding="utf-8")
+        try:
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=place) as new:
+                _write(scenario, contents, Path(new))
+                for kind in KINDS:
+                    shutil.rmtree(place / kind, ignore_errors=True)
+                for one in Path(new).iterdir():
+                    one.rename(place / one.name)
+        except BaseException:
+            if not before:
+                with contextlib.suppress(OSError):
+                    place.rmdir()
+            raise
     except OSError as error:
         raise UnwritableOutput(f"{place}: {error.strerror or error}") from error
     return place / MAIN
+
+
+def _write(scenario: Scenario, contents: Mapping[str, Material], place: Path) -> None:
+    for name, data in contents.items():
+        target = place / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            for piece in (data,) if isinstance(data, bytes) else data.pieces():
+                file.write(piece)
+    (place / MAIN).write_text(as_yaml(scenario), encoding="utf-8")
 
 
 def check_place(folder: str | Path, *, replace: bool = False) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -16,7 +18,7 @@ import pytest
 import dissector
 from dissector.base.errors import UsageError
 from dissector.capture.writer import PcapWriter
-from replay.cli import main
+from replay.cli import ending, main
 from replay.net.raw import RawSender, mtu_of
 
 Run = Callable[..., tuple[int, str, str]]
@@ -262,13 +264,21 @@ def test_what_the_kernel_refuses_ends_the_command(command: Run, sockets: tuple[_
     assert (four.closed, six.closed) == (2, 2)
 
 
-def test_ctrl_c(command: Run, wire: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_sent_until_it_was_broken_off(
+    command: Run, wire: list[bytes], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     def interrupt(self: RawSender, packets: list[Any]) -> None:
-        if wire:
-            raise KeyboardInterrupt
         wire.extend(map(bytes, packets))
+        signal.raise_signal(number)
 
+    monkeypatch.setattr(ending, "_last", -math.inf)
     monkeypatch.setattr(RawSender, "send", interrupt)
-    code, out, error = command(HELLOS, "--fast", "--only", "Hello")
-    assert (code, error) == (130, "")
+    before = signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_IGN)
+    try:
+        code, out, error = command(HELLOS, "--fast", "--only", "Hello")
+    finally:
+        signal.signal(number, before)
+    assert (code, error, len(wire)) == (130, "", 1)
+    # What went out is told too: it is broken off between two datagrams.
     assert out.splitlines()[-1].endswith(": 1 Hello; interrupted")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dissector.base.errors import UnreadableInput, UsageError
+from dissector.http.content import Content
 from replay.scenario.extract import extract
 from replay.scenario.files import Folder, ill_formed, load_scenario, save_scenario
+from replay.scenario.material import Slice
 from replay.scenario.model import Birth, Bound, Part, Party, Scenario, Step, Wire
 from replay.scenario.values import KINDS, WHERE
 from replay.scenario.wires import bytes_of
@@ -130,6 +133,27 @@ def test_a_scenario_is_not_written_over_what_is_there(tmp_path: Path) -> None:
     assert not (other / "heads" / "999-old.head").exists()
     with pytest.raises(UsageError, match="choose another folder"):
         save_scenario(*made, tmp_path / "mine.txt")
+
+
+class Endless(Slice):
+    """An image that is broken off while it is written."""
+
+    def pieces(self) -> Iterator[bytes]:
+        yield b"the beginning"
+        raise KeyboardInterrupt
+
+
+def test_what_is_broken_off_leaves_what_was_there(tmp_path: Path) -> None:
+    scenario, contents = extract(SAMPLES / "dsm-create-fault.pcapng")
+    place = tmp_path / "s"
+    for before in (False, True):
+        if before:
+            save_scenario(scenario, contents, place)
+        with pytest.raises(KeyboardInterrupt):
+            save_scenario(scenario, {**contents, "images/9.jpg": Endless(Content(), 0, 0)}, place, replace=True)
+        assert place.exists() is before
+    load_scenario(place)
+    assert sorted(one.name for one in place.iterdir()) == ["bodies", "heads", "scenario.yaml"]
 
 
 def test_names_of_files_are_safe(tmp_path: Path) -> None:

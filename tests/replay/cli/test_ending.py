@@ -1,0 +1,82 @@
+"""SIGTERM is as good as Ctrl-C, and what a wrapper hands on twice is one wish."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from replay.cli import ending, extract, main
+from replay.cli.ending import run_until_broken_off
+
+
+@pytest.fixture(autouse=True)
+def unheard(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A signal that nobody takes fails the test, not all of them."""
+
+    def lost(number: int, frame: FrameType | None) -> None:
+        raise AssertionError("nobody took it")
+
+    monkeypatch.setattr(ending, "_last", -math.inf)
+    before = signal.signal(signal.SIGTERM, lost)
+    # A shell that starts the tests in the background hands down that it is ignored.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    left = signal.signal(signal.SIGTERM, before), signal.signal(signal.SIGINT, interrupt)
+    assert left == (lost, signal.default_int_handler)
+
+
+async def work(*then: signal.Signals) -> str:
+    """It is told to end, and once more while it does so."""
+    signal.raise_signal(signal.SIGTERM)
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        for number in then:
+            signal.raise_signal(number)
+        await asyncio.sleep(0)
+    return "what is known by then"
+
+
+@pytest.mark.parametrize("then", [(), (signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)])
+def test_what_a_wrapper_hands_on_is_no_second_wish(
+    monkeypatch: pytest.MonkeyPatch, then: tuple[signal.Signals, ...]
+) -> None:
+    monkeypatch.setattr(ending, "AT_ONCE", math.inf)
+    assert run_until_broken_off(work(*then)) == "what is known by then"
+
+
+@pytest.mark.parametrize("then", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_wish_ends_it_at_once(monkeypatch: pytest.MonkeyPatch, then: signal.Signals) -> None:
+    monkeypatch.setattr(ending, "AT_ONCE", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        run_until_broken_off(work(then))
+
+
+def test_a_wish_outlasts_the_loop_that_heeded_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report is written when the signal comes that the wrapper hands on."""
+    monkeypatch.setattr(ending, "AT_ONCE", math.inf)
+    with ending.sigterm_as_ctrl_c():
+        assert run_until_broken_off(work()) == "what is known by then"
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_an_extraction_says_that_it_wrote_nothing(
+    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def recorded(*given: Any, **more: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(extract, "recorded", recorded)
+    capture = str(samples / "dsm-completed.pcapng")
+    assert main(["extract", capture, "-o", str(tmp_path / "s")]) == 130
+    assert capsys.readouterr().err == f"dsmreplay: interrupted; nothing was written to {tmp_path / 's'}\n"
+    monkeypatch.setattr(ending, "_last", -math.inf)
+    assert main(["extract", capture, "--list"]) == 130
+    assert capsys.readouterr().err == "dsmreplay: interrupted\n"
