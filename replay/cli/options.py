@@ -171,6 +171,10 @@ def add_playing(
     parser.add_argument("--yes", action="store_true", help="another machine may be sent to")
     parser.add_argument("--proxy", metavar="URL", help="go through this proxy (those of the environment are not used)")
     parser.add_argument("--timeout", type=span, default=30.0, metavar="SECONDS", help="of silence (default 30)")
+    parser.add_argument(
+        "--max-time", type=span, metavar="SECONDS",
+        help="of one answer as a whole (default 600, or three times as long as it took in the recording)",
+    )  # fmt: skip
     parser.add_argument("--pcap", metavar=pcap[0], help=f"write {pcap[1]} as pcapng")
     parser.add_argument("-v", "--verbose", action="store_true", help="print each step's log")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only what differs, and the end")

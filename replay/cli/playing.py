@@ -162,7 +162,7 @@ def options_of(arguments: argparse.Namespace, scenario: Scenario) -> tuple[Optio
         listen=listen, context=own_context(arguments, scenario, played, [listen[0]]),
         connections=arguments.connections, normalise=arguments.normalise, first=arguments.from_step,
         only=_chosen(arguments.only, scenario), gate=Keyboard() if arguments.step_by_step else None,
-        others=arguments.yes,
+        others=arguments.yes, max_time=arguments.max_time,
     )  # fmt: skip
     return options, main
 
@@ -243,9 +243,18 @@ class Keyboard:
 
     def __init__(self) -> None:
         self._typed = b""
+        self._over = False
+        self._asking = asyncio.Lock()
+        """Steps that were under way at once are asked for one after the other: one keyboard has one line."""
 
     async def __call__(self, step: Step, pieces: Sequence[bytes]) -> str:
         """What is said to a step: ``go``, ``skip`` or ``stop``."""
+        async with self._asking:
+            said = "stop" if self._over else await self._ask(step, pieces)
+            self._over = said == "stop"
+            return said
+
+    async def _ask(self, step: Step, pieces: Sequence[bytes]) -> str:
         while True:
             _show(f"{step.number:3}  next: {step.name} to {step.receiver}  [Enter, s skip, v view, q quit] ", end="")
             line = await self._line()

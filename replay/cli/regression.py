@@ -93,7 +93,7 @@ def run_suite(arguments: argparse.Namespace) -> int:
         return await _play(_own(arguments, case, captures, number), case)
 
     def progress(case: CaseResult, run: Run) -> None:
-        if not arguments.json and not (arguments.quiet and run.outcome == "same"):
+        if not arguments.json and _told(arguments, run.outcome):
             say(run_line(case, run, several))
 
     suite = Suite(
@@ -102,6 +102,11 @@ def run_suite(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     result = run_until_broken_off(suite.run())
     return _report(arguments, result, last, memory)
+
+
+def _told(arguments: argparse.Namespace, outcome: str) -> bool:
+    """Runs with this outcome have a line."""
+    return not (arguments.quiet and outcome == "same")
 
 
 def _settings(arguments: argparse.Namespace, settings: Settings) -> Settings:
@@ -203,7 +208,8 @@ def _report(arguments: argparse.Namespace, result: SuiteResult, last: Last, memo
     if arguments.json:
         say(dumps(suite_json(result, changed), indent=2))
     else:
-        say(*suite_lines(result, changed))
+        told = any(count for one in result.cases for kind, count in one.counts.items() if _told(arguments, kind))
+        say(*suite_lines(result, changed, apart=told))
     if arguments.junit:
         write_junit(case_suites(result), Path(arguments.junit), name=result.name)
     if arguments.html:

@@ -57,7 +57,8 @@ def _report(result: Result, arguments: argparse.Namespace) -> ExitCode:
     if arguments.json:
         say(dumps(result.to_json(), indent=2))
     else:
-        say(*summary_lines(result))
+        told = any(not (arguments.quiet and one.fine) for one in result.steps)
+        say(*summary_lines(result, apart=told))
     if arguments.junit:
         write_junit([run_suite(result)], Path(arguments.junit), name="dsmreplay")
     if arguments.html:

@@ -19,7 +19,7 @@ from dissector.http.model import HttpMessage
 from dissector.http.start import begins_message
 from replay.base.clock import Clock
 from replay.net.fingerprints import check_fingerprint
-from replay.net.line import Line, open_line, words_of
+from replay.net.line import CLOSING, Line, open_line, words_of
 from replay.net.proxy import absolute, tunnel
 from replay.net.receiver import HttpReceiver
 from replay.net.server import BLOCK, Tap, lasting
@@ -27,9 +27,15 @@ from replay.net.target import Target, target_of
 from replay.net.tls import TlsChannel
 from replay.net.tls_failure import FIRST
 
-__all__ = ["AnswerCut", "HttpClient", "Target", "in_few_writes", "target_of"]
+__all__ = ["LONGEST", "AnswerCut", "HttpClient", "Target", "in_few_writes", "target_of"]
 
 CLOSED = "the connection was closed"
+
+LONGEST = 600.0
+"""Seconds that an answer may take as a whole: one that drips is never silent."""
+
+BROKEN_OFF = 0.5
+"""Seconds in which a peer may take the rest of a request that is broken off: who breaks off waits for a report."""
 
 SMALL = 64 << 10
 """Bytes of pieces that are joined to one write."""
@@ -71,13 +77,13 @@ class _Open:
             self.reading.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self.reading
 
-    async def close(self) -> None:
-        """Close it in order."""
+    async def close(self, patience: float = CLOSING) -> None:
+        """Close it in order; after so many seconds otherwise."""
         if self.reading is not None:
             self.reading.cancel()
             await asyncio.gather(self.reading, return_exceptions=True)
         with contextlib.suppress(Exception):
-            await self.line.close()
+            await self.line.close(patience)
 
 
 class HttpClient:
@@ -89,6 +95,7 @@ class HttpClient:
         pinned: SHA-256 fingerprint that a server's certificate must have.
         tap: the capture, None for none.
         timeout: seconds without a byte after which a connection, a request or an answer is given up.
+        longest: seconds from the end of a request after which its answer is given up although bytes still come.
         keep: keep connections.
         proxy: all connections go to this one, None for no proxy.
         limits: bounds of the reader.
@@ -102,6 +109,7 @@ class HttpClient:
         pinned: str | None = None,
         tap: Tap | None = None,
         timeout: float = 30.0,
+        longest: float = LONGEST,
         keep: bool = True,
         proxy: Target | None = None,
         limits: Limits = DEFAULT_LIMITS,
@@ -112,6 +120,7 @@ class HttpClient:
         self._pinned = pinned
         self._tap = tap
         self._timeout = timeout
+        self._longest = longest
         self._keep = keep
         self._proxy = proxy
         self._limits = limits
@@ -129,6 +138,7 @@ class HttpClient:
         end: str = "keep",
         rate: float | None = None,
         lane: str = "",
+        longest: float | None = None,
     ) -> HttpMessage:
         """Send a request as raw bytes and wait for its final answer.
 
@@ -141,6 +151,7 @@ class HttpClient:
             end: ``close`` or ``reset`` the connection after the pieces instead of waiting; gives TargetUnreachable.
             rate: bytes a second of the last piece, None for no limit.
             lane: requests of different lanes never share a connection.
+            longest: seconds that this answer may take as a whole, None: as for all.
 
         Raises:
             TargetUnreachable: no connection, or no answer.
@@ -149,6 +160,7 @@ class HttpClient:
         """
         if self._proxy is not None and target.scheme == "http":
             pieces = absolute(pieces, target)
+        longest = self._longest if longest is None else longest
         key = (lane, target.scheme, target.host, target.port)
         if key in self._open:
             # Twice through the loop: what came from the sockets by now is read.
@@ -158,10 +170,10 @@ class HttpClient:
             kept = idle[-1]
             self._leave(kept)
             if not kept.read().done():
-                return await self._on(kept, key, target, pieces, method, end, rate)
+                return await self._on(kept, key, target, pieces, method, end, rate, longest)
             await kept.close()
         opened = await self._connect(target)
-        return await self._on(opened, key, target, pieces, method, end, rate)
+        return await self._on(opened, key, target, pieces, method, end, rate, longest)
 
     async def close(self) -> None:
         """Close all connections that are kept."""
@@ -270,11 +282,12 @@ class HttpClient:
         method: str,
         end: str,
         rate: float | None,
+        longest: float,
     ) -> HttpMessage:
         line, receiver = opened.line, opened.receiver
         receiver.asked(method)
         opened.read()
-        keep = False
+        keep, patience = False, CLOSING
         try:
             sent = await self._send(line, target, pieces, rate)
             if end == "reset":
@@ -282,14 +295,21 @@ class HttpClient:
                 raise TargetUnreachable(f"{target}: the connection was reset on purpose")
             if end == "close":
                 raise TargetUnreachable(f"{target}: the connection was closed on purpose")
-            answer = await self._answer(opened, target)
+            whole = _Late(self._clock, longest, line)
+            try:
+                answer = await self._answer(opened, target, whole, f"no whole answer within {longest:g} s")
+            finally:
+                whole.cancel()
             keep = sent and self._keep and lasting(answer) and not line.closed and not opened.odd
             return answer
+        except asyncio.CancelledError:
+            patience = BROKEN_OFF
+            raise
         finally:
             if keep:
                 self._keep_open(key, opened)
             else:
-                await opened.close()
+                await opened.close(patience)
 
     async def _send(self, line: Line, target: Target, pieces: Sequence[bytes], rate: float | None) -> bool:
         """Write a request; whether all of it went out."""
@@ -316,7 +336,8 @@ class HttpClient:
                     await self._clock.sleep(len(block) / slow)
         return True
 
-    async def _answer(self, opened: _Open, target: Target) -> HttpMessage:
+    async def _answer(self, opened: _Open, target: Target, whole: _Late, words: str) -> HttpMessage:
+        """Read the final answer; ``words`` say that ``whole`` cut it."""
         receiver = opened.receiver
         fresh = opened.line.received == 0
         first = b""
@@ -334,9 +355,11 @@ class HttpClient:
             came = receiver.pending
             if late:
                 why = f"nothing more for {self._timeout:g} s" if came else f"no answer within {self._timeout:g} s"
+            elif whole:
+                why = words
             now = self._clock.time_ns()
             # Only a connection that was closed in order can be the end of an answer.
-            messages = receiver.feed(data, now) if data else receiver.end(reset=why != CLOSED or bool(late), time=now)
+            messages = receiver.feed(data, now) if data else receiver.end(reset=why != CLOSED, time=now)
             for http in messages:
                 if http.status >= 200 or http.status == 101:
                     if not http.complete:
@@ -346,12 +369,14 @@ class HttpClient:
             if not data:
                 if why == CLOSED:
                     why += ", without an answer"
+                elif whole and came:
+                    why += f", {came} bytes came"
                 # What an https port does to plain HTTP: OpenSSL's servers just close, others send an alert first.
                 if first[:2] in (b"\x15\x03", b"\x16\x03"):
                     why = "it answers in TLS, not in plain HTTP: use an address that begins with https://"
                 elif first and begins_message(first, request=False) is False:
                     why += f"; what came is not HTTP: its first bytes are {first.hex(' ')}"
-                elif fresh and not first and not late and target.scheme == "http" and self._proxy is None:
+                elif fresh and not (first or late or whole) and target.scheme == "http" and self._proxy is None:
                     why += "; an https port does that to plain HTTP: does its address begin with https://?"
                 raise TargetUnreachable(f"{target}: {why}")
 

@@ -6,13 +6,15 @@ matters more than the reason text of the state behind it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from dissector.catalog import END_STATES
+from dissector.messages import Message
 from replay.player.difference import Difference, shown
 from replay.player.step import StepResult
 
-__all__ = ["operation", "said", "verdict"]
+__all__ = ["ended", "operation", "said", "verdict"]
 
 _ENDS = ("JobCompletedState", "JobState")
 _LAST = "JobEndStateEvent"
@@ -55,6 +57,15 @@ def said(step: StepResult) -> str:
         reason = first.text.partition(" came")[2].rpartition(", ")[0]
         return f"{name} was refused with {came.removeprefix('the fault ')}{reason}"
     return f"{name}: {first.text}"
+
+
+def ended(message: Message) -> str:
+    """What a SubscriptionEnd says: why, and in the words of who sent it."""
+    body = message.body
+    said = {name: found.text.strip() for name in ("Status", "Code", "Reason") if body and (found := body.find(name))}
+    why = shown(re.split("[/:]", said.get("Status") or said.get("Code") or "no status")[-1])
+    reason = shown(said.get("Reason", ""))
+    return f"the subscription was ended: {why}" + (f" ({reason})" if reason else "")
 
 
 def operation(name: str) -> str:

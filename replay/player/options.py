@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 from replay.scenario.model import Step
 
-__all__ = ["FIRST", "SLACK", "Options"]
+__all__ = ["FIRST", "SLACK", "SLOWER", "Options"]
 
 SLACK = 10.0
 """Seconds that an awaited message may come later than recorded."""
+
+SLOWER = 3.0
+"""Times as long as recorded that an answer may take: a scanner sends an image while it scans."""
 
 FIRST = 120.0
 """Seconds that another party is given to begin a story."""
@@ -36,6 +39,8 @@ class Options:
         connections: ``recorded`` (as many as recorded) or ``one`` (kept open).
         normalise: send clean messages in place of the recorded bytes.
         gate: asked before each own step; gives ``go``, ``skip`` or ``stop``.
+        max_time: seconds that an answer may take as a whole; None: what is usual, or :data:`SLOWER` times as long as in
+            the recording where that is more.
         first, only: steps to begin with, or to play alone (numbers; empty: all).
     """
 
@@ -52,6 +57,7 @@ class Options:
     connections: str = "recorded"
     normalise: bool = False
     gate: Callable[[Step, Sequence[bytes]], Awaitable[str]] | None = None
+    max_time: float | None = None
     first: int = 1
     only: frozenset[int] = frozenset()
 

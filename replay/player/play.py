@@ -18,13 +18,14 @@ from dissector.messages import Message
 from replay.base.clock import Clock
 from replay.base.ids import Ids
 from replay.base.log import Log
-from replay.net.client import AnswerCut, HttpClient, Target, in_few_writes, target_of
+from replay.net.client import LONGEST, AnswerCut, HttpClient, Target, in_few_writes, target_of
 from replay.net.server import Answer, HttpRequest, HttpServer, Tap
 from replay.net.target import is_loopback
 from replay.player.awaited import Arrival, Awaited, Deadlines
 from replay.player.clean import cleaned, refusal
+from replay.player.headline import ended
 from replay.player.judge import Difference
-from replay.player.options import Options
+from replay.player.options import SLOWER, Options
 from replay.player.recorded import Recorded
 from replay.player.result import Result
 from replay.player.step import FINE, StepResult
@@ -33,6 +34,7 @@ from replay.player.values import Values, receives
 from replay.player.verdict import Verdicts
 from replay.scenario.files import Folder
 from replay.scenario.model import Scenario, Step, Wire
+from replay.scenario.parties import is_notice
 from replay.scenario.wires import bytes_of
 from replay.soap.caller import read_message
 from replay.soap.compose import USUAL, http_response
@@ -260,7 +262,8 @@ class Player:
         cut = ""
         try:
             where = self._where(step, pieces[0])
-            http = await self._client.exchange(where, in_few_writes(pieces), method=method, lane=lane)
+            longest = self._options.max_time or max(LONGEST, SLOWER * step.took)
+            http = await self._client.exchange(where, in_few_writes(pieces), method=method, lane=lane, longest=longest)
         except AnswerCut as error:
             http, cut = error.http, str(error)
         except TargetUnreachable as error:
@@ -384,6 +387,8 @@ class Player:
         else:
             text = "the recording has no such message" if step is None else "the recording has not so many of it"
         self._extra_came += 1
+        if message is not None and name == "SubscriptionEnd":
+            text = f"{ended(message)}; {text}"
         if self._extra_came <= MAX_EXTRA:
             self._say(StepResult(0, name[:MAX_NAME], arrival.how, text))
         elif self._extra_came == MAX_EXTRA + 1:
@@ -395,7 +400,7 @@ class Player:
                 self.values.born(step.number, "message", message)
             self.values.renew(step.number, "answer")
             return self._recorded_answer(step, message)
-        if message is not None and message.kind == "event":
+        if message is not None and is_notice(message):
             return Answer(http_response(202, None, USUAL).pieces)
         return Answer(refusal(message, self._ids, "The recording has no such request"))
 
@@ -410,7 +415,7 @@ class Player:
 
     def _recorded_answer(self, step: Step, message: Message | None) -> Answer:
         if step.answer is None:
-            if step.event:
+            if step.event or (message is not None and is_notice(message)):
                 return Answer(http_response(202, None, USUAL).pieces)
             return Answer(refusal(message, self._ids, "The recording holds no answer to this request"))
         try:

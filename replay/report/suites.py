@@ -28,9 +28,11 @@ def run_line(case: CaseResult, run: Run, several: bool) -> str:
     return printable(f"{MARKS[run.outcome]:5} {case.name}{number}  ({duration_text(round(run.seconds * _NS))}){text}")
 
 
-def suite_lines(result: SuiteResult, changed: Changes) -> Iterator[str]:
-    """What it came to: what is not as recorded and why, what changed, and the headline last."""
-    yield ""
+def suite_lines(result: SuiteResult, changed: Changes, *, apart: bool = True) -> Iterator[str]:
+    """What it came to: what is not as recorded and why, what changed, and the headline last. ``apart``: lines about
+    runs stand before it."""
+    if apart:
+        yield ""
     for state in BAD:
         for case in result.of([state]):
             yield printable(f"{STATES[state]}: {case.name}{_how_often(case)}: {case.text}")

@@ -62,10 +62,11 @@ def value_lines(one: Difference) -> Iterator[str]:
                 yield f"{sign} {what}: {value if len(value) <= SHOWN else value[: SHOWN - 1] + '…'}"
 
 
-def summary_lines(result: Result) -> Iterator[str]:
-    """What it came to, the headline last: it stays in sight."""
+def summary_lines(result: Result, *, apart: bool = True) -> Iterator[str]:
+    """What it came to, the headline last: it stays in sight. ``apart``: lines about steps stand before it."""
     if result.steps and not result.same:
-        yield ""
+        if apart:
+            yield ""
         took = f" in {duration_text(round(result.seconds * _NS))}" if result.seconds else ""
         against = f", against {result.target}" if result.target else ""
         yield printable(f"{counted(result)}{took}{against}")

@@ -107,6 +107,38 @@ def test_answers_may_come_out_of_a_file(scenario: Path, tmp_path: Path, monkeypa
         assert asyncio.run(answers()) == ["go", "skip", "stop"]
 
 
+@pytest.mark.parametrize(("typed", "said"), [(b"\ns\n", ["go", "skip"]), (b"q\n\n", ["stop", "stop"])])
+def test_steps_at_once_are_asked_for_one_after_the_other(
+    scenario: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: bytes, said: list[str]
+) -> None:
+    read, write = os.pipe()
+    step = load_scenario(scenario)[0].steps[0]
+
+    async def answers() -> list[str]:
+        ask = Keyboard()
+        both = asyncio.gather(ask(step, [b""]), ask(step, [b""]))
+        await asyncio.sleep(0)
+        os.write(write, typed)
+        async with asyncio.timeout(PATIENCE):
+            return await both
+
+    with open(read) as keys:
+        monkeypatch.setattr("sys.stdin", keys)
+        assert asyncio.run(answers()) == said
+    os.close(write)
+    assert capsys.readouterr().err.count("q quit] ") == len(set(said))
+
+
+def test_quietly_there_is_no_empty_line_first(
+    scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "typed").write_text("q\n")
+    with (tmp_path / "typed").open() as typed:
+        monkeypatch.setattr("sys.stdin", typed)
+        assert main(["run", str(scenario), "--target", "http://127.0.0.1:9/", "-q", "--step-by-step"]) == 1
+    assert capsys.readouterr().out.splitlines()[0].startswith("1 skipped")
+
+
 def test_nobody_can_be_asked_where_there_is_no_input(scenario: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
     step = load_scenario(scenario)[0].steps[0]

@@ -138,6 +138,12 @@ def test_a_scenario_that_fails_now_and_then_is_flaky(suite: Path, capsys: pytest
     assert told.splitlines()[-1].endswith("of 1 scenario, 1 is flaky")
 
 
+def test_quietly_there_is_no_empty_line_first(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with server() as dsm:
+        assert main(["suite", str(suite), "--only", "dsm", "--target", dsm.url, "-q"]) == 0
+    assert capsys.readouterr().out.startswith("1 as recorded; 1 run in ")
+
+
 def test_what_a_run_warns_of_is_told_with_its_name(
     suite: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

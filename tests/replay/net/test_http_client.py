@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from dissector.base.errors import ExitCode, TargetUnreachable, UsageError
+from dissector.base.origin import Endpoint
 from dissector.http.writer import build_request, build_response
 from replay.base.clock import ManualClock
-from replay.net.client import AnswerCut, HttpClient, Target, in_few_writes, target_of
+from replay.net.client import BROKEN_OFF, AnswerCut, HttpClient, Target, in_few_writes, target_of
+from replay.net.line import Line
 from tests.support.loopback import Serving, closed_port, peer, read_request, run, until
 
 OK = build_response(200, "OK", [], b"fine")
@@ -500,3 +502,94 @@ def test_small_pieces_are_one_write(sizes: list[int], joined: list[int], monkeyp
     found = in_few_writes(pieces)
     assert [len(one) for one in found] == joined
     assert b"".join(found) == b"".join(pieces)
+
+
+class Arrived:
+    """A capture that only counts."""
+
+    def __init__(self) -> None:
+        self.bytes = {"client": 0, "server": 0}
+
+    def connection(self, client: Endpoint, server: Endpoint, encrypted: bool = False) -> Arrived:
+        return self
+
+    def sent(self, side: str, data: bytes) -> None:
+        self.bytes[side] += len(data)
+
+    def secrets_ready(self) -> None: ...
+
+    def fin(self, side: str) -> None: ...
+
+    def reset(self, side: str) -> None: ...
+
+
+LONG = build_response(200, "OK", [], b"x" * 20)
+
+
+@pytest.mark.parametrize(
+    ("first", "longest", "told"),
+    [
+        (0, None, "no whole answer within 100 s, 5 bytes came$"),
+        (len(LONG) - 20, None, f"the answer was cut after {len(LONG) - 15} bytes: no whole answer within 100 s$"),
+        (len(LONG) - 20, 1000.0, ""),
+    ],
+    ids=["head", "body", "allowed"],
+)
+def test_an_answer_that_drips_is_given_up(first: int, longest: float | None, told: str) -> None:
+    """It is never silent for long: a byte every 20 s."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(LONG[:first])
+        for at in range(first, len(LONG)):
+            await drops.acquire()
+            writer.write(LONG[at : at + 1])
+
+    drops = asyncio.Semaphore(0)
+
+    async def story() -> None:
+        arrived = Arrived()
+        client, clock = make(tap=arrived, longest=100.0)
+        async with peer(script) as port:
+            asked = asyncio.create_task(client.exchange(at(port), [post()], longest=longest))
+            for number in range(first + 1, len(LONG) + 1):
+                drops.release()
+                await until(lambda number=number: arrived.bytes["server"] == number or asked.done())
+                await clock.advance(20.0)
+            if told:
+                with pytest.raises(TargetUnreachable, match=told):
+                    await asked
+            else:
+                assert (await asked).body.size == 20
+        await client.close()
+
+    run(story())
+
+
+def test_a_request_that_is_broken_off_does_not_wait_for_who_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who pressed Ctrl-C waits for the report."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+
+    async def close(self: Line, patience: float = 10.0) -> None:
+        patiences.append(patience)
+        self.reset()
+
+    over = asyncio.Event()
+    patiences: list[float] = []
+    monkeypatch.setattr(Line, "close", close)
+
+    async def story() -> None:
+        arrived = Arrived()
+        client, _ = make(tap=arrived)
+        async with peer(script) as port:
+            asked = asyncio.create_task(client.exchange(at(port), [post(bytes(50_000_000))]))
+            await until(lambda: arrived.bytes["client"])
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+            over.set()
+
+    run(story())
+    assert patiences == [BROKEN_OFF]

@@ -6,9 +6,12 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dissector.http.model import HttpMessage
+from replay.net.client import HttpClient
 from replay.player import play as play_module
 from replay.player.play import Result
 from replay.scenario.extract import extract
@@ -140,6 +143,29 @@ def test_a_request_that_the_recording_does_not_have_is_refused(job: Path) -> Non
     assert book.statuses[0] == 400
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (f"<wse:Status>{wsd.WSE}/SourceShuttingDown</wse:Status><wse:Reason>no paper</wse:Reason>",
+         "SourceShuttingDown (no paper)"),
+        ("<wse:Code>wse:DeliveryFailure</wse:Code>", "DeliveryFailure"),
+        ("", "no status"),
+    ],
+)  # fmt: skip
+def test_the_end_of_a_subscription_that_was_not_recorded_is_accepted(job: Path, said: str, words: str) -> None:
+    def ending(data: bytes) -> bytes:
+        end = wsd.envelope(
+            f"{wsd.WSE}/SubscriptionEnd", f"<wse:SubscriptionEnd>{said}</wse:SubscriptionEnd>",
+            message_id="urn:uuid:9", to="http://192.0.2.9/", namespaces=wsd.ns(wse=wsd.WSE),
+        )  # fmt: skip
+        return data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + end
+
+    result, book = play(job, [*BEGIN, Tells(STATUS, change=ending), Tells(STATUS), *SENT, Tells(STATUS, 2), Tells(END)])
+    assert told(result) == [(0, "unexpected")]
+    assert text_of(result) == f"the subscription was ended: {words}; the recording has no such message"
+    assert book.statuses == [202] * 4
+
+
 def test_the_first_difference_ends_the_run_unless_it_keeps_going(job: Path) -> None:
     aborted = replaced(">Creating<", ">Aborted<")
     result, book = play(job, [*BEGIN, Tells(STATUS, change=aborted)], keep_going=False)
@@ -192,6 +218,28 @@ def test_a_peer_that_falls_silent_is_a_difference(job: Path) -> None:
     assert told(result) == [(4, "different")]
     assert "no answer came" in text_of(result)
     assert result.unreachable == ""
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(None, [600.0, 600.0, 900.0, 600.0]), (5.0, [5.0] * 4)])
+def test_what_was_slow_in_the_recording_may_be_so_again(
+    job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: float | None, wanted: list[float]
+) -> None:
+    folder = tmp_path / "slow"
+    shutil.copytree(job, folder)
+    text = (folder / "scenario.yaml").read_text()
+    before, step, after = text.partition("step: SendImageRequest")
+    (folder / "scenario.yaml").write_text(before + step + re.sub(r"took: [\d.e-]+", "took: 300", after, count=1))
+    exchange, allowed = HttpClient.exchange, []
+
+    async def watched(self: HttpClient, *args: Any, longest: float | None = None, **more: Any) -> HttpMessage:
+        allowed.append(longest)
+        return await exchange(self, *args, longest=longest, **more)
+
+    monkeypatch.setattr(HttpClient, "exchange", watched)
+    result, _ = play(folder, WHOLE, max_time=given)
+    assert told(result) == []
+    # None: of the events that the peer tells.
+    assert [one for one in allowed if one is not None] == wanted
 
 
 def test_a_cut_answer_is_a_difference(job: Path) -> None:
