@@ -191,7 +191,7 @@ class JobEngine:
             self.image_lost(job, document_id)
         else:
             job.missing.discard(document_id)
-            job.documents.append(document)
+            job.keep(document)
             self._log.say(
                 "image", f"job {job.token}: image {document.document_id}, {document.format}, {document.size} bytes",
                 job_token=job.token, document_id=document.document_id, format=document.format, size=document.size,

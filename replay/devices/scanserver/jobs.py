@@ -126,6 +126,8 @@ class PostScanJob:
     arriving: dict[int, int] = field(default_factory=dict)
     missing: set[int] = field(default_factory=set)
     canceling: bool = False
+    _ids: set[int] = field(default_factory=set, repr=False)
+    """DocumentId of the documents, while more may come."""
 
     @property
     def over(self) -> bool:
@@ -143,12 +145,22 @@ class PostScanJob:
         self.state = state
         self.reasons = list(reasons) or ["None"]
 
+    def keep(self, document: Document) -> None:
+        """An image came."""
+        self.documents.append(document)
+        self._ids.add(document.document_id)
+
+    def has(self, document_id: int) -> bool:
+        """It has an image of that number, or one is being written."""
+        return document_id in self.arriving or document_id in self._ids
+
     def end(self, state: str, reasons: Sequence[str], time: int) -> None:
         """The end. Filters that did not run by then are Canceled: an end event lists final states only (P75)."""
         if state in FINAL and self.state != state:
             self.go(state, reasons)
         self.state, self.reasons = state, list(reasons) or ["None"]
         self.completed = time
+        self._ids = set()
         for one in self.filters:
             if one.state in ("Pending", "Processing"):
                 one.state = "Canceled"

@@ -142,7 +142,7 @@ class Processing(Listener):
         where = "DocumentDescription/DocumentId"
         if not isinstance(document_id, int) or not -_INT <= document_id < _INT:
             raise service_fault(DSP_NAME, "InvalidArgs", f"DocumentId is no xs:int (at {where})", where)
-        if document_id in job.arriving or any(one.document_id == document_id for one in job.documents):
+        if job.has(document_id):
             words = f"The job has a document {document_id} already (at {where})"
             raise service_fault(DSP_NAME, "InvalidArgs", words, where)
         format_name = str(call.body.get("DocumentDescription/Format") or "").strip()

@@ -268,6 +268,26 @@ def test_images_that_are_refused() -> None:
     on_server(work)
 
 
+def test_what_came_is_not_gone_through_for_each_image() -> None:
+    """Thousands of images took the square of their number."""
+
+    class Sealed(list[Any]):
+        def __iter__(self) -> Any:
+            raise AssertionError("all documents are looked at")
+
+    async def work(dsm: Dsm) -> None:
+        token = await dsm.create()
+        await dsm.send_image(token, 1)
+        job = dsm.server.jobs[0]
+        job.documents = Sealed(job.documents)
+        await dsm.send_image(token, 2)
+        for again in (1, 2):
+            assert (await dsm.refused(**dsm.image(token, again))).name == "InvalidArgs"
+        assert len(job.documents) == 2
+
+    on_server(work)
+
+
 def test_the_only_part_is_the_image_whatever_it_is_called() -> None:
     async def work(dsm: Dsm) -> None:
         token = await dsm.create()
