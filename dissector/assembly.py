@@ -257,6 +257,8 @@ class MessagePass:
 
     def _uncount_opened(self) -> None:
         """What was opened is not among what could not be read; what failed is told apart."""
+        self.stats.late.update(self._keyfiles.keys.missed)
+        self.stats.keyed = self.stats.keyed or self._keyfiles.given
         for pair, number in self._tls.failed.items():
             self.stats.failed[pair] = self.stats.failed.get(pair, 0) + number
         unread = self.stats.opaque.setdefault(TLS, {})

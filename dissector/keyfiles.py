@@ -71,7 +71,8 @@ class KeyFiles:
 
     Attributes:
         keys: the material; grows.
-        given: some of it is the user's, and not from inside the capture; known when a pass begins.
+        given: some of it is the user's, and not from inside the capture; known when a pass begins, but for what a
+            key log gets later.
 
     Raises:
         UnreadableInput: a file cannot be read, or is no key.
@@ -165,12 +166,14 @@ class KeyFiles:
     def poll(self) -> None:
         """Read what was added to the key logs."""
         if self.keys.growing:
+            before = self.keys.version
             for log in self._logs:
                 try:
                     log.poll()
                 except UnreadableInput:
                     # Not there yet, or not any more.
                     continue
+            self.given = self.given or self.keys.version > before
 
     def end(self) -> None:
         """The pass is over: nothing is waited for any more."""
@@ -181,7 +184,7 @@ class KeyFiles:
                 self.keys.findings.append(PIPE(f"{log.name}: the key log was still being written when all was read"))
             log.end()
         if self.keys.missed:
-            count = self.keys.missed
+            count = sum(self.keys.missed.values())
             self.keys.findings.append(
                 TOO_LATE(
                     f"the key log got the secrets of {count} connection{'s' if count > 1 else ''} when "

@@ -59,6 +59,9 @@ def _opaque(stats: TransportStats) -> list[str]:
         failures: Counter[tuple[str, Endpoint]] = Counter()
         for (client, server), number in stats.failed.items():
             failures[client.address, server] += number
+        too_late: Counter[tuple[str, Endpoint]] = Counter()
+        for (client, server), number in stats.late.items():
+            too_late[client.address, server] += number
         for ((address, _), server), (packets, _) in pairs.items():
             counts = merged.get((address, server))
             if counts is None:
@@ -82,8 +85,13 @@ def _opaque(stats: TransportStats) -> list[str]:
             but = f"; {failed:,} of them failed" if failed else ""
             # Inside of HTTP packets are not counted.
             size = count(packets, "packet") if packets else "inside HTTP"
+            late = min(too_late[client_address, server], connections - failed)
             # Keys that fit are of no use without both hellos; which of them are there, only “tls” looks at.
             lack = "none of the keys fits, or the handshake is not in the capture" if stats.keyed else "no keys"
+            if late == connections - failed:
+                lack = "the keys came too late"
+            elif late:
+                but += f"; the keys of {late:,} of them came too late"
             why = f" could not be read: {lack} ({size}{but})" if protocol == "tls" else f": {name} is not read here"
             said.append(f"{count(connections, f'{name} connection')} {whom}{why}")
         others = len(merged) - len(shown)

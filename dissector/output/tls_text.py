@@ -26,11 +26,17 @@ _STREAMS = 20
 _STATES = {
     "opened": "good",
     "partly": "warn",
+    "late keys": "warn",
     "wrong keys": "warn",
     "unsupported": "warn",
 }
 
-_SUMMED = {"no keys": "without keys", "partly": "partly opened", "wrong keys": "with wrong keys"}
+_SUMMED = {
+    "no keys": "without keys",
+    "late keys": "with keys that came too late",
+    "partly": "partly opened",
+    "wrong keys": "with wrong keys",
+}
 
 _RESUMED = {
     "id": "resumed by session id",
@@ -121,7 +127,8 @@ def connection_lines(
     for place, one in enumerate(facts.certificates):
         label = "certificate" if not place else f"chain {place + 1}"
         yield from _certificate(label, one, facts, paint, shown)
-    if not facts.certificates and facts.version == TLS13 and facts.state == "no keys" and not facts.resumed:
+    closed = facts.state in ("no keys", "late keys")
+    if not facts.certificates and facts.version == TLS13 and closed and not facts.resumed:
         yield _fact("certificate", "encrypted, as always in TLS 1.3: keys would show it")
     yield from _client_certificate(facts, paint, shown)
     for place, said in enumerate(trust_lines(facts.trust, paint) if facts.trust is not None else ()):

@@ -316,6 +316,8 @@ class TransportStats:
     """For each opaque protocol: (client or first sender, other) → (packets, payload bytes)."""
     failed: dict[tuple[Endpoint, Endpoint], int] = field(default_factory=dict)
     """(client, server) → opaque connections of these that failed before they came about."""
+    late: dict[tuple[Endpoint, Endpoint], int] = field(default_factory=dict)
+    """(client, server) → TLS connections of these whose keys came when they were over."""
     keyed: bool = False
     """Keys for TLS were given."""
     first_time: int | None = None

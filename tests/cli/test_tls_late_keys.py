@@ -17,8 +17,11 @@ import pytest
 
 import dissector
 from dissector import keyfiles
+from dissector.base.origin import Endpoint
 from dissector.capture import TLS_KEY_LOG, PcapngWriter, open_source, secrets
 from dissector.capture.secrets import secrets_ahead
+from dissector.output.notes import notes
+from dissector.transport.model import TransportStats
 from tests.cli.test_tls_command import gist
 from tests.support.stories import dsm_completed
 from tests.support.tls_talk import client_context, encrypt, identity, server_context
@@ -255,10 +258,27 @@ def test_keys_that_a_growing_log_gets_too_late_are_told(late: bool, gone: int, t
                     file.write(KEYS)
             return data
 
-    with small_blocks(), dissector.open(Live(), keylog=log) as capture:
+    with small_blocks(), dissector.open(Live(), keylog=log, watch_tls=True) as capture:
         capture.run()
+        # What is said beside it does not say that there were no keys.
+        assert [facts.state for facts in capture.tls] == ["late keys" if late else "opened"] * 2
+        beside = notes(capture.stats, 1)
+        assert [text.partition("could not be read: ")[2].split(" (")[0] for text in beside[:-1]] == (
+            ["the keys came too late"] * gone
+        )
+        assert ("their own keys open those" in " ".join(beside)) is late
         said = [finding.text for finding in capture.findings if finding.rule == "tls.keylog-late"]
         assert capture.tls_decrypted == 2 - gone
     assert [text.split(" when ")[0] for text in said] == (
         [f"the key log got the secrets of {gone} connections"] if gone else []
+    )
+
+
+def test_of_some_connections_the_keys_came_too_late() -> None:
+    pair = Endpoint("192.0.2.1", 50_000), Endpoint("192.0.2.2", 443)
+    other = Endpoint("192.0.2.1", 50_001), pair[1]
+    stats = TransportStats(opaque={"tls": {pair: (7, 700), other: (8, 800)}}, late={pair: 1}, keyed=True)
+    assert notes(stats, 1)[0] == (
+        "2 TLS connections from 192.0.2.1 to 192.0.2.2:443 could not be read: none of the keys fits, or the handshake "
+        "is not in the capture (15 packets; the keys of 1 of them came too late)"
     )

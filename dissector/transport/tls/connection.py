@@ -216,7 +216,8 @@ class TlsConnection:
             facts.state = "no keys"
             for handshake in self.negotiation.handshakes:
                 if handshake.client is not None:
-                    self._keys.over(handshake.client.random)
+                    kept = facts if self._kept else None
+                    self._keys.over(handshake.client.random, (facts.client, facts.server), kept)
 
     # -- what is seen ------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,9 @@ from dissector.base.findings import Finding, rule
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+    from dissector.base.origin import Endpoint
+    from dissector.transport.tls.model import TlsFacts
+
 __all__ = ["KeyLog", "KeyMaterial"]
 
 SECRETS = 200_000
@@ -67,7 +70,7 @@ class KeyMaterial:
         growing: more may come later (a live capture): what has no keys yet waits a while.
         findings: on key logs.
         late: client randoms of secrets that came behind packets, and opened nothing yet.
-        missed: connections that were over before the key log got their secrets.
+        missed: client and server → connections that were over before the key log got their secrets.
     """
 
     def __init__(self) -> None:
@@ -75,9 +78,9 @@ class KeyMaterial:
         self.growing = False
         self.findings: list[Finding] = []
         self.late: set[bytes] = set()
-        self.missed = 0
-        self._over: set[bytes] = set()
-        """Client randoms of connections that are over and had no keys, while some may come."""
+        self.missed: dict[tuple[Endpoint, Endpoint], int] = {}
+        self._over: dict[bytes, tuple[tuple[Endpoint, Endpoint], TlsFacts | None]] = {}
+        """Client randoms of connections that are over and had no keys, while some may come → whose they are."""
         self._is_late = False
         self.rsa_opened = False
         """A private key opened something."""
@@ -171,8 +174,10 @@ class KeyMaterial:
         self._secrets[key] = secret
         self.version += 1
         if what in self._over:
-            self._over.discard(what)
-            self.missed += 1
+            pair, facts = self._over.pop(what)
+            self.missed[pair] = self.missed.get(pair, 0) + 1
+            if facts is not None:
+                facts.state = "late keys"
         if self._is_late and len(what) == RANDOM and len(self.late) < SECRETS:
             self.late.add(what)
         if len(self._secrets) > SECRETS:
@@ -212,10 +217,16 @@ class KeyMaterial:
             return False
         return True
 
-    def over(self, client_random: bytes) -> None:
-        """A connection is over, and had no keys."""
+    def over(self, client_random: bytes, pair: tuple[Endpoint, Endpoint], facts: TlsFacts | None) -> None:
+        """A connection is over, and had no keys.
+
+        Args:
+            client_random: of it.
+            pair: client and server.
+            facts: what is told of it, None where nothing is.
+        """
         if self.growing and len(self._over) < SESSIONS:
-            self._over.add(client_random)
+            self._over[client_random] = pair, facts
 
     # -- what is asked -----------------------------------------------------------------------------------------------
 

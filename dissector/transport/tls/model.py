@@ -136,7 +136,8 @@ class TlsFacts:
         depth: how many TLS connections are around it.
         handshakes: 1, more where it was renegotiated.
         key_updates: of both sides together.
-        state: "opened", "partly" (some of it), "no keys", "wrong keys", "unsupported", "no handshake".
+        state: "opened", "partly" (some of it), "no keys", "late keys" (a key log that grows
+            got them when the connection was over), "wrong keys", "unsupported", "no handshake".
         keys: where the keys came from: "key log", "traffic secrets", "RSA key", "pre-master secret", "session".
     """
 
