@@ -109,7 +109,7 @@ class Host:
 
 def _add(values: list[str], *new: str | None) -> None:
     for value in new:
-        if value and value not in values and len(values) < KEPT:
+        if value and len(values) < KEPT and value not in values:
             values.append(value)
 
 
@@ -219,7 +219,7 @@ class Endpoints:
                     (text_of(root, "Types") or "").split()[:KEPT],
                     text_of(root, "ServiceId"),
                 )
-                if hosted not in host.hosted and len(host.hosted) < KEPT:
+                if len(host.hosted) < KEPT and hosted not in host.hosted:
                     host.hosted.append(hosted)
 
 

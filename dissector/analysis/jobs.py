@@ -271,16 +271,14 @@ class PostScanJobs(Following[PostScanStory]):
         data = message.body.find_all("JobElements/ElementData") if message.body is not None else []
         said: list[str] = []
         if names and message.body is not None and len(data) != len(names):
-            story.mismatches.append(
-                (frame, f"GetPostScanJobElements asked for {count(len(names), 'element')}, got {len(data)}")
-            )
+            story.differs(frame, f"GetPostScanJobElements asked for {count(len(names), 'element')}, got {len(data)}")
         for element in data:
             status = element.find("JobStatus")
             if status is not None:
                 told = normal_token(text_of(status, "JobToken"))
                 if told and told != story.token:
                     text = f"GetPostScanJobElements was answered with the status of another job, {told}"
-                    story.mismatches.append((frame, text))
+                    story.differs(frame, text)
                     continue
                 report = status_report("poll", message, status)
                 story.report(report)

@@ -20,6 +20,9 @@ from dissector.messages import Message
 
 __all__ = ["Notifications"]
 
+FITTING = 64
+"""Subscriptions that the header blocks of one event name, from which no further ones are looked for."""
+
 IN_FLIGHT = 2 * 10**9
 """Nanoseconds in which an event may still arrive after the end of its subscription."""
 
@@ -94,15 +97,17 @@ class Notifications:
 
     def _watch(self, message: Message, notification: Notification) -> Watch | None:
         frames = (notification.frame,)
-        found: list[Watch] = []
+        # By number: a header may be of many subscriptions, and many headers of one.
+        by_number: dict[int, Watch] = {}
         for name, text in parameters_of(message):
-            for watch in self._subscriptions.with_reference(name, text):
-                if watch not in found:
-                    found.append(watch)
+            by_number.update((watch.number, watch) for watch in self._subscriptions.with_reference(name, text))
+            if len(by_number) > FITTING:
+                break
+        found = list(by_number.values())
         if not found and message.to:
             # A sink that gave reference parameters gets them back; an event without them is for another one.
             found = self._subscriptions.with_sink(message.to)
-            found = [w for w in found if not w.subscription.notify_parameters] or found
+            found = [w for w in found if w.plain] or found
         if not found:
             notification.findings.append(
                 UNKNOWN(
@@ -116,7 +121,7 @@ class Notifications:
         source = message.source.address
         tests: list[Callable[[Watch], bool]] = [
             lambda w: w.passes(actions),
-            lambda w: w.subscription.created <= message.time and not w.over(message.time),
+            lambda w: w.created <= message.time and not w.over(message.time),
             lambda w: w.server is None or w.server.address == source,
             lambda w: w.accepted,
         ]
@@ -152,7 +157,7 @@ class Notifications:
                 AFTER_END(f"subscription {one.number} had run out {late:,.0f} s before", frames=frames)
             )
         context = text_of(message.body, "ClientContext")
-        if context is not None and one.destinations and context not in one.destinations:
+        if context is not None and one.destinations and not watch.cut and context not in one.destinations:
             registered = ", ".join(sorted(one.destinations))
             notification.findings.append(
                 CONTEXT(f"ClientContext {context} is none of those registered: {registered}", frames=frames)

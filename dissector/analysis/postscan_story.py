@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dissector.analysis.resting import Resting
-from dissector.analysis.story import Story
+from dissector.analysis.story import KEPT, Story
 from dissector.messages import Message
 
 __all__ = ["PostScanStory"]
@@ -37,6 +37,11 @@ class PostScanStory(Story):
         self.asked_process: str | None = None
         self.reused = 0
         self.mismatches: list[tuple[int, str]] = []
+
+    def differs(self, frame: int, text: str) -> None:
+        """An answer is about something else than was asked."""
+        if len(self.mismatches) < KEPT:
+            self.mismatches.append((frame, text))
 
     def absorb(self, other: Story) -> None:
         """See :meth:`Story.absorb`."""

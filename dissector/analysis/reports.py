@@ -6,7 +6,7 @@ from __future__ import annotations
 from sys import intern
 
 from dissector.analysis.model import FilterResult
-from dissector.analysis.reading import frame_of, number_of, parameters_of, text_of, texts_of
+from dissector.analysis.reading import LONGEST, frame_of, number_of, parameters_of, text_of, texts_of
 from dissector.analysis.story import Final, Report
 from dissector.analysis.words import is_end_state
 from dissector.catalog.field import Field
@@ -91,7 +91,7 @@ def _listener(message: Message, by: str) -> str:
     if by != "event":
         return f"{message.service} {message.destination.address} {by}"
     given = sorted({text for name, text in parameters_of(message) if name == "Identifier"})
-    return " ".join([message.service, message.to or message.destination.address, *given])
+    return " ".join([message.service, message.to or message.destination.address, *given])[:LONGEST]
 
 
 def _filters(root: Field | None, name: str) -> list[FilterResult]:

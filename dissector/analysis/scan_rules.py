@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dissector.analysis.end_rules import completion, states
 from dissector.analysis.scan_story import ScanStory
-from dissector.analysis.story import Call, Report
+from dissector.analysis.story import Report
 from dissector.analysis.subscriptions import Subscriptions
 from dissector.analysis.words import CANCELED, SCAN_JOB_STATES, count, is_end_state
 from dissector.base.findings import Severity, rule
@@ -136,8 +136,9 @@ def _push(story: ScanStory, subscriptions: Subscriptions) -> None:
             severity=Severity.CHAT if job.partial else None,
         )
     if story.destination is not None:
-        given = [token for w in subscriptions.of_source(story.host) for token in w.subscription.destinations.values()]
-        if any(given) and story.destination not in given:
+        watches = list(subscriptions.of_source(story.host))
+        given = [token for w in watches for token in w.subscription.destinations.values()]
+        if any(given) and story.destination not in given and not any(w.cut for w in watches):
             story.find(
                 TOKEN,
                 f"DestinationToken {story.destination} is none of those that the device gave in the capture: "
@@ -171,7 +172,7 @@ def _ended(story: ScanStory) -> None:
 def _no_end(story: ScanStory, subscriptions: Subscriptions, last_time: int) -> None:
     job = story.job
     got = count(len(job.images), "image")
-    live = [w for w in subscriptions.of_source(story.host) if w.subscription.actions and w.passes(_ACTIONS)]
+    live = [w for w in subscriptions.of_source(story.host) if w.actions and w.passes(_ACTIONS)]
     if job.faults and not job.images:
         text = "the job has no image and no end in the capture"
     else:
@@ -195,7 +196,7 @@ def _retrieval(story: ScanStory) -> None:
                 at,
                 call.frame,
             )
-        if any(call is stranger for stranger in story.strangers):
+        if call.number in story.strangers:
             story.find(OTHER_TOKEN, f"RetrieveImage in frame {call.frame} has another JobToken than the one given "
                        f"with job {story.job.id}", story.named_frame, call.frame)  # fmt: skip
         since, what, at = (call.answer_time or since), "the image before", (call.answer_frame or at)
@@ -210,9 +211,11 @@ def _retrieval(story: ScanStory) -> None:
 
 
 def _cancel(story: ScanStory) -> None:
+    ends = (story.finals, [report for report in story.reports if is_end_state(report.state)])
+    # The first of each kind is enough: what did not come after it came after none.
+    firsts = [min(some, key=lambda report: report.frame) for some in ends if some]
     for cancel in story.called("CancelJob"):
-        over: Call | Report | None = next((f for f in story.finals if f.frame < cancel.frame), None)
-        over = over or next((r for r in story.reports if is_end_state(r.state) and r.frame < cancel.frame), None)
+        over = next((report for report in firsts if report.frame < cancel.frame), None)
         if over is not None:
             story.find(
                 CANCEL_LATE,

@@ -3,8 +3,11 @@ inferred where no JobEndStateEvent tells it (most clients pull scans without a s
 
 from __future__ import annotations
 
+from bisect import insort
+from operator import attrgetter
+
 from dissector.analysis.resting import Resting
-from dissector.analysis.story import Call, Report, Story
+from dissector.analysis.story import KEPT, Call, Final, Report, Story
 from dissector.analysis.words import MULTI_PAGE, is_end_state
 from dissector.messages import Message
 
@@ -31,17 +34,23 @@ class ScanStory(Story):
         format, source, transfer: of the ticket, or what the device made of it.
         reused: frame where the job number was given before, 0 where it was not.
         fetched: number of images so far.
-        strangers: RetrieveImage requests with the token of another job.
+        strangers: numbers of the RetrieveImage requests with the token of another job.
+        pages: those that were answered with an image that came to its end, in order.
+        none_left: the first that was told that there are no more images.
+        told_over: the first frame that told an end state, None while none did.
         again: frames of further CreateScanJob requests with the same ScanIdentifier.
     """
 
-    __slots__ = ("client", "host", "port")
+    # What is asked of many stories to find one: slots, so that those at rest are not woken for it.
+    __slots__ = ("_fetched_by", "client", "context", "host", "port", "told_over")
 
     def __init__(self, message: Message, resting: Resting, host: str, port: int = 0) -> None:
         super().__init__("scan", message, resting)
         self.host = host
         self.port = port
         self.client = ""
+        self.told_over: int | None = None
+        self._fetched_by: int | None = None
         self.named = 0
         self.named_frame = 0
         self.named_time = 0
@@ -55,8 +64,33 @@ class ScanStory(Story):
         self.transfer: int | None = None
         self.reused = 0
         self.again: list[int] = []
-        self.strangers: list[Call] = []
+        self.strangers: set[int] = set()
         self.fetched = 0
+        self.pages: list[Call] = []
+        self.none_left: Call | None = None
+
+    def rest(self) -> None:
+        """See :meth:`Story.rest`."""
+        if self.awake:
+            self._fetched_by = self._fetched_frame()
+        super().rest()
+
+    def report(self, report: Report) -> None:
+        """See :meth:`Story.report`."""
+        super().report(report)
+        if isinstance(report, Final) or is_end_state(report.state):
+            self._over_at(report.frame)
+
+    def _over_at(self, frame: int) -> None:
+        self.told_over = frame if self.told_over is None else min(self.told_over, frame)
+
+    def retrieved(self, call: Call) -> None:
+        """A RetrieveImage was answered."""
+        if call.fault is not None:
+            if call.fault in NO_MORE and (self.none_left is None or call.number < self.none_left.number):
+                self.none_left = call
+        elif _whole(call) and len(self.pages) < KEPT:
+            insort(self.pages, call, key=_number)
 
     @property
     def images(self) -> list[Call]:
@@ -66,16 +100,19 @@ class ScanStory(Story):
     @property
     def over(self) -> bool:
         """An end was told, or the last page was fetched."""
-        return bool(self._ends())
+        return self.told_over is not None or self.last_page() is not None
 
     def open_at(self, frame: int) -> bool:
         """It had begun by that frame, and was not over: of what waited behind a gap more is known when it is read."""
-        return self.job.first_frame <= frame and not any(end.frame < frame for end in self._ends())
+        if self.begun > frame or (self.told_over is not None and self.told_over < frame):
+            return False
+        fetched = self._fetched_frame() if self.awake else self._fetched_by
+        return fetched is None or fetched >= frame
 
-    def _ends(self) -> list[Call | Report]:
+    def _fetched_frame(self) -> int | None:
+        """The frame of the request that showed that every image was fetched."""
         last = self.last_page()
-        told = [report for report in self.reports if is_end_state(report.state)]
-        return [*self.finals, *told, *([last] if last is not None else [])]
+        return last.frame if last is not None else None
 
     @property
     def multi_page(self) -> bool:
@@ -86,12 +123,11 @@ class ScanStory(Story):
         """The request that shows that every image was fetched, None where that is not known: the fault that says
         so after at least one image, the last of ImagesToTransfer, the one image of a flatbed or file of all pages.
         """
-        fetched = [call for call in self.images if _whole(call)]
+        fetched = self.pages
         if not fetched:
             return None
-        for call in self.called("RetrieveImage"):
-            if call.fault in NO_MORE:
-                return call
+        if self.none_left is not None:
+            return self.none_left
         if self.source in FLAT or self.multi_page:
             return fetched[0]
         if self.transfer and len(fetched) >= self.transfer:
@@ -103,8 +139,18 @@ class ScanStory(Story):
         super().absorb(other)
         if isinstance(other, ScanStory):
             self.fetched += other.fetched
+            self.strangers |= other.strangers
+            for call in other.pages:
+                self.retrieved(call)
+            if other.none_left is not None:
+                self.retrieved(other.none_left)
+            if other.told_over is not None:
+                self._over_at(other.told_over)
             self.client = self.client or other.client
             self.port = self.port or other.port
+
+
+_number = attrgetter("number")
 
 
 def _whole(call: Call) -> bool:

@@ -9,6 +9,7 @@ placed by its subscription where that is known, else by address and job number.
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import islice
 
 from dissector.analysis.exchanges import Turn
 from dissector.analysis.following import Answer, Following
@@ -26,6 +27,12 @@ __all__ = ["ScanJobs"]
 
 SAME_NUMBER = 16
 """Stories remembered under one address and job number, the newest ones."""
+
+SAME_SCAN = 64
+"""Stories remembered under one ScanIdentifier, the newest ones: one for each destination that it was announced for."""
+
+LOOKED_AT = 1000
+"""Jobs that an image without a request may be of, the newest ones."""
 
 ANNOUNCED = 100_000
 """Scans that were announced and not begun."""
@@ -175,7 +182,7 @@ class ScanJobs(Following[ScanStory]):
             token = text_of(message.body, "JobToken")
             if token is not None and story.token is not None and token != story.token:
                 text += f", with the token {token} of another job"
-                story.strangers.append(call)
+                story.strangers.add(call.number)
         elif operation == "GetJobElements":
             text = join([name.rsplit(":", 1)[-1] for name in texts_of(message.body, "RequestedElements/Name")])
         story.step(message, text)
@@ -243,12 +250,14 @@ class ScanJobs(Following[ScanStory]):
             normal = refused in NO_MORE and story.fetched > 0
             story.step(message, "no more images" if normal else f"RetrieveImage refused: {refused}")
             story.fault(message, "RetrieveImage", normal=normal)
+            story.retrieved(call)
             return
         story.fetched += 1
         number = story.fetched
         image = story.image(message, number, story.format)
         image.accepted = True
         call.image = image
+        story.retrieved(call)
         kind = image.format or image.real_type or "unknown format"
         text = f"image {number} ({kind}, {size_text(image.size)})" + ("" if image.complete else ", incomplete")
         story.step(message, text)
@@ -256,16 +265,17 @@ class ScanJobs(Following[ScanStory]):
     def _by_parties(self, message: Message) -> ScanStory | None:
         """The only open job between scanner and client, for an image whose request is not in the capture."""
         begun = message.frames[0] if message.frames else 0
-        fitting = [
+        fitting = (
             story
-            for story in self._stories[-1000:]
+            for story in self._stories[-LOOKED_AT:]
             if story.into is None
             and story.host == message.source.address
             and story.port in (0, message.source.port)
             and story.client in ("", message.destination.address)
             and story.open_at(begun)
-        ]
-        return fitting[0] if len(fitting) == 1 else None
+        )
+        found = list(islice(fitting, 2))
+        return found[0] if len(found) == 1 else None
 
     def _told(self, message: Message, story: ScanStory) -> None:
         """GetJobElementsResponse."""
@@ -328,7 +338,9 @@ class ScanJobs(Following[ScanStory]):
             story.job.push, story.job.scan_identifier, story.context = True, identifier, context
             story.job.device, story.job.server = host, message.destination.address
             if identifier is not None:
-                self._announced.setdefault(identifier, []).append(story)
+                stories = self._announced.setdefault(identifier, [])
+                stories.append(story)
+                del stories[:-SAME_SCAN]
                 if len(self._announced) > ANNOUNCED:
                     self._announced.popitem(last=False)
         story.announced.append(frame_of(message))

@@ -118,10 +118,11 @@ class Story:
         calls: the requests of the job, by operation.
         create: the request that made it, None where it is not in the capture.
         first: number of its first message.
+        begun: the job's first frame.
         into: the story that this one turned out to belong to.
     """
 
-    __slots__ = ("__dict__", "_packed", "_resting", "first", "into")
+    __slots__ = ("__dict__", "_packed", "_resting", "begun", "first", "into")
 
     def __init__(self, kind: str, message: Message, resting: Resting) -> None:
         self._packed = b""
@@ -129,6 +130,7 @@ class Story:
         resting.awake(self)
         self.job = Job(kind, "")
         self.first = message.number
+        self.begun = 0
         self.last = message.number
         self.create: Call | None = None
         self.calls: dict[str, list[Call]] = {}
@@ -136,6 +138,11 @@ class Story:
         self.finals: list[Final] = []
         self.into: Story | None = None
         self._left_out = 0
+
+    @property
+    def awake(self) -> bool:
+        """It is an object, not packed."""
+        return bool(self.__dict__)
 
     def rest(self) -> None:
         """Pack what has no slot."""
@@ -191,6 +198,7 @@ class Story:
         self.first = min(self.first, message.number)
         if not job.timeline or 0 < first < job.first_frame:
             job.first_time, job.first_frame = message.first_time or message.time, first
+            self.begun = first
         job.last_time = max(job.last_time, message.time)
         job.last_frame = max(job.last_frame, frame)
         self.last = max(self.last, message.number)
@@ -344,6 +352,7 @@ class Story:
         self.first = min(self.first, other.first)
         if not mine.first_frame or 0 < its.first_frame < mine.first_frame:
             mine.first_time, mine.first_frame = its.first_time, its.first_frame
+            self.begun = its.first_frame
         self.last = max(self.last, other.last)
         mine.last_time = max(mine.last_time, its.last_time)
         mine.last_frame = max(mine.last_frame, its.last_frame)

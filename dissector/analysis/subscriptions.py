@@ -31,6 +31,9 @@ _Key = TypeVar("_Key", str, tuple[str, str])
 SAME_KEY = 64
 """Subscriptions remembered under one identifier or sink address, the newest ones."""
 
+MANY = 100
+"""Actions, destinations and reference parameters kept of one subscription."""
+
 SCAN_AVAILABLE = "ScanAvailableEvent"
 
 REFUSED = rule("subscription.refused", "warn", "the event source refused the subscription", "WS-Eventing 3.1")
@@ -52,10 +55,14 @@ NO_DESTINATIONS = rule(
 @dataclass(slots=True, eq=False)
 class Watch:
     """A subscription under way, with what the model has no place for. Between two messages the subscription may be put
-    to rest.
+    to rest; what is asked of many to find the one of an event is here, so that none is woken for it.
 
     Attributes:
         number: of the subscription.
+        created: when it was asked for; ``ended_time``: when it ended, None where nothing told its end.
+        actions: of the filter.
+        plain: its NotifyTo has no reference parameters.
+        cut: the Subscribe names more than is kept (:data:`MANY`): of what is not there nothing is concluded.
         server: whom the Subscribe went to, None where it is not in the capture.
         client: who subscribed.
         by_action: the filter is a list of action URIs (else what it passes cannot be told).
@@ -69,6 +76,11 @@ class Watch:
     _resting: Resting
     server: Endpoint | None = None
     client: Endpoint | None = None
+    created: int = 0
+    ended_time: int | None = None
+    actions: tuple[str, ...] = ()
+    plain: bool = True
+    cut: bool = False
     by_action: bool = True
     expires: int | None = None
     accepted: bool = False
@@ -91,14 +103,13 @@ class Watch:
     def passes(self, actions: list[str]) -> bool:
         """The filter lets an event of one of these actions pass: equal, or a prefix by whole path steps (the
         rfc2396 rule of the device profile); the bare event name of a WS-Scan page example counts too."""
-        wanted = self.subscription.actions
-        if not wanted or not self.by_action:
+        if not self.actions or not self.by_action or self.cut:
             return True
-        return any(_selects(_plain(one), _plain(action)) for one in wanted for action in actions if action)
+        return any(_selects(_plain(one), _plain(action)) for one in self.actions for action in actions if action)
 
     def over(self, time: int) -> bool:
         """It had ended, or run out, at that time."""
-        if self.subscription.ended is not None and (self.subscription.ended_time or 0) <= time:
+        if self.ended_time is not None and self.ended_time <= time:
             return True
         return self.expires is not None and self.expires < time
 
@@ -112,15 +123,22 @@ def _selects(wanted: str, action: str) -> bool:
     return action == wanted or action.startswith(f"{wanted}/") or ("/" not in wanted and action.endswith(f"/{wanted}"))
 
 
+@lru_cache(maxsize=1024)
+def _shared(actions: tuple[str, ...]) -> tuple[str, ...]:
+    """The same few actions as one object for all subscriptions."""
+    return actions
+
+
 def references(root: Field | None, path: str) -> list[tuple[str, str]]:
-    """(local name, text) of the reference properties and parameters of the endpoint reference at the path."""
+    """(local name, text) of the reference properties and parameters of the endpoint reference at the path, up to
+    :data:`MANY`."""
     found: list[tuple[str, str]] = []
     endpoint = root.find(path) if root is not None else None
     for name in ("ReferenceProperties", "ReferenceParameters"):
         holder = endpoint.find(name) if endpoint is not None else None
         for child in holder.children if holder is not None else ():
             text = text_of(child)
-            if text is not None:
+            if text is not None and len(found) < MANY:
                 found.append((child.name, text))
     return found
 
@@ -233,7 +251,8 @@ class Subscriptions:
     def _new(self, message: Message, *, server: Endpoint | None, client: Endpoint | None) -> Watch:
         subscription = Subscription(len(self._watches) + 1, str(server) if server else "", message.time)
         subscription.messages.append(message.number)
-        watch = Watch(subscription.number, subscription, self._resting, server, client, frame=frame_of(message))
+        watch = Watch(subscription.number, subscription, self._resting, server, client, message.time)
+        watch.frame = frame_of(message)
         self._resting.awake(watch)
         self._watches.append(watch)
         if server is not None:
@@ -260,9 +279,14 @@ class Subscriptions:
             dialect = filter_field.attributes.get("Dialect", ("", ""))[1]
             watch.by_action = not dialect or dialect.rstrip("/").endswith("/Action")
             # Interned: they are the same few in all subscriptions.
-            one.actions = [intern(action) for action in (text_of(filter_field) or "").split()]
-        for context in texts_of(body, "ScanDestinations/ScanDestination/ClientContext"):
-            one.destinations[context] = ""
+            actions = (text_of(filter_field) or "").split()
+            one.actions = [intern(action) for action in actions[:MANY]]
+            watch.actions = _shared(tuple(one.actions))
+            watch.cut = len(actions) > MANY
+        contexts = texts_of(body, "ScanDestinations/ScanDestination/ClientContext")
+        one.destinations = dict.fromkeys(contexts[:MANY], "")
+        watch.cut = watch.cut or len(contexts) > MANY
+        watch.plain = not one.notify_parameters
         wants_scans = watch.by_action and any(a.endswith(SCAN_AVAILABLE) for a in one.actions)
         if wants_scans and watch.whole and not one.destinations:
             one.findings.append(NO_DESTINATIONS(frames=(watch.frame,)))
@@ -275,7 +299,7 @@ class Subscriptions:
     def _managed(self, message: Message) -> Watch | None:
         """The subscription that Renew, GetStatus or Unsubscribe is about: by Identifier, else by the manager's
         address; the newest of them, since an identifier may be used again. A new one where none is known."""
-        given = {text for name, text in parameters_of(message) if name == "Identifier"}
+        given = dict.fromkeys(text for name, text in parameters_of(message) if name == "Identifier")
         found: list[Watch] = []
         for text in given:
             found += self._by_manager.of(text)
@@ -302,7 +326,7 @@ class Subscriptions:
         frames = (frame_of(message),)
         if operation == "Subscribe":
             if failed:
-                one.ended, one.ended_time = "refused", message.time
+                self._over(watch, "refused", message.time)
                 one.findings.append(REFUSED(f"the event source refused the subscription: {failed}", frames=frames))
                 return
             watch.accepted = True
@@ -319,7 +343,11 @@ class Subscriptions:
                 one.renewals.append(message.time)
                 self._granted(watch, message)
         elif operation == "Unsubscribe" and not failed:
-            one.ended, one.ended_time = "Unsubscribe", message.time
+            self._over(watch, "Unsubscribe", message.time)
+
+    def _over(self, watch: Watch, how: str, time: int) -> None:
+        watch.subscription.ended = how
+        watch.subscription.ended_time = watch.ended_time = time
 
     def _granted(self, watch: Watch, message: Message) -> None:
         granted = text_of(message.body, "Expires")
@@ -332,9 +360,11 @@ class Subscriptions:
         if message.body is None:
             return
         answers: dict[str, str] = {}
-        for response in message.body.find_all("DestinationResponses/DestinationResponse"):
+        responses = message.body.find_all("DestinationResponses/DestinationResponse")
+        watch.cut = watch.cut or len(responses) > MANY
+        for response in responses[:MANY]:
             answers[text_of(response, "ClientContext") or ""] = text_of(response, "DestinationToken") or ""
-        if watch.whole and message.complete and set(answers) != set(one.destinations):
+        if watch.whole and message.complete and not watch.cut and set(answers) != set(one.destinations):
             asked = ", ".join(sorted(one.destinations)) or "none"
             given = ", ".join(sorted(answers)) or "none"
             one.findings.append(
@@ -361,8 +391,7 @@ class Subscriptions:
             watch = self._new(message, server=None, client=message.destination)
         status = text_of(message.body, "Status") or text_of(message.body, "Code") or "SubscriptionEnd"
         one = watch.subscription
-        one.ended = status.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1]
-        one.ended_time = message.time
+        self._over(watch, status.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1], message.time)
         reason = text_of(message.body, "Reason")
         one.findings.append(
             SOURCE_ENDED(

@@ -45,5 +45,5 @@ def choose_job(jobs: Sequence[Job], wanted: str) -> list[Job]:
 
 
 def same_job(job_id: str | None, chosen: Sequence[Job]) -> bool:
-    """The id is that of one of the chosen jobs."""
-    return job_id is not None and any(_bare(job.id) == _bare(job_id) for job in chosen)
+    """The id is that of the chosen jobs, which have one."""
+    return job_id is not None and bool(chosen) and _bare(chosen[0].id) == _bare(job_id)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dissector.analysis import endpoints, exchanges, jobs, notifications, reading, subscriptions
+from dissector.analysis import endpoints, exchanges, jobs, notifications, reading, reports, scanjobs, subscriptions
+from tests.support.fake_jobs import ScanJob
+from tests.support.fakes import CLIENT, SCANNER
 
 
 @pytest.mark.parametrize(("most", "answered"), [(2, 2), (3, 3), (4, 3)])
@@ -112,3 +114,49 @@ def test_elements_that_are_looked_at_for_one_that_is_not_in_its_place(play, befo
     many = {f"V{number}": "x" for number in range(before)}
     message = play.request("WS-DSP", "EndPostScanJob", {**many, "JobToken": "t"})
     assert (reading.seek(message.body, "JobToken") is not None) is found
+
+
+@pytest.mark.parametrize(("most", "cut"), [(1, True), (2, False)])
+def test_what_is_kept_of_a_subscription(play, analysed, monkeypatch, most, cut):
+    """Of what is not kept nothing is concluded."""
+    monkeypatch.setattr(subscriptions, "MANY", most)
+    names = ["ScannerStatusSummaryEvent", "ScanAvailableEvent"]
+    contexts = {"Scan": "token 1", "Mail": "token 2"}
+    play.subscribe(names, service="WS-Scan", client=CLIENT, server=SCANNER, contexts=contexts)
+    job = ScanJob(play)
+    job.available("scan-1", "Mail", parameters=[("Identifier", "sink-1")])
+    job.create(ScanIdentifier="scan-1", DestinationToken="token 2")
+    job.available("scan-2", "None", parameters=[("Identifier", "sink-1")])
+    job.create(ScanIdentifier="scan-2", DestinationToken="token 3")
+    analysis = analysed(play.messages)
+    (one,) = analysis.subscriptions
+    assert (len(one.actions), len(one.destinations)) == (most, most)
+    assert [finding.rule for finding in one.findings] == []
+    events = [[finding.rule for finding in event.findings] for event in analysis.notifications]
+    assert events == ([[], []] if cut else [[], ["event.client-context"]])
+    of_jobs = [{finding.rule for finding in job.findings} for job in analysis.jobs]
+    assert ["job.destination-unknown" in rules for rules in of_jobs] == [False, not cut]
+
+
+@pytest.mark.parametrize(("most", "kept"), [(1, 1), (2, 2), (3, 2)])
+def test_reference_parameters_of_a_sink(play, monkeypatch, most, kept):
+    monkeypatch.setattr(subscriptions, "MANY", most)
+    body = {"NotifyTo": {"ReferenceParameters": {"A": "1", "B": "2"}}}
+    message = play.request("WS-Eventing", "Subscribe", body)
+    assert len(subscriptions.references(message.body, "NotifyTo")) == kept
+
+
+@pytest.mark.parametrize(("most", "known"), [(1, False), (2, True)])
+def test_destinations_of_one_scan(play, analysed, monkeypatch, most, known):
+    """One that is announced again is known as the same, if it is remembered."""
+    monkeypatch.setattr(scanjobs, "SAME_SCAN", most)
+    job = ScanJob(play)
+    for context in ("Scan", "Mail", "Scan"):
+        job.available("scan-1", context)
+    assert len(analysed(play.messages).jobs) == (2 if known else 3)
+
+
+def test_a_listener_is_known_by_the_beginning_of_its_name(play, monkeypatch):
+    monkeypatch.setattr(reports, "LONGEST", 20)
+    message = play.event("WS-DSP", "PostScanJobStatusEvent", {}, to="http://192.0.2.1/" + "x" * 100)
+    assert reports.status_report("event", message, message.body).to == "WS-DSP http://192.0."

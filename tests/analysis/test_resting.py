@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dissector
-from dissector.analysis import resting
+from dissector.analysis import Analysis, resting
 from dissector.analysis.model import Job, Notification
 from dissector.analysis.resting import Archive, JobList, Resting
+from tests.support.fake_jobs import ScanJob
+from tests.support.fakes import CLIENT, SCANNER, picture
 
 SAMPLES = sorted(Path("pcaps").glob("*.pcap*"))
 
@@ -78,3 +80,48 @@ def test_those_that_woke_longest_ago_are_put_to_rest() -> None:
         keeper.awake(one)
     keeper.settle()
     assert [one.rested for one in sleepers] == [1, 1, 0, 0]
+
+
+def test_an_image_without_request_wakes_no_job_that_is_over(play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a thousand jobs at rest that it could be of, each woke for each such image: a tenth of a second."""
+    monkeypatch.setattr(resting, "AWAKE", 2)
+    for number in range(9):
+        job = ScanJob(play, number)
+        job.create("Platen")
+        job.retrieve()
+    open_one = ScanJob(play, 9)
+    open_one.create("ADF")
+    before = len(play.messages)
+    asked = play.request("WS-Scan", "RetrieveImage", {}, client=CLIENT, server=SCANNER, port=80, stream=11)
+    play.answer(asked, {"ScanData": None}, attachments=[picture(where="ScanData")])
+    analysis = Analysis()
+    for message in play.messages[:before]:
+        analysis.feed(message)
+    woken: list[bytes] = []
+    unpack = resting.Packer.unpack
+    monkeypatch.setattr(resting.Packer, "unpack", lambda self, packed: woken.append(packed) or unpack(self, packed))
+    for message in play.messages[before:]:
+        analysis.feed(message)
+    assert len(woken) <= 1
+    monkeypatch.undo()
+    analysis.finish()
+    assert [len(job.images) for job in analysis.jobs] == [1] * 10
+
+
+def test_an_event_wakes_no_subscription_that_is_not_its_own(play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those with the same sink: what tells them apart is known without."""
+    monkeypatch.setattr(resting, "AWAKE", 2)
+    for number in range(9):
+        play.subscribe([f"Event{number}"], parameter=None, sink="http://192.0.2.10/sink", identifier=f"sub-{number}")
+    before = len(play.messages)
+    play.event("WS-DSP", "Event3", {}, to="http://192.0.2.10/sink")
+    analysis = Analysis()
+    for message in play.messages[:before]:
+        analysis.feed(message)
+    woken: list[bytes] = []
+    unpack = resting.Packer.unpack
+    monkeypatch.setattr(resting.Packer, "unpack", lambda self, packed: woken.append(packed) or unpack(self, packed))
+    for message in play.messages[before:]:
+        analysis.feed(message)
+    assert len(woken) == 1
+    assert [one.subscription for one in analysis.notifications] == [4]

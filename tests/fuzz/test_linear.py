@@ -3,8 +3,6 @@ the time of the processor. Those that need a whole capture are in ``attacks``.""
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Callable
 from tempfile import NamedTemporaryFile
 
@@ -27,12 +25,9 @@ from replay.scenario.parties import Actor, Round
 from replay.scenario.stories import stories_of
 from replay.soap.caller import read_message
 from tests.fuzz.attacks import Line, capture
+from tests.fuzz.proportion import grows_no_faster
 from tests.support import wsd
 from tests.support.loopback import received
-
-FACTOR, FREE = 2.5, 0.02
-"""How much worse than in proportion the larger one may be (what is quadratic is so by 4), and seconds that tell
-nothing."""
 
 HEAD = b"POST / HTTP/1.1\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -164,19 +159,12 @@ CASES: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes], int]] 
 """What is told in it → what looks at it, what makes so many, how many for the larger one."""
 
 
-def _seconds(look: Callable[[bytes], object], data: bytes) -> float:
-    gc.collect()
-    start = time.process_time()
-    look(data)
-    return time.process_time() - start
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_cost_grows_with_size(name: str) -> None:
     look, make, size = CASES[name]
-    small, large = make(size // 4), make(size)
-    for _ in range(3):
-        one, four = _seconds(look, small), _seconds(look, large)
-        if four < 4 * FACTOR * one + FREE:
-            return
-    raise AssertionError(f"{one:.3f} s for a size, {four:.3f} s for four times that")
+
+    def told(count: int) -> Callable[[], object]:
+        data = make(count)
+        return lambda: look(data)
+
+    grows_no_faster(told, size)
