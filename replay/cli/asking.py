@@ -25,5 +25,9 @@ def ask(what: str, unasked: str, *, taken: bool = False) -> None:
         raise UsageError(unasked)
     # Standard output may be a file that is to hold JSON.
     print(f"dsmreplay: {printable(what)}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):
+        # The end of the input (Ctrl-D) leaves the cursor behind the question.
+        print(file=sys.stderr)
+    if line.strip().lower() not in ("y", "yes"):
         raise UsageError("nothing was sent")

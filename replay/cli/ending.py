@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     # --help must not wait for it.
     import asyncio
 
-__all__ = ["heard", "run_until_broken_off", "sigterm_as_ctrl_c"]
+__all__ = ["breaking_off", "heard", "run_until_broken_off"]
 
 AT_ONCE = 1.0
 """Seconds in which a further signal is the same wish once more: who wraps a command hands on what the whole group got
@@ -80,15 +80,31 @@ def heard(
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
+def _numbers() -> list[signal.Signals]:
+    """What breaks off."""
+    # Where it is ignored, a shell started the command in the background: who presses Ctrl-C means what is in front.
+    return [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN else [])]
+
+
 @contextlib.contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+def breaking_off(*, program: bool) -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does.
+
+    Args:
+        program: it ends with this. What was broken off has its exit code then: a signal that is handed on while Python
+            takes itself down does not change it.
+    """
 
     def broken_off() -> None:
         raise KeyboardInterrupt
 
-    with heard(broken_off, signal.SIGTERM):
-        yield
+    try:
+        with heard(broken_off, *_numbers()):
+            yield
+    finally:
+        if program and _last > -math.inf:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
 
 
 def run_until_broken_off(work: Coroutine[Any, Any, T]) -> T:
@@ -99,15 +115,10 @@ def run_until_broken_off(work: Coroutine[Any, Any, T]) -> T:
     """
     import asyncio
 
-    numbers = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        # Else a shell started it in the background, and who presses Ctrl-C means what is in front.
-        numbers.append(signal.SIGINT)
-
     async def heeding() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        with heard(task.cancel, *numbers, loop=loop):
+        with heard(task.cancel, *_numbers(), loop=loop):
             return await work
 
     try:

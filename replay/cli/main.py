@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dissector.base.errors import DsmsharkError, ExitCode
 from dissector.cli.streams import abandon_stdout, ready_streams
 from dissector.cli.usage import with_help
-from replay.cli.ending import sigterm_as_ctrl_c
+from replay.cli.ending import breaking_off
 from replay.cli.parser import make_parser
 
 __all__ = ["main"]
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ready_streams()
     try:
         arguments = make_parser().parse_args(with_help(sys.argv[1:] if argv is None else argv))
-        with sigterm_as_ctrl_c():
+        with breaking_off(program=argv is None):
             code = int(arguments.run(arguments))
         sys.stdout.flush()
         return code

@@ -263,6 +263,8 @@ class Keyboard:
                 for one in b"".join(pieces)[:4096].decode("utf-8", "replace").splitlines():
                     _show(f"     | {one}")
             elif word in ("", "s", "q"):
+                if not line.endswith(b"\n"):
+                    _show("")
                 # The end of the input is no Enter: nobody is there to say yes.
                 return {"": "go" if line else "stop", "s": "skip", "q": "stop"}[word]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from replay.cli import ending, extract, main
-from replay.cli.ending import run_until_broken_off
+from replay.cli.ending import breaking_off, run_until_broken_off
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +28,10 @@ def unheard(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(ending, "_last", -math.inf)
     before = signal.signal(signal.SIGTERM, lost)
     # A shell that starts the tests in the background hands down that it is ignored.
-    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupt = signal.signal(signal.SIGINT, lost)
     yield
     left = signal.signal(signal.SIGTERM, before), signal.signal(signal.SIGINT, interrupt)
-    assert left == (lost, signal.default_int_handler)
+    assert left == (lost, lost)
 
 
 async def work(*then: signal.Signals) -> str:
@@ -59,12 +61,26 @@ def test_a_second_wish_ends_it_at_once(monkeypatch: pytest.MonkeyPatch, then: si
         run_until_broken_off(work(then))
 
 
-def test_a_wish_outlasts_the_loop_that_heeded_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("then", [signal.SIGTERM, signal.SIGINT])
+def test_a_wish_outlasts_the_loop_that_heeded_it(monkeypatch: pytest.MonkeyPatch, then: signal.Signals) -> None:
     """The report is written when the signal comes that the wrapper hands on."""
     monkeypatch.setattr(ending, "AT_ONCE", math.inf)
-    with ending.sigterm_as_ctrl_c():
+    with breaking_off(program=False):
         assert run_until_broken_off(work()) == "what is known by then"
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(then)
+
+
+def test_a_signal_while_python_takes_itself_down_does_not_change_the_exit_code(tmp_path: Path) -> None:
+    program = (
+        "import atexit, signal, sys\n"
+        "from replay.cli import extract, main\n"
+        "extract.recorded = lambda *given, **more: signal.raise_signal(signal.SIGTERM)\n"
+        "atexit.register(signal.raise_signal, signal.SIGTERM)\n"
+        f"sys.argv = ['dsmreplay', 'extract', 'x.pcap', '-o', {str(tmp_path / 's')!r}]\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, f"dsmreplay: interrupted; nothing was written to {tmp_path / 's'}\n")
 
 
 def test_an_extraction_says_that_it_wrote_nothing(
