@@ -145,6 +145,8 @@ class Capture:
         self._jobs = jobs
         self._ended = False
         self.on_http: Callable[[HttpMessage], None] | None = None
+        self.on_event: Callable[[Notification, Message], None] | None = None
+        """Called with each event notification when it comes, and when it is answered, and the message that does so."""
         self.interrupted = False
         self._begin()
 
@@ -181,8 +183,9 @@ class Capture:
 
     def _messages(self) -> Iterator[Message]:
         for message in self._pass:
-            if message.wsd:
-                self._analysis.feed(message)
+            event = self._analysis.feed(message)
+            if event is not None and self.on_event is not None:
+                self.on_event(event, message)
             yield message
         self._analysis.finish()
         self._ended = True

@@ -41,10 +41,14 @@ class Analysis:
         self._jobs: Sequence[Job] | None = None
         self._last_time = 0
 
-    def feed(self, message: Message) -> None:
-        """Take the next message; messages of other protocols (``wsd`` False) are passed over."""
+    def feed(self, message: Message) -> Notification | None:
+        """Take the next message; messages of other protocols (``wsd`` False) are passed over.
+
+        Returns:
+            The event notification that it is, or that it answers, as far as it is known.
+        """
         if not message.wsd:
-            return
+            return None
         self._last_time = max(self._last_time, message.time)
         turn = self._exchanges.feed(message)
         self._subscriptions.feed(message, turn)
@@ -52,6 +56,7 @@ class Analysis:
         self._post_scan.feed(message, turn)
         self._scan.feed(message, turn)
         self._endpoints.feed(message, turn)
+        return turn.notification
 
     def finish(self) -> None:
         """No more messages: settle what is open and judge the jobs. A second call does nothing."""

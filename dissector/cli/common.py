@@ -23,15 +23,18 @@ from dissector.keyfiles import PASSWORD, KeyFiles
 from dissector.messages import Message
 from dissector.output.findings import finding_lines
 from dissector.output.text import Palette, printable
+from dissector.output.times import Clock
 from dissector.reader import Capture, open_capture
 from dissector.transport.model import TransportStats
 
 __all__ = [
     "Count",
+    "StartedClock",
     "exit_code",
     "keyfiles_of",
     "keylogs_of",
     "limits_of",
+    "live",
     "note",
     "opened",
     "output",
@@ -181,6 +184,15 @@ def exit_code(findings: Iterable[Finding]) -> ExitCode:
     return ExitCode.FINDINGS if any(f.severity is Severity.ERROR for f in findings) else ExitCode.OK
 
 
+def live(args: argparse.Namespace) -> bool:
+    """The capture comes by a pipe, and may be under way: what is shown of it is shown at once."""
+    for name in args.files:
+        with contextlib.suppress(OSError, ValueError):
+            if name == "-" or not stat.S_ISREG(os.stat(name).st_mode):
+                return True
+    return False
+
+
 def note(text: str) -> None:
     """One sentence to standard error."""
     print(f"dsmshark: {printable(text)}", file=sys.stderr)
@@ -212,6 +224,20 @@ def report(said: Iterable[str], findings: Iterable[Finding]) -> None:
     graver = [finding for finding in findings if finding.severity in (Severity.ERROR, Severity.WARN)]
     for text in [*finding_lines(graver), *said]:
         note(text)
+
+
+class StartedClock(Clock):
+    """Relative times count from the capture's first packet, which is known once a message is."""
+
+    def __init__(self, style: str, capture: Capture) -> None:
+        super().__init__(style)
+        self._capture = capture
+
+    def __call__(self, ns: int, digits: int = 6) -> str:
+        """See :class:`Clock`."""
+        if self.start is None:
+            self.start = self._capture.stats.first_time
+        return super().__call__(ns, digits)
 
 
 class _Progress:

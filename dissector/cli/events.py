@@ -4,23 +4,44 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import TextIO
 
 from dissector.analysis.model import Notification
 from dissector.base.errors import ExitCode
-from dissector.base.findings import Finding
+from dissector.base.findings import Finding, Severity
 from dissector.cli.choose import choose_job, same_job
-from dissector.cli.common import Count, exit_code, opened, output, palette, report
-from dissector.output.events import EventBodies, Kept, all_findings, event_lines, events_text
+from dissector.cli.common import Count, StartedClock, exit_code, live, opened, output, palette, report
+from dissector.messages import Message
+from dissector.output.events import (
+    EventBodies,
+    Kept,
+    all_findings,
+    answer_lines,
+    event_lines,
+    events_text,
+    keep,
+    said_lines,
+)
 from dissector.output.notes import notes
+from dissector.output.text import Palette
 from dissector.output.times import Clock
 
 __all__ = ["run"]
 
+AWAITED = 1000
+"""Events shown as they come whose answers are awaited; of the oldest of more it is shown that there is none yet."""
+
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Run the command."""
+    # Which events are of a job is known at the end, and the end of a JSON object too.
+    return _as_they_come(args) if live(args) and not args.json and args.job is None else _at_the_end(args)
+
+
+def _at_the_end(args: argparse.Namespace) -> ExitCode:
     count = Count()
     # Text is kept ready for printing, so its colours must be known before the pass.
     paint = palette(args, sys.stdout if args.output is None else None)
@@ -55,3 +76,58 @@ def run(args: argparse.Namespace) -> ExitCode:
             report(said, of_capture)
     of_events = (finding for event, kept in pairs() for finding in all_findings(event, kept))
     return exit_code(chain(of_capture, of_events))
+
+
+def _as_they_come(args: argparse.Namespace) -> ExitCode:
+    count = Count()
+    with opened(args, digest=False, quiet=args.output is None) as capture, output(args) as out:
+        lines = _Lines(out, palette(args, out), StartedClock(args.time, capture))
+        capture.on_http = count.http
+        capture.on_event = lines.event
+        capture.run(count.message)
+        of_capture = capture.findings
+        lines.end(capture.events)
+        report(notes(capture.stats, count.messages, count.https), of_capture)
+    return exit_code([*of_capture, *lines.bad])
+
+
+class _Lines:
+    """Shows each event when it comes, and how it was taken when that is known."""
+
+    def __init__(self, out: TextIO, paint: Palette, clock: Clock) -> None:
+        self._out, self._paint, self._clock = out, paint, clock
+        self._awaited: OrderedDict[int, tuple[Notification, list[Finding]]] = OrderedDict()
+        """By number, with the findings of the message, which are shown with the answer."""
+        self._last = 0
+        self.bad: list[Finding] = []
+
+    def event(self, event: Notification, message: Message) -> None:
+        """An event came, or its answer."""
+        if event.message != message.number:
+            _, findings = self._awaited.pop(event.message, (event, []))
+            self._answer(event, findings)
+        else:
+            kept = keep(message, text=True, paint=self._paint)
+            for line in said_lines(event, kept, self._clock(event.time, kept.digits), self._paint):
+                print(line, file=self._out)
+            self._last = event.message
+            self._awaited[event.message] = event, kept.findings
+            if len(self._awaited) > AWAITED:
+                self._answer(*self._awaited.popitem(last=False)[1], over=False)
+        self._out.flush()
+
+    def _answer(self, event: Notification, findings: list[Finding], *, over: bool = True) -> None:
+        shown = [*event.findings, *(finding for finding in findings if finding not in event.findings)]
+        if not self.bad:
+            self.bad = [finding for finding in shown if finding.severity is Severity.ERROR]
+        for line in answer_lines(event, shown, self._paint, apart=self._last != event.message, over=over):
+            print(line, file=self._out)
+
+    def end(self, events: Sequence[Notification]) -> None:
+        """All came: what was not answered."""
+        for event in events if self._awaited else ():
+            if event.message in self._awaited:
+                self._answer(event, self._awaited.pop(event.message)[1])
+        if not self._last:
+            print("No event notifications.", file=self._out)
+        self._out.flush()

@@ -235,7 +235,8 @@ def _events(commands: Any) -> None:
         "show every event notification, decoded",
         """
         Every event notification in order: what it says, element by element, which job and subscription it belongs to,
-        and the HTTP status its sink answered.
+        and the HTTP status its sink answered. Of a pipe each is shown when it comes, and how it was taken when that is
+        known; with --job or --json all are shown at the end.
         """,
     )
     _files(parser)

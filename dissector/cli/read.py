@@ -9,7 +9,7 @@ from typing import Any, Protocol, TextIO
 from dissector.base.errors import ExitCode, UsageError
 from dissector.base.findings import Finding, Severity, worst
 from dissector.cli.choose import choose_job
-from dissector.cli.common import Count, exit_code, note, opened, output, palette, report
+from dissector.cli.common import Count, StartedClock, exit_code, live, note, opened, output, palette, report
 from dissector.cli.select import chosen_by, numbers_of
 from dissector.messages import Message
 from dissector.output.jsontext import dumps
@@ -17,7 +17,6 @@ from dissector.output.notes import notes
 from dissector.output.packetlist import PacketList
 from dissector.output.text import Palette
 from dissector.output.text import count as count_text
-from dissector.output.times import Clock
 from dissector.reader import Capture
 
 __all__ = ["run"]
@@ -116,22 +115,9 @@ def _face(args: argparse.Namespace, capture: Capture, out: TextIO) -> _Face:
     if args.json:
         return _Object(out)
     paint = palette(args, out)
-    clock = _StartedClock(args.time, capture)
-    flush = out.isatty() or "-" in args.files
+    clock = StartedClock(args.time, capture)
+    flush = out.isatty() or live(args)
     return _Trees(out, paint, args.origin, flush) if args.verbose else _List(out, PacketList(clock, paint), flush)
-
-
-class _StartedClock(Clock):
-    """Relative times count from the capture's first packet, which is known once a message is."""
-
-    def __init__(self, style: str, capture: Capture) -> None:
-        super().__init__(style)
-        self._capture = capture
-
-    def __call__(self, ns: int, digits: int = 6) -> str:
-        if self.start is None:
-            self.start = self._capture.stats.first_time
-        return super().__call__(ns, digits)
 
 
 class _List:

@@ -25,7 +25,19 @@ from dissector.output.text import PLAIN, Palette, printable, short_id
 from dissector.output.times import iso_time
 from dissector.output.tree import field_lines
 
-__all__ = ["SCHEMA", "EventBodies", "Kept", "all_findings", "event_json", "event_lines", "events_json", "events_text"]
+__all__ = [
+    "SCHEMA",
+    "EventBodies",
+    "Kept",
+    "all_findings",
+    "answer_lines",
+    "event_json",
+    "event_lines",
+    "events_json",
+    "events_text",
+    "keep",
+    "said_lines",
+]
 
 SCHEMA = "dsmshark.events/1"
 
@@ -44,6 +56,23 @@ class Kept:
     fields: Any
     lines: list[str]
     findings: list[Finding]
+
+
+def keep(message: Message, *, text: bool, paint: Palette = PLAIN) -> Kept:
+    """What is kept of an event: the lines for people (``text``), in these colours, or the plain data."""
+    body = message.body
+    return Kept(
+        message.digits,
+        message.action,
+        str(message.source),
+        str(message.destination),
+        message.stream.number,
+        message.frames,
+        summary(message),
+        None if text else fields_json(body),
+        list(field_lines(body, 1, paint)) if text and body is not None else [],
+        message.all_findings(),
+    )
 
 
 class _Bodies(Mapping[int, Kept]):
@@ -95,20 +124,7 @@ class EventBodies:
         self.seen += 1
         if message.kind != "event" or (self._wanted is not None and not self._wanted(message)):
             return
-        body = message.body
-        kept = Kept(
-            message.digits,
-            message.action,
-            str(message.source),
-            str(message.destination),
-            message.stream.number,
-            message.frames,
-            summary(message),
-            None if self._text else fields_json(body),
-            list(field_lines(body, 1, self._paint)) if self._text and body is not None else [],
-            message.all_findings(),
-        )
-        self.kept.add(message.number, kept)
+        self.kept.add(message.number, keep(message, text=self._text, paint=self._paint))
 
 
 def all_findings(event: Notification, kept: Kept | None) -> list[Finding]:
@@ -169,14 +185,36 @@ def events_text(
 
 def event_lines(event: Notification, kept: Kept | None, clock: str, paint: Palette = PLAIN) -> Iterator[str]:
     """One event for people: a line, its fields, how it was taken, its findings."""
+    yield from said_lines(event, kept, clock, paint)
+    yield from answer_lines(event, all_findings(event, kept), paint)
+
+
+def said_lines(event: Notification, kept: Kept | None, clock: str, paint: Palette = PLAIN) -> Iterator[str]:
+    """A line, and the event's fields: what is known when it comes."""
     way = f"{printable(kept.source)} → {printable(kept.destination)}" if kept else ""
     head = f"{clock}  frame {event.frame}  {way}  {printable(event.service)}  "
     yield head + paint("event", printable(event.event)) + (f"  {kept.summary}" if kept and kept.summary else "")
     if kept is not None:
         yield from kept.lines
-    answer = "no answer in the capture" if event.http_status is None else f"HTTP {event.http_status}"
+
+
+def answer_lines(
+    event: Notification, findings: Iterable[Finding], paint: Palette = PLAIN, *, apart: bool = False, over: bool = True
+) -> Iterator[str]:
+    """How the event was taken, and its findings.
+
+    Args:
+        event: the event.
+        findings: to be shown.
+        paint: colours.
+        apart: it stands below another event, so that it says of which it is.
+        over: its answer cannot come any more.
+    """
+    missing = "no answer in the capture" if over else "none yet"
+    answer = missing if event.http_status is None else f"HTTP {event.http_status}"
     of = f", subscription {event.subscription}" if event.subscription is not None else ""
     job = f", job {short_id(event.job_id)}" if event.job_id else ""
-    yield f"    {paint('dim', f'answer: {answer}{of}{job}')}"
-    for finding in all_findings(event, kept):
+    whose = f"{printable(event.event)} of frame {event.frame}, " if apart else ""
+    yield f"    {paint('dim', f'{whose}answer: {answer}{of}{job}')}"
+    for finding in findings:
         yield f"    {finding_line(finding, paint)}"
