@@ -315,5 +315,6 @@ class MessagePass:
 
 def told_of(conversation: Conversation) -> list[Finding]:
     """The findings on a connection that are not the transport's (those are told by the counts of the pass)."""
-    where = f"TCP stream {conversation.number}"
-    return [replace(f, text=f"{where}: {f.text}") for f in conversation.findings if not f.rule.startswith("tcp.")]
+    where, hosts = f"TCP stream {conversation.number}", conversation.hosts
+    found = [finding for finding in conversation.findings if not finding.rule.startswith("tcp.")]
+    return [replace(finding, text=f"{where}: {finding.text}", hosts=hosts) for finding in found]

@@ -8,7 +8,7 @@ catalogue can be printed from the code (``rules()``).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -44,6 +44,8 @@ class Finding:
         frames: frame numbers (1-based), empty where none is known.
         offset: offset in bytes in the stream direction or file that the text speaks of.
         path: element path, such as ``PostScanJobEndStateEvent/PostScanJobEndState/JobCompletedState``.
+        hosts: addresses of both ends of the connection that it is of, empty where it is of none, or of several. No
+            part of what is told: the text says it.
     """
 
     rule: str
@@ -52,6 +54,7 @@ class Finding:
     frames: tuple[int, ...] = ()
     offset: int | None = None
     path: str | None = None
+    hosts: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain data; absent members are left out."""

@@ -12,6 +12,7 @@ from dissector.base.findings import Finding, Severity
 from dissector.cli.common import Count, exit_code, opened, output, palette, terminal_columns
 from dissector.output.notes import notes
 from dissector.output.text import Palette, printable
+from dissector.output.text import count as count_text
 
 __all__ = ["run"]
 
@@ -31,6 +32,9 @@ def run(args: argparse.Namespace) -> ExitCode:
             shown = choose_job(jobs, args.job)
         said = notes(capture.stats, count.messages, count.https, jobs=len(jobs), faulty=count.faulty)
         of_capture = capture.findings
+        if args.job is not None:
+            of_capture, others = _of_job(of_capture, shown)
+            said += others
         interrupted = capture.interrupted
     with output(args) as out:
         if args.json:
@@ -46,11 +50,23 @@ def run(args: argparse.Namespace) -> ExitCode:
                 lines = _table(shown, terminal_columns(out), paint)
             for line in lines:
                 print(line, file=out)
-            if args.job is None:
-                for line in _capture(of_capture, said, paint):
-                    print(line, file=out)
-    findings = (finding for job in shown for finding in job.findings)
-    return exit_code(findings if args.job is not None else chain(of_capture, findings))
+            for line in _capture(of_capture, said, paint):
+                print(line, file=out)
+    return exit_code(chain(of_capture, (finding for job in shown for finding in job.findings)))
+
+
+def _of_job(findings: list[Finding], jobs: Sequence[Job]) -> tuple[list[Finding], list[str]]:
+    """The findings of the capture that concern the job, and what is said of the others."""
+    from dissector.cli.concerns import concerning
+
+    kept = concerning(findings, jobs)
+    rest = sum(map(_grave, findings)) - sum(map(_grave, kept))
+    said = f"{count_text(rest, 'more finding')} of other hosts' connections, or of another time (see “dsmshark jobs”)"
+    return kept, [said] if rest else []
+
+
+def _grave(finding: Finding) -> bool:
+    return finding.severity in (Severity.ERROR, Severity.WARN)
 
 
 def _stories(jobs: Sequence[Job], paint: Palette) -> Iterator[str]:
@@ -75,7 +91,7 @@ def _table(jobs: Sequence[Job], columns: int, paint: Palette) -> Iterator[str]:
 def _capture(findings: Sequence[Finding], said: Sequence[str], paint: Palette) -> Iterator[str]:
     from dissector.output.findings import finding_lines
 
-    shown = [f for f in findings if f.severity in (Severity.ERROR, Severity.WARN)]
+    shown = [finding for finding in findings if _grave(finding)]
     if shown:
         yield ""
         yield paint("title", "The capture")

@@ -219,7 +219,8 @@ def _jobs(commands: Any) -> None:
         """
         A table with one row a job: post-scan jobs (by JobToken) and scan jobs (by JobId at their scanner), followed
         across connections to the completion event. Below it the findings in words, and what to know of the capture.
-        --job tells the story of one job: each step with time and frame, images, filters, faults, findings.
+        --job tells the story of one job: each step with time and frame, images, filters, faults, findings; of those of
+        the capture the general ones, and what is of connections between hosts of the job, while it ran.
         """,
     )
     _files(parser)

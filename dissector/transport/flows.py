@@ -413,8 +413,8 @@ class FlowTable:
         def report(finding: Finding) -> None:
             if len(conversation.findings) < FINDINGS and self._may_say():
                 conversation.findings.append(finding)
-                said = replace(finding, text=f"TCP stream {conversation.number}: {finding.text}")
-                self._stats.findings.append(said)
+                text = f"TCP stream {conversation.number}: {finding.text}"
+                self._stats.findings.append(replace(finding, text=text, hosts=conversation.hosts))
 
         return report
 

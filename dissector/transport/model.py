@@ -271,6 +271,11 @@ class Conversation:
     reset_by: Endpoint | None = None
     both: bool = False
 
+    @property
+    def hosts(self) -> tuple[str, str]:
+        """The addresses of both ends."""
+        return self.first.address, self.second.address
+
 
 ConsumerFactory = Callable[[Conversation, StreamRef], StreamConsumer]
 """Called once for each direction of a conversation as soon as one of its two directions is of interest."""

@@ -12,6 +12,7 @@ Memory: :data:`MOST` connections.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dissector.base.findings import Finding, rule
 from dissector.transport.model import Conversation
@@ -74,4 +75,4 @@ def _told(seen: str, unseen: str, spoke: bool, streams: Sequence[tuple[int, int]
         text += f"{unseen} did say something: {seen} acknowledged {size:,} bytes that are missing here"
     else:
         text += f"{unseen} accepted the connection and, it seems, said no more: {seen} acknowledged no byte"
-    return ONE_WAY(text)
+    return replace(ONE_WAY(text), hosts=(seen, unseen))

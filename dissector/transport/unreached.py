@@ -8,7 +8,7 @@ Memory: :data:`WAITING` connections that wait for an answer, :data:`GROUPS` pair
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,4 +194,5 @@ def _told(why: str, group: _Group) -> Finding:
         kind = UNANSWERED
         asked = f"asked for {group.syns:,} times within {seconds:.1f} s" if group.syns > 1 else "asked for once"
         text = f"{many} {asked} and not answered: the host is not there, or a firewall drops what goes to that port"
-    return kind(f"{who}: {text}", frames=tuple(sorted(group.frames)))
+    hosts = group.client.address, group.server.address
+    return replace(kind(f"{who}: {text}", frames=tuple(sorted(group.frames))), hosts=hosts)

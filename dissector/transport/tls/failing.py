@@ -174,6 +174,7 @@ class Failing:
                     Severity.WARN,
                     f"{who}: {one.finding.text}{more}",
                     frames=tuple(sorted(one.frames)[:FRAMES]),
+                    hosts=(one.client.address, one.server.address),
                 )
             )
         rest = sum(one.count for one in groups[SHOWN:])

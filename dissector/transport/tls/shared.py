@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dissector.base.findings import Finding
@@ -84,4 +84,5 @@ class Shared:
     def tell(self, facts: TlsFacts, finding: Finding) -> None:
         """A finding on a connection."""
         if len(self.said) < SAID:
-            self.said.append((facts.number, facts.ends, finding))
+            hosts = facts.client.address, facts.server.address
+            self.said.append((facts.number, facts.ends, replace(finding, hosts=hosts)))
