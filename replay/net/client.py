@@ -34,6 +34,10 @@ CLOSED = "the connection was closed"
 LONGEST = 600.0
 """Seconds that an answer may take as a whole: one that drips is never silent."""
 
+LARGEST = 4 << 30
+"""Bytes of one answer, as it comes and as it is when content codings are undone: it goes to a temporary file, and one
+without an end would fill the disk."""
+
 BROKEN_OFF = 0.5
 """Seconds in which a peer may take the rest of a request that is broken off: who breaks off waits for a report."""
 
@@ -96,6 +100,7 @@ class HttpClient:
         tap: the capture, None for none.
         timeout: seconds without a byte after which a connection, a request or an answer is given up.
         longest: seconds from the end of a request after which its answer is given up although bytes still come.
+        largest: bytes of one answer; of a larger one this is its beginning, and it is cut.
         keep: keep connections.
         proxy: all connections go to this one, None for no proxy.
         limits: bounds of the reader.
@@ -110,6 +115,7 @@ class HttpClient:
         tap: Tap | None = None,
         timeout: float = 30.0,
         longest: float = LONGEST,
+        largest: int = LARGEST,
         keep: bool = True,
         proxy: Target | None = None,
         limits: Limits = DEFAULT_LIMITS,
@@ -121,6 +127,7 @@ class HttpClient:
         self._tap = tap
         self._timeout = timeout
         self._longest = longest
+        self._largest = largest
         self._keep = keep
         self._proxy = proxy
         self._limits = limits
@@ -360,6 +367,10 @@ class HttpClient:
             now = self._clock.time_ns()
             # Only a connection that was closed in order can be the end of an answer.
             messages = receiver.feed(data, now) if data else receiver.end(reset=why != CLOSED, time=now)
+            if max(receiver.pending, receiver.decoded) > self._largest:
+                came, data, why = receiver.pending, b"", f"more than {self._largest} bytes"
+                opened.line.reset()
+                messages += receiver.end(reset=True, time=now)
             for http in messages:
                 if http.status >= 200 or http.status == 101:
                     if not http.complete:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import ssl
+import zlib
 from typing import Any
 
 import pytest
@@ -561,6 +563,37 @@ def test_an_answer_that_drips_is_given_up(first: int, longest: float | None, tol
                     await asked
             else:
                 assert (await asked).body.size == 20
+        await client.close()
+
+    run(story())
+
+
+@pytest.mark.parametrize("coded", [False, True])
+def test_an_answer_without_end_is_cut(coded: bool) -> None:
+    """Chunk by chunk it would fill the disk."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        coding = b"Content-Encoding: gzip\r\n" if coded else b""
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + coding + b"\r\n")
+        packer = zlib.compressobj(wbits=31)
+        with contextlib.suppress(ConnectionError):
+            # It has one, for the day when it is not cut.
+            for number in range(60):
+                # Coded it is of 630,000 bytes, in three reads at least.
+                data = random.Random(number).randbytes(10_000) * 10
+                if coded:
+                    data = packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)
+                writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+                await writer.drain()
+            writer.write(b"0\r\n\r\n")
+
+    async def story() -> None:
+        client, _ = make(largest=1_000_000)
+        async with peer(script) as port:
+            with pytest.raises(AnswerCut, match=r"the answer was cut after \d+ bytes: more than 1000000 bytes$") as cut:
+                await client.exchange(at(port), [post()])
+        assert 0 < cut.value.http.body.size < 6_000_000
         await client.close()
 
     run(story())
