@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -80,12 +80,14 @@ def say(*lines: str) -> None:
         abandon_stdout()
 
 
-def unheard(sink: Sink) -> Sink:
-    """The same, where nobody may read it any more."""
+def unheard(sink: Sink, then: Callable[[], object] = lambda: None) -> Sink:
+    """The same, where nobody may read it any more: ``then`` is called."""
 
     def take(entry: Entry) -> None:
-        with contextlib.suppress(BrokenPipeError):
+        try:
             sink(entry)
+        except BrokenPipeError:
+            then()
 
     return take
 

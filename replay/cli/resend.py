@@ -15,13 +15,14 @@ import dissector
 from dissector.base.errors import ExitCode, UnreadableInput, UnwritableOutput, UsageError
 from dissector.capture.linktypes import link_name
 from dissector.capture.writer import PcapngWriter
+from dissector.cli.streams import abandon_stdout
 from dissector.output.text import printable
 from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import JsonSink, Log
 from replay.cli.asking import ask
 from replay.cli.ending import run_until_broken_off
-from replay.cli.outputs import not_an_input
+from replay.cli.outputs import not_an_input, say, unheard
 from replay.net.raw import RawSender, mtu_of
 from replay.net.tap import LINKTYPE_RAW
 from replay.packets import (
@@ -94,8 +95,7 @@ def resend(arguments: argparse.Namespace, clock: Clock | None = None) -> int:
         except KeyboardInterrupt:
             ended = "interrupted"
         finally:
-            with contextlib.suppress(BrokenPipeError):
-                show.summary(planned.left_out, chosen, ended)
+            show.summary(planned.left_out, chosen, ended)
     return ExitCode.INTERRUPTED if ended else ExitCode.OK
 
 
@@ -193,7 +193,8 @@ class _Show:
         self._interface = route.interface
         self._names: Counter[str] = Counter()
         self._seconds = 0.0
-        self._log = Log(clock, JsonSink(sys.stdout)) if arguments.json else None
+        # Who reads along may go (``| head``): what is sent, and the exit code, do not depend on it.
+        self._log = Log(clock, unheard(JsonSink(sys.stdout), abandon_stdout)) if arguments.json else None
 
     def datagram(self, one: Planned, at: float, packets: int) -> None:
         """One datagram was sent, or would be, so many seconds after the first."""
@@ -204,7 +205,7 @@ class _Show:
         if packets > 1:
             text += f" in {packets} fragments"
         if self._log is None:
-            print(printable(f"{at:12.6f}  {text}"), flush=True)
+            say(printable(f"{at:12.6f}  {text}"))
             return
         self._log.say(
             "planned" if self._dry else "sent", text, seconds=round(at, 6), frame=one.recorded.frame, name=name,
@@ -221,7 +222,7 @@ class _Show:
         if ended:
             text += f"; {ended}"
         if self._log is None:
-            print(printable(text), flush=True)
+            say(printable(text))
             return
         self._log.say(
             "summary", text, datagrams=total, names=dict(self._names), seconds=round(self._seconds, 6),

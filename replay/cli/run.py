@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,7 +49,9 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     ask_leave(list(targets.values()), yes=arguments.yes)
     result = run_until_broken_off(_play(arguments, scenario, folder, options, main))
     if arguments.pcap:
-        locate(result, arguments.pcap)
+        # A large capture takes its time. Who has none gets the report without its frames.
+        with contextlib.suppress(KeyboardInterrupt):
+            locate(result, arguments.pcap)
     return _report(result, arguments)
 
 

@@ -21,6 +21,7 @@ from replay.devices.scanserver.filters import Outcome
 from replay.devices.scanserver.server import ScanServer
 from replay.pytest_plugin import Running
 from replay.report.jsontext import schema
+from tests.support.loopback import closed_port
 from tests.support.schemas import closed
 
 DONE = Outcome("CompletedSuccessfully", ())
@@ -184,6 +185,19 @@ def test_a_target_that_is_not_there(scenario: str, capsys: pytest.CaptureFixture
 def test_another_machine_is_asked_for(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", scenario, "--target", "http://192.0.2.99/"]) == 2
     assert "--yes says that it may be sent to" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_frames_are_looked_up_takes_nothing_but_these(
+    scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locate(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("replay.cli.run.locate", locate)
+    with closed_port() as port:
+        own = str(tmp_path / "own.pcapng")
+        assert main(["run", scenario, "--target", f"http://127.0.0.1:{port}/", "--pcap", own]) == 4
+    assert "not played: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("typed", ["", "\n", "n\n", "yes please\n"])

@@ -282,3 +282,23 @@ def test_what_was_sent_until_it_was_broken_off(
     assert (code, error, len(wire)) == (130, "", 1)
     # What went out is told too: it is broken off between two datagrams.
     assert out.splitlines()[-1].endswith(": 1 Hello; interrupted")
+
+
+class Gone(io.StringIO):
+    """A pipe whose reader left after the first line."""
+
+    def write(self, text: str) -> int:
+        if "\n" in self.getvalue():
+            raise BrokenPipeError
+        return super().write(text)
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)])
+def test_all_is_sent_without_a_reader_too(
+    command: Run, wire: list[bytes], monkeypatch: pytest.MonkeyPatch, json: tuple[str, ...]
+) -> None:
+    """The exit code would say that it was."""
+    pipe = Gone()
+    monkeypatch.setattr("sys.stdout", pipe)
+    assert command(HELLOS, "--fast", "--only", "Hello", *json)[0] == 0
+    assert (len(wire), pipe.getvalue().count("\n")) == (8, 1)
