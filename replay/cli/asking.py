@@ -25,7 +25,11 @@ def ask(what: str, unasked: str, *, taken: bool = False) -> None:
         raise UsageError(unasked)
     # Standard output may be a file that is to hold JSON.
     print(f"dsmreplay: {printable(what)}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    line = sys.stdin.readline()
+    try:
+        line = sys.stdin.readline()
+    except UnicodeDecodeError:
+        # Typed in another encoding than the terminal is said to have.
+        line = "?\n"
     if not line.endswith("\n"):
         # The end of the input (Ctrl-D) leaves the cursor behind the question.
         print(file=sys.stderr)

@@ -200,11 +200,11 @@ def test_ctrl_c_while_frames_are_looked_up_takes_nothing_but_these(
     assert "not played: " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("typed", ["", "\n", "n\n", "yes please\n"])
+@pytest.mark.parametrize("typed", [b"", b"\n", b"n\n", b"yes please\n", b"j\xe4\n"])
 def test_no_yes_is_a_no(
-    scenario: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str
+    scenario: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: bytes
 ) -> None:
-    keyboard = io.StringIO(typed)
+    keyboard = io.TextIOWrapper(io.BytesIO(typed), encoding="utf-8")
     monkeypatch.setattr(keyboard, "isatty", lambda: True)
     monkeypatch.setattr("sys.stdin", keyboard)
     assert main(["run", scenario, "--target", "http://192.0.2.99/", "--json"]) == 2
