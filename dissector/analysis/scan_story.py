@@ -38,11 +38,12 @@ class ScanStory(Story):
         pages: those that were answered with an image that came to its end, in order.
         none_left: the first that was told that there are no more images.
         told_over: the first frame that told an end state, None while none did.
+        told_end: an end event came.
         again: frames of further CreateScanJob requests with the same ScanIdentifier.
     """
 
     # What is asked of many stories to find one: slots, so that those at rest are not woken for it.
-    __slots__ = ("_fetched_by", "client", "context", "host", "port", "told_over")
+    __slots__ = ("_fetched_by", "client", "context", "host", "port", "told_end", "told_over")
 
     def __init__(self, message: Message, resting: Resting, host: str, port: int = 0) -> None:
         super().__init__("scan", message, resting)
@@ -50,6 +51,7 @@ class ScanStory(Story):
         self.port = port
         self.client = ""
         self.told_over: int | None = None
+        self.told_end = False
         self._fetched_by: int | None = None
         self.named = 0
         self.named_frame = 0
@@ -78,6 +80,7 @@ class ScanStory(Story):
     def report(self, report: Report) -> None:
         """See :meth:`Story.report`."""
         super().report(report)
+        self.told_end = self.told_end or isinstance(report, Final)
         if isinstance(report, Final) or is_end_state(report.state):
             self._over_at(report.frame)
 
@@ -144,6 +147,7 @@ class ScanStory(Story):
                 self.retrieved(call)
             if other.none_left is not None:
                 self.retrieved(other.none_left)
+            self.told_end = self.told_end or other.told_end
             if other.told_over is not None:
                 self._over_at(other.told_over)
             self.client = self.client or other.client

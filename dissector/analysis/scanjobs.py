@@ -89,7 +89,7 @@ class ScanJobs(Following[ScanStory]):
         if port:
             fitting = [s for s in stories if s.port in (0, port)]
             return fitting[-1] if fitting else None
-        fitting = [s for s in stories if not s.finals] or stories
+        fitting = [s for s in stories if not s.told_end] or stories
         if len({s.port for s in fitting}) > 1:
             fitting = [s for s in fitting if s.client == client] or fitting
         return fitting[-1] if fitting else None

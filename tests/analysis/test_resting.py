@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def test_an_archive_is_a_list(steps: list[tuple[bool, int]]) -> None:
     plain: list[Notification] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resting, "BLOCK", 3)
+        patch.setattr(resting, "LOOSE", 2)
         for add, value in steps:
             if add or not plain:
                 assert archive.append(event(value)) == len(plain)
@@ -125,3 +127,42 @@ def test_an_event_wakes_no_subscription_that_is_not_its_own(play, monkeypatch: p
         analysis.feed(message)
     assert len(woken) == 1
     assert [one.subscription for one in analysis.notifications] == [4]
+
+
+def test_items_that_are_changed_in_turn_open_no_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers to requests that wait since long, on connections that take turns: each opened 256 exchanges."""
+    for name, value in (("BLOCK", 8), ("LOOSE", 3)):
+        monkeypatch.setattr(resting, name, value)
+    archive: Archive[Notification] = Archive(opened=2)
+    for number in range(64):
+        archive.append(event(number))
+    opened: list[object] = []
+    loads = pickle.loads
+    monkeypatch.setattr(resting.pickle, "loads", lambda raw: opened.append(thing := loads(raw)) or thing)
+    for turn in range(8):
+        for block in range(7):
+            archive.edit(8 * block + turn).http_status = turn
+        if turn == 1:
+            opened.clear()
+    # Two blocks are open as they are.
+    assert 5 * 6 <= len(opened) <= 7 * 6
+    assert not any(isinstance(thing, list) for thing in opened)
+    assert [one.http_status for one in archive] == [*[number % 8 for number in range(56)], *[None] * 8]
+
+
+def test_an_event_without_a_port_wakes_the_job_that_it_is_of(play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not each of the sixteen that services of the scanner gave the same number."""
+    monkeypatch.setattr(resting, "AWAKE", 2)
+    for port in range(80, 90):
+        ScanJob(play, 7, port=port).create("Platen")
+    before = len(play.messages)
+    ScanJob(play, 7).status("Processing")
+    analysis = Analysis()
+    for message in play.messages[:before]:
+        analysis.feed(message)
+    woken: list[bytes] = []
+    unpack = resting.Packer.unpack
+    monkeypatch.setattr(resting.Packer, "unpack", lambda self, packed: woken.append(packed) or unpack(self, packed))
+    for message in play.messages[before:]:
+        analysis.feed(message)
+    assert len(woken) <= 1
