@@ -444,7 +444,8 @@ class FlowTable:
             if flow.state == UNDECIDED:
                 continue
             if flow.pair is not None:
-                flow.pair.stop(StreamEnd.CAPTURE, 0, 0)
+                # What waits until now is known later than all that was told: pairs must not go by when it was told.
+                flow.pair.stop(StreamEnd.CAPTURE, 0, 0, self._stats.frames + 1)
                 self._over(flow)
         self._stats.findings += self._one_way.findings()
         if self._observer is not None:

@@ -151,10 +151,10 @@ class Pair:
             if own.waits and (not other.held or own.waiting > BEHIND):
                 own.flush(frame)
 
-    def stop(self, how: StreamEnd, frame: int, time: int) -> None:
-        """No more segments."""
+    def stop(self, how: StreamEnd, frame: int, time: int, known: int = 0) -> None:
+        """No more segments; see :meth:`Direction.stop`."""
         for side in self.ordered:
-            side.stop(how, frame, time)
+            side.stop(how, frame, time, known)
 
     def flush(self) -> None:
         """Hand over what was delivered, but for what waits for a gap of the other side."""

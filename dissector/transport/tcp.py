@@ -246,14 +246,23 @@ class Direction:
             self._give_up(frame)
         self._finish_if_due(frame, time)
 
-    def stop(self, how: StreamEnd, frame: int, time: int) -> None:
-        """No more segments: release what is held, with gaps, and end."""
+    def stop(self, how: StreamEnd, frame: int, time: int, known: int = 0) -> None:
+        """No more segments: release what is held, with gaps, and end.
+
+        Args:
+            how: it ends.
+            frame: that ends it, 0 where none does.
+            time: of that frame.
+            known: the frame from which on what is held counts as known; 0: that frame.
+        """
         if self.ended is not None:
             return
+        known = known or frame
         while self.held:
-            self._give_up(frame or self.held[-1].frame)
+            self._give_up(known or self.held[-1].frame)
         if self.fin_at is not None and self.next < self.fin_at <= self.next + AHEAD:
-            self._gap(self.fin_at, 0, frame)
+            self._gap(self.fin_at, 0, known)
+        self.flush(known)
         self._end(StreamEnd.FIN if self.fin_at is not None and how is not StreamEnd.REUSED else how, frame, time)
 
     def over(self, started: bool, base: int, following: int) -> None:

@@ -32,6 +32,7 @@ from tests.fuzz.attacks import capture as plain_capture
 from tests.fuzz.mutations import KINDS, SMALL, damaged, sample_names
 from tests.fuzz.test_limits import EDGES, fragments, gapped
 from tests.support import wsd
+from tests.support.lossy import lossy
 from tests.support.wire import Frame, write_pcap
 
 
@@ -120,6 +121,15 @@ def rotated(folder: Path) -> list[Path]:
     (folder / "empty.pcap").write_bytes(write_pcap([]))
     (folder / "none.pcap").write_bytes(b"nothing")
     return [paths[2], paths[0], folder / "empty.pcap", paths[3], folder / "none.pcap", paths[1]]
+
+
+@pytest.mark.parametrize("seed", [95, 96, 100, 155, 419])
+@pytest.mark.parametrize("block", [300, 4 << 20])
+def test_losses_of_both_sides(tmp_path, seed, block):
+    """Pairs that are known only when a gap is given up, some of them at the end of the capture (100)."""
+    path = tmp_path / "lossy.pcap"
+    path.write_bytes(lossy(seed))
+    assert passed(path, 2, block) == passed(path, 1)
 
 
 @pytest.mark.parametrize("block", [3000, 4 << 20])

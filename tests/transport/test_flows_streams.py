@@ -19,6 +19,7 @@ from dissector.transport.model import StreamEnd
 from tests.fuzz.drive import told
 from tests.fuzz.oracles import same
 from tests.support import wsd
+from tests.support.lossy import lossy
 from tests.support.stories import Channel, Story, dsm_completed, dsm_two_jobs
 from tests.support.streams import Passed, pass_over
 from tests.support.wire import Frame, Wire, frames_of, write_pcap
@@ -124,19 +125,7 @@ def test_an_answer_behind_a_gap_is_known_when_the_gap_is_given_up(block: int) ->
 @example(419, 300)
 def test_losses_of_both_sides_give_the_same_messages_in_blocks_of_any_size(seed: int, block: int) -> None:
     """The same pairs, numbers and order, however long one side's bytes wait for what is missing of the other."""
-    rng = random.Random(seed)
-    story = Story(channels={"c": Channel("192.0.2.1", "192.0.2.2", 5357)})
-    for number in range(rng.randrange(2, 7)):
-        asked = wsd.envelope(f"{wsd.WXF}/Get", "", message_id=f"urn:uuid:{number}")
-        came = wsd.envelope(f"{wsd.WXF}/GetResponse", "", relates_to=f"urn:uuid:{number}")
-        story.ask("c", wsd.request("/a", "192.0.2.2:5357", asked), wsd.response(came))
-    frames = frames_of(story, mss=rng.choice([100, 300, 536]))
-    share = rng.choice([0.05, 0.1, 0.2, 0.3])
-    left = [frame for number, frame in enumerate(frames) if number < 3 or rng.random() > share]
-    for _ in range(rng.randrange(4)):
-        where = rng.randrange(len(left))
-        left.insert(min(len(left), where + rng.randrange(12)), left.pop(where))
-    data = write_pcap(left)
+    data = lossy(seed)
     same(told(data, 8 << 20), told(data, block), f"blocks of 8 MiB and of {block} bytes")
 
 
