@@ -119,11 +119,12 @@ def key_log_of(pcap: str | None) -> Path | None:
 def why_not_writable(path: Path) -> str:
     """What keeps a file from being written, "" for nothing."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A pipe would take our opening and closing for the end of what is written. That of ``>(cat)`` has no path
+            # but the link.
+            return "" if os.access(path, os.W_OK) else os.strerror(13)
         # What a link that leads nowhere is to lead to is made and taken away, not the link.
         path = Path(os.path.realpath(path))
-        if path.exists() and not path.is_file() and not path.is_dir():
-            # A pipe would take our opening and closing for the end of what is written.
-            return "" if os.access(path, os.W_OK) else os.strerror(13)
         before = path.exists()
         with path.open("ab"):
             pass

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from dissector import __version__
 from dissector.base.errors import UnwritableOutput, UsageError
@@ -39,7 +40,7 @@ from replay.scenario.model import Scenario, Step
 
 __all__ = [
     "Bench", "Keyboard", "ask_leave", "bench", "check_playing", "listen_of", "options_of", "own_context", "play_once",
-    "player_of", "targets_named", "values_given",
+    "player_of", "targets_named", "unwritten", "values_given",
 ]  # fmt: skip
 
 
@@ -74,9 +75,10 @@ async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
         tap = None
         if arguments.pcap:
             try:
-                file = stack.enter_context(open(arguments.pcap, "wb"))
+                file = open(arguments.pcap, "wb")  # noqa: SIM115 - closed by the stack
             except OSError as error:
                 raise UnwritableOutput(f"{arguments.pcap}: {error.strerror or error}") from error
+            stack.callback(_ended, file)
             tap = PacketTap(file, application=f"dsmreplay {__version__}", clock=clock, keylog=keylog)
             stack.callback(tap.close)
         client = HttpClient(
@@ -84,6 +86,23 @@ async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
             timeout=arguments.timeout, proxy=target_of(arguments.proxy) if arguments.proxy else None,
         )  # fmt: skip
         yield Bench(clock, log, Ids(arguments.seed), client, tap)
+
+
+def _ended(file: BinaryIO) -> None:
+    """A capture that finds no room does not take the result along: ``PacketTap.failure`` tells it."""
+    with contextlib.suppress(OSError):
+        file.close()
+
+
+def unwritten(arguments: argparse.Namespace, on: Bench) -> bool:
+    """The capture of a run that is over is not whole, which is said."""
+    if on.tap is None or on.tap.failure is None:
+        return False
+    failure = on.tap.failure
+    words = f"{arguments.pcap}: not all could be written: {getattr(failure, 'strerror', None) or failure}"
+    with contextlib.suppress(BrokenPipeError):
+        print(printable(f"dsmreplay: {words}"), file=sys.stderr)
+    return True
 
 
 def player_of(

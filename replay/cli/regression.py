@@ -25,6 +25,7 @@ from replay.cli.playing import (
     options_of,
     play_once,
     targets_named,
+    unwritten,
     values_given,
 )
 from replay.net.client import Target
@@ -150,6 +151,7 @@ async def _play(arguments: argparse.Namespace, case: Case) -> Result:
         if not arguments.json and not arguments.verbose:
             on.log.add(unheard(warn))
         result = await play_once(case.scenario, case.folder, options, main, on)
+    unwritten(arguments, on)
     if arguments.pcap:
         locate(result, arguments.pcap)
     return result

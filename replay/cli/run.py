@@ -14,7 +14,7 @@ from dissector.output.text import printable
 from replay.base.log import TextSink
 from replay.cli.ending import run_until_broken_off
 from replay.cli.outputs import check_outputs, inputs_of, say, unheard
-from replay.cli.playing import ask_leave, bench, options_of, play_once
+from replay.cli.playing import ask_leave, bench, options_of, play_once, unwritten
 from replay.net.client import Target
 from replay.player.judge import ValueRule
 from replay.player.options import Options
@@ -47,12 +47,13 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     outputs = {"--junit": arguments.junit, "--html": arguments.html, "--pcap": arguments.pcap}
     check_outputs(outputs, inputs_of(arguments))
     ask_leave(list(targets.values()), yes=arguments.yes)
-    result = run_until_broken_off(_play(arguments, scenario, folder, options, main))
+    result, whole = run_until_broken_off(_play(arguments, scenario, folder, options, main))
     if arguments.pcap:
         # A large capture takes its time. Who has none gets the report without its frames.
         with contextlib.suppress(KeyboardInterrupt):
             locate(result, arguments.pcap)
-    return _report(result, arguments)
+    code = _report(result, arguments)
+    return code if whole or code is not ExitCode.OK else ExitCode.UNREADABLE
 
 
 def _report(result: Result, arguments: argparse.Namespace) -> ExitCode:
@@ -75,7 +76,8 @@ def _report(result: Result, arguments: argparse.Namespace) -> ExitCode:
 
 async def _play(
     arguments: argparse.Namespace, scenario: Scenario, folder: Folder, options: Options, target: str
-) -> Result:
+) -> tuple[Result, bool]:
+    """The result, and whether its capture is whole."""
     async with bench(arguments) as on:
         if not arguments.json and not arguments.verbose:
             wanted = ("listening", "note", "warning")
@@ -85,7 +87,8 @@ async def _play(
             if not arguments.json and not (arguments.quiet and one.fine):
                 say(*step_lines(one))
 
-        return await play_once(scenario, folder, options, target, on, progress, keep=True)
+        result = await play_once(scenario, folder, options, target, on, progress, keep=True)
+    return result, not unwritten(arguments, on)
 
 
 def _dry(

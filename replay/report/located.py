@@ -25,8 +25,11 @@ _TIME = itemgetter(0)
 def locate(result: Result, capture: str | Path) -> None:
     """Say of each step that differs in which frames of the replay's own capture its message is.
 
-    A capture that cannot be read (the disk was full) leaves them without.
+    A capture that cannot be read (the disk was full, it went into a pipe) leaves them without.
     """
+    if not Path(capture).is_file():
+        # Who reads a pipe waits for who writes it: nobody does any more.
+        return
     wanted = [one for one in result.bad if one.heard is not None]
     if not wanted:
         return

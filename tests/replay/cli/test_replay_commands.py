@@ -187,6 +187,29 @@ def test_another_machine_is_asked_for(scenario: str, capsys: pytest.CaptureFixtu
     assert "--yes says that it may be sent to" in capsys.readouterr().err
 
 
+def test_a_pipe_of_the_shell_is_written_to() -> None:
+    """``>(cat)`` is a link that leads to no path."""
+    read, write = os.pipe()
+    try:
+        assert why_not_writable(Path(f"/dev/fd/{write}")) == ""
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+@pytest.mark.parametrize(("there", "code"), [(True, 3), (False, 4)])
+def test_a_capture_without_room_does_not_take_the_report_along(
+    scenario: str, capsys: pytest.CaptureFixture[str], there: bool, code: int
+) -> None:
+    with server() as peer, closed_port() as port:
+        url = peer.url if there else f"http://127.0.0.1:{port}/"
+        assert main(["run", scenario, "--target", url, "--pcap", "/dev/full"]) == code
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-1].startswith("DSM device and scan server: ")
+    assert told.out.endswith(": as recorded (20 steps)\n") is there
+    assert "dsmreplay: /dev/full: not all could be written: No space left on device\n" in told.err
+
+
 def test_ctrl_c_while_frames_are_looked_up_takes_nothing_but_these(
     scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,14 @@ def test_many_places_are_cut() -> None:
     line = next(line for line in summary_lines(result(*steps)) if line.startswith("in "))
     assert line.startswith("in a of b.pcapng: step 1: frame 1, ")
     assert line.endswith("step 8: frame 8, …")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*given: object, **more: object) -> None:
+        raise AssertionError("nobody writes it any more")
+
+    monkeypatch.setattr("replay.report.located.dissector.open", opened)
+    os.mkfifo(tmp_path / "pipe")
+    one = step(1, "different", differences=[END], heard=Heard(Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 2), 3))
+    locate(result(one), tmp_path / "pipe")
+    assert one.came == ""
