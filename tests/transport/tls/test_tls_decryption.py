@@ -296,7 +296,7 @@ def test_what_waits_is_bounded() -> None:
     keys.add_log(done.keylog)
     feed.table.keys_came()
     assert not feed.plain
-    assert feed.facts.state == "no keys"
+    assert feed.facts.state == "late keys"
 
 
 def test_without_keys_nothing_is_read_but_what_is_clear() -> None:
