@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import dissector
 from dissector.analysis import Analysis, resting
 from dissector.analysis.model import Job, Notification
 from dissector.analysis.resting import Archive, JobList, Resting
+from dissector.messages import Message
 from tests.support.fake_jobs import ScanJob
 from tests.support.fakes import CLIENT, SCANNER, picture
 
@@ -22,6 +24,19 @@ SAMPLES = sorted(Path("pcaps").glob("*.pcap*"))
 def told(path: Path) -> tuple[list[object], ...]:
     with dissector.open(path) as capture:
         return [*capture.jobs], [*capture.exchanges], [*capture.events], [*capture.subscriptions]
+
+
+def woken_by(analysis: Analysis, messages: Sequence[Message], before: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many that rest are woken by the messages from this one on."""
+    for message in messages[:before]:
+        analysis.feed(message)
+    woken: list[bytes] = []
+    unpack = resting.Packer.unpack
+    with monkeypatch.context() as patch:
+        patch.setattr(resting.Packer, "unpack", lambda self, packed: woken.append(packed) or unpack(self, packed))
+        for message in messages[before:]:
+            analysis.feed(message)
+    return len(woken)
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
@@ -97,14 +112,8 @@ def test_an_image_without_request_wakes_no_job_that_is_over(play, monkeypatch: p
     asked = play.request("WS-Scan", "RetrieveImage", {}, client=CLIENT, server=SCANNER, port=80, stream=11)
     play.answer(asked, {"ScanData": None}, attachments=[picture(where="ScanData")])
     analysis = Analysis()
-    for message in play.messages[:before]:
-        analysis.feed(message)
-    woken: list[bytes] = []
-    unpack = resting.Packer.unpack
-    monkeypatch.setattr(resting.Packer, "unpack", lambda self, packed: woken.append(packed) or unpack(self, packed))
-    for message in play.messages[before:]:
-        analysis.feed(message)
-    assert len(woken) <= 1
+    woken = woken_by(analysis, play.messages, before, monkeypatch)
+    assert woken <= 1
     monkeypatch.undo()
     analysis.finish()
     assert [len(job.images) for job in analysis.jobs] == [1] * 10
@@ -118,14 +127,8 @@ def test_an_event_wakes_no_subscription_that_is_not_its_own(play, monkeypatch: p
     before = len(play.messages)
     play.event("WS-DSP", "Event3", {}, to="http://192.0.2.10/sink")
     analysis = Analysis()
-    for message in play.messages[:before]:
-        analysis.feed(message)
-    woken: list[bytes] = []
-    unpack = resting.Packer.unpack
-    monkeypatch.setattr(resting.Packer, "unpack", lambda self, packed: woken.append(packed) or unpack(self, packed))
-    for message in play.messages[before:]:
-        analysis.feed(message)
-    assert len(woken) == 1
+    woken = woken_by(analysis, play.messages, before, monkeypatch)
+    assert woken == 1
     assert [one.subscription for one in analysis.notifications] == [4]
 
 
@@ -158,11 +161,5 @@ def test_an_event_without_a_port_wakes_the_job_that_it_is_of(play, monkeypatch: 
     before = len(play.messages)
     ScanJob(play, 7).status("Processing")
     analysis = Analysis()
-    for message in play.messages[:before]:
-        analysis.feed(message)
-    woken: list[bytes] = []
-    unpack = resting.Packer.unpack
-    monkeypatch.setattr(resting.Packer, "unpack", lambda self, packed: woken.append(packed) or unpack(self, packed))
-    for message in play.messages[before:]:
-        analysis.feed(message)
-    assert len(woken) <= 1
+    woken = woken_by(analysis, play.messages, before, monkeypatch)
+    assert woken <= 1
