@@ -188,24 +188,22 @@ class MessageOrder:
 
     def _meet_early(self, key: tuple[int, int], request: Asked | None) -> Iterator[Message]:
         """A request came: is there its answer? What an answer says itself goes before its place."""
-        placed = None
-        for at, early in enumerate(self._early):
-            _, _, http, message = early
-            if http.stream.number != key[0]:
-                continue
-            if message is not None and request is not None and message.relates_to == request.message_id is not None:
-                del self._early[at]
-                self._open_requests.pop(key, None)
-                yield from self._answered(message, request)
-                if placed is not None:
-                    # Its request is taken: it may say itself which one it answers.
-                    placed.http.answers = None
-                return
-            if http.answers == key[1] and placed is None:
-                placed = early
-        if placed is not None:
-            self._early.remove(placed)
-            yield from self._message(placed.http, placed.message, self._open_requests.pop(key, None))
+        mine = [early for early in self._early if early.http.stream.number == key[0]]
+        related = [early for early in mine if _says_so(early.message, request)]
+        placed = [early for early in mine if early.http.answers == key[1]]
+        if not (related or placed):
+            return
+        chosen = (related or placed)[0]
+        self._early.remove(chosen)
+        for other in placed:
+            if other is not chosen:
+                # Its request is taken: it may say itself which one it answers.
+                other.http.answers = None
+        self._open_requests.pop(key, None)
+        if related and chosen.message is not None:
+            yield from self._answered(chosen.message, request)
+        else:
+            yield from self._message(chosen.http, chosen.message, request)
 
     def _overdue(self, trigger: int) -> Iterator[Message]:
         while self._early and (self._early[0].until < trigger or len(self._early) > self._limits.unpaired):
@@ -294,6 +292,11 @@ def _unpacked(data: bytes) -> HttpMessage:
     from dissector.http.packed import unpack
 
     return unpack(data)
+
+
+def _says_so(answer: Message | None, request: Asked | None) -> bool:
+    """An answer says that it is that of this request."""
+    return answer is not None and request is not None and answer.relates_to == request.message_id is not None
 
 
 def _of_another(answer: Message, request: Asked) -> bool:
