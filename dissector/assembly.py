@@ -136,17 +136,14 @@ class MessagePass:
 
     @property
     def findings(self) -> list[Finding]:
-        """Of the container, the network and the transport, by frame; complete after the pass."""
-        # The transport works block by block and flow by flow: only the frames give an order that is always the same.
-        found = [*self.source.info.findings, *sorted(self.stats.findings, key=lambda f: (f.frames, f.rule, f.text))]
-        found += self._elsewhere
-        found += self._told
+        """Of the container in the order of the file, then of the network and the transport by frame; complete after the
+        pass."""
+        found = [*self.stats.findings, *self._elsewhere, *self._told]
         for conversation in self._conversations:
             found += told_of(conversation)
-        found += [*self._failing.findings(), *self._unreached.findings()]
-        found += self._tls.said()
-        found += self._order.findings()
-        return found
+        found += [*self._failing.findings(), *self._unreached.findings(), *self._tls.said(), *self._order.findings()]
+        # What was found goes block by block and flow by flow: only the frames give an order that is always the same.
+        return [*self.source.info.findings, *sorted(found, key=lambda one: (one.frames, one.rule, one.text))]
 
     @property
     def not_soap(self) -> int:

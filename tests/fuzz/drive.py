@@ -84,7 +84,8 @@ def told(data: bytes, block_bytes: int, limits: Limits = DEFAULT_LIMITS) -> Any:
                 "messages": messages,
                 "jobs": [jobs_json([job], [], [], interrupted=False) for job in analysis.jobs],
                 # What belongs to the container is told once a block, so its order is that of the blocks.
-                "findings": sorted(str(finding) for finding in reading.findings),
+                "container": sorted(map(str, source.info.findings)),
+                "findings": [str(finding) for finding in reading.findings[len(source.info.findings) :]],
                 "decrypted": reading.tls_decrypted,
             }
     except UnreadableInput as refusal:
