@@ -259,6 +259,7 @@ _DAMAGES = {
     "http.no-start-line": "bytes stand where a message has to begin",
     "http.head-body": "an answer to HEAD has a body",
     "http.not-chunked": "a body is not chunked, as its head says",
+    "http.length-exceeds": "a body is shorter than its Content-Length says",
     "http.no-length": "an answer does not say its length",
     "tcp.differing-copy": "a segment was sent twice with other bytes",
 }

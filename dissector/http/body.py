@@ -147,6 +147,40 @@ class BodyReader:
         else:
             self._content(data)
 
+    def write_to_close(self, data: bytes | memoryview) -> int:
+        """The next bytes of a declared package without codings, up to its final delimiter; gives how many."""
+        package = self._multipart
+        assert package is not None
+        package.write(data)
+        count = len(data) - package.behind
+        if package.behind:
+            data = data[:count]
+        self.transferred += count
+        if self._digest is not None:
+            self._digest.update(data)
+        self._keep(data)
+        return count
+
+    @property
+    def could_be_xml(self) -> bool:
+        """It is declared as one document of XML, without codings."""
+        return self._decoded and not self._inflaters and self._multipart is None and could_be_xml(self._media.value)
+
+    @property
+    def could_be_package(self) -> bool:
+        """It is declared as a package of parts, without codings."""
+        return self._multipart is not None and not self._inflaters
+
+    @property
+    def closed(self) -> bool:
+        """It is a package whose final delimiter was found."""
+        return self._multipart is not None and self._multipart.closed
+
+    @property
+    def whole(self) -> bytes | bytearray | None:
+        """Of XML: all bytes so far, None where they are not there."""
+        return self._writer.whole if self._writer is not None else None
+
     def _inflate(self, data: bytes | memoryview, level: int) -> None:
         last = level + 1 == len(self._inflaters)
         for piece in self._inflaters[level].feed(data):
@@ -173,14 +207,18 @@ class BodyReader:
 
     def _content(self, data: bytes | memoryview) -> None:
         """Decoded bytes."""
-        self.decoded += len(data)
         if self._multipart is not None:
             self._multipart.write(data)
-            if self._lead is not None:
-                if self._multipart.begun:
-                    self._lead = None
-                else:
-                    self._lead.write(data)
+        self._keep(data)
+
+    def _keep(self, data: bytes | memoryview) -> None:
+        """Decoded bytes, beside what a reader of packages made of them."""
+        self.decoded += len(data)
+        if self._multipart is not None and self._lead is not None:
+            if self._multipart.begun:
+                self._lead = None
+            else:
+                self._lead.write(data)
         if self._writer is None:
             self._first = self._first + bytes(data[: SNIFF + 8]) if self._first else bytes(data[: SNIFF + 8])
             rest = data[SNIFF + 8 :]

@@ -240,6 +240,11 @@ class ContentWriter:
         """Bytes in memory."""
         return len(self._kept)
 
+    @property
+    def whole(self) -> bytes | bytearray | None:
+        """All bytes so far, None where some are missing or not in memory."""
+        return self._kept if self.keep and len(self._kept) == self.size and not self.gaps else None
+
     def __del__(self) -> None:
         # Of a body that was given up without being closed.
         self._room.free(len(self._kept))

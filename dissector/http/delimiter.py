@@ -3,13 +3,16 @@
 A delimiter is a line ``--boundary`` or ``--boundary--`` with blanks behind it at most (RFC 2046 5.1.1); the line end
 before it belongs to it. Whatever else begins like one is data: images hold any bytes. The Xerox WorkCentre 3025
 leaves out the line end before the delimiter; such a one counts only if a header line follows it, or if it is the
-final one.
+final one. The final one needs no line end behind it: where Content-Length says too much, the next message follows at
+once.
 """
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
+
+from dissector.http.start import METHODS
 
 __all__ = ["Delimiter", "DelimiterSearch"]
 
@@ -23,6 +26,8 @@ MAX_REJECTED = 10_000
 """Candidates in the middle of a line that were none, before only lines' beginnings are looked at (time bound)."""
 
 _FIRST = re.compile(rb"[\r\n-]")
+_BEGINS = frozenset(b"H") | {method[0] for method in METHODS}
+"""First bytes of start lines."""
 _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9-]{0,%d}" % (MAX_NAME - 1))
 
 
@@ -125,6 +130,8 @@ class DelimiterSearch:
             if not final:
                 return start
             return None if mid_line and not last else Delimiter(start, size, last, mid_line, bare)
+        if last and not mid_line and stop == end and window[stop] in _BEGINS:
+            return Delimiter(start, end, True, False, bare)
         if window[stop] == 10:
             bare = True
         elif window[stop] != 13 or window[stop + 1] != 10:

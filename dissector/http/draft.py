@@ -122,6 +122,16 @@ class Draft:
         return self.body.transferred if self.body is not None else 0
 
     @property
+    def closed(self) -> bool:
+        """The body is a package whose final delimiter was found."""
+        return self.body is not None and self.body.closed
+
+    @property
+    def whole(self) -> bytes | bytearray | None:
+        """Of XML: all bytes of the body so far, None where they are not there."""
+        return self.body.whole if self.body is not None else None
+
+    @property
     def held(self) -> int:
         """Bytes in memory, roughly."""
         return self._weight + self._places + (self.body.held if self.body is not None else 0)
@@ -153,14 +163,22 @@ class Draft:
         if plan.chunked:
             self.chunked = ChunkedReader(self._chunks, self.limits, self.report, record=policy.keep)
 
-    def data(self, data: bytes | memoryview, base: int, pos: int, end: int) -> None:
-        """Body bytes ``data[pos:end]``; ``base + pos`` is the stream offset of the first."""
+    def data(self, data: bytes | memoryview, base: int, pos: int, end: int, *, to_close: bool = False) -> int:
+        """Body bytes ``data[pos:end]``; ``base + pos`` is the stream offset of the first. ``to_close``: of a package,
+        no more than up to its final delimiter. Gives how many were taken."""
         assert self.body is not None
         assert self._ranges is not None
-        self._ranges.add(self.body.transferred, base + pos, end - pos)
-        self.passed += end - pos
-        self.body.write(bytes(data[pos:end]) if end - pos <= SMALL else memoryview(data)[pos:end])
+        at, count = self.body.transferred, end - pos
+        piece = bytes(data[pos:end]) if count <= SMALL else memoryview(data)[pos:end]
+        if to_close:
+            count = self.body.write_to_close(piece)
+        else:
+            self.body.write(piece)
+        if count:
+            self._ranges.add(at, base + pos, count)
+            self.passed += count
         self._weigh_body()
+        return count
 
     def _chunks(self, data: bytes | memoryview, ranges: list[tuple[int, int]]) -> None:
         """Data of chunks, and the stream ranges (start, length) it came from."""

@@ -2,14 +2,16 @@
 
 A state machine inside that of the reader, made for each message with a body. States and what ends them::
 
-    LENGTH   in a body of known length               → its last byte → the end, or PEEK where that is in doubt
+    LENGTH   in a body of known length               → its last byte → the end, or PEEK where that is in doubt; or a
+                                                       start line behind a whole document (see ``overrun``) → the end
     PEEK     where the body ends by one reading      → a start line stands there → the end; else LENGTH, CHUNKS or CLOSE
     CHUNKS   in a chunked body                       → last chunk and trailers, or framing lost → the end; no chunk, and
                                                        a length is told too → PEEK
     CLOSE    in a body that ends with the stream
 
-PEEK holds 16 bytes. Which lengths are in doubt says :class:`~dissector.http.head.BodyPlan` (RFC 9112 6.3). A message
-whose body turns out not to be there has none: no coding and no type of it are looked at.
+PEEK holds 16 bytes, LENGTH at most a start line. Which lengths are in doubt says
+:class:`~dissector.http.head.BodyPlan` (RFC 9112 6.3). A message whose body turns out not to be there has none: no
+coding and no type of it are looked at.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from dissector.http.draft import Draft
 from dissector.http.head import BodyPlan
 from dissector.http.headed import HEAD_ANSWER
 from dissector.http.model import BodyPolicy
+from dissector.http.overrun import LONGEST, Overrun, is_document
 from dissector.http.start import begins_message
 
 __all__ = ["NOT_CHUNKED", "Framing"]
@@ -40,6 +43,10 @@ NOT_SENT = rule(
 )
 NOT_CHUNKED = rule(
     "http.not-chunked", "error", "the body is not chunked, as Transfer-Encoding says: it is read by its Content-Length",
+    "RFC 9112 6.3",
+)  # fmt: skip
+LENGTH_EXCEEDS = rule(
+    "http.length-exceeds", "error", "the body is shorter than its Content-Length: the next message begins behind it",
     "RFC 9112 6.3",
 )  # fmt: skip
 
@@ -68,10 +75,12 @@ class Framing:
         end: stream offset of the end, None while the body goes on.
         back: bytes that were taken and belong to what follows.
         lost: what follows is not known to be the beginning of a message.
+        seen: stream offset of the end of the bytes behind the body that tell where it ends; 0 where none do.
     """
 
     __slots__ = (
-        "_at", "_further", "_left", "_peeked", "_plan", "_policy", "_state", "back", "draft", "end", "lost"
+        "_at", "_further", "_left", "_overrun", "_peeked", "_plan", "_policy", "_state", "back", "draft", "end", "lost",
+        "seen",
     )  # fmt: skip
 
     def __init__(self, draft: Draft, plan: BodyPlan, policy: BodyPolicy, at: int) -> None:
@@ -81,7 +90,9 @@ class Framing:
         self.end: int | None = None
         self.back = b""
         self.lost = False
+        self.seen = 0
         self._left = 0
+        self._overrun: Overrun | None = None
         self._peeked = b""
         self._at = at
         """PEEK: stream offset at which the body may end, where the bytes looked at begin."""
@@ -101,6 +112,11 @@ class Framing:
             self._state = _State.CHUNKS
         else:
             self._try_next()
+            body = draft.body
+            if self._state is _State.LENGTH and not self._further and body is not None:
+                package = body.could_be_package
+                if package or body.could_be_xml:
+                    self._overrun = Overrun(request=not draft.line.status, package=package)
 
     def _try_next(self) -> None:
         """The body goes on to the next of the ends to try."""
@@ -114,7 +130,7 @@ class Framing:
     @property
     def held(self) -> int:
         """Bytes in memory, roughly."""
-        return self.draft.held + len(self._peeked)
+        return self.draft.held + len(self._peeked) + (len(self._overrun.held) if self._overrun is not None else 0)
 
     # -- bytes -----------------------------------------------------------------------------------------------------
 
@@ -129,11 +145,69 @@ class Framing:
 
     def _read_length(self, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
         end = min(size, pos + self._left)
-        self.draft.data(data, base, pos, end)
+        watch = self._overrun
+        if watch is None:
+            self.draft.data(data, base, pos, end)
+        elif watch.open or not watch.package:
+            return self._read_watched(watch, data, base, pos, size)
+        else:
+            end = pos + self.draft.data(data, base, pos, end, to_close=True)
+            watch.open = self.draft.closed
         self._left -= end - pos
         if not self._left:
             self._boundary(base + end)
         return end
+
+    def _read_watched(self, watch: Overrun, data: bytes | memoryview, base: int, pos: int, size: int) -> int:
+        """As much as may be of a body that can end before its length says so."""
+        draft, before, watch.held = self.draft, watch.held, b""
+        stop = min(size, pos + max(self._left - len(before), 0) + LONGEST)
+        window, start = before + bytes(data[pos:stop]), base + pos - len(before)
+        low, high = 0, min(self._left, len(window))
+        while True:
+            place, seen, line = watch.look(window, low, high)
+            if place > low:
+                draft.data(window, start, low, place)
+                self._left -= place - low
+                watch.passed(window[low:place])
+            low = place
+            if not seen:
+                watch.held, watch.at = window[place:], start + place
+                return stop
+            if not line:
+                break
+            if watch.package or ((whole := draft.whole) is not None and is_document(whole)):
+                said = draft.passed + self._left
+                text = f"Content-Length says {said} bytes, the body has {draft.passed}: the next message begins there"
+                draft.report(LENGTH_EXCEEDS, text, offset=start + place)
+                self._left = 0
+                break
+            watch.open, watch.tries = False, watch.tries - 1
+            if not watch.tries:
+                draft.data(window, start, low, high)
+                self._left -= high - low
+                low = seen = high
+                break
+        if not watch.tries or (watch.package and not watch.open):
+            self._overrun = None
+        if not self._left:
+            self.end, self.back = start + low, before[low:]
+            if seen > low:
+                self.seen = start + seen
+        return pos + max(low - len(before), 0)
+
+    def _let_go(self) -> None:
+        """What was held as the beginning of a start line is none."""
+        watch = self._overrun
+        if watch is None or (watch.package and not watch.open):
+            return
+        self._overrun = None
+        count = min(self._left, len(watch.held))
+        if count:
+            self.draft.data(watch.held, watch.at, 0, count)
+            self._left -= count
+            if not self._left:
+                self.end, self.back = watch.at + count, watch.held[count:]
 
     def _boundary(self, offset: int) -> None:
         """The body ends here, by the present reading."""
@@ -228,6 +302,7 @@ class Framing:
             self.end, self.back = self._at, self._peeked
         while self._state is _State.PEEK and self.end is None:
             self._goes_on()
+        self._let_go()
 
     def hole(self, gap: Gap) -> None:
         """Bytes are missing here. A gap that may reach beyond the body ends it."""
@@ -273,6 +348,7 @@ class Framing:
                 self.end = self._at
             else:
                 self._goes_on()
+        self._let_go()
         if self.end is not None:
             return
         whole = self._state is _State.CLOSE

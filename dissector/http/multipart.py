@@ -69,6 +69,10 @@ class MultipartReader:
         limits: bounds.
         report: takes the deviations of the body as a whole.
         declared: the Content-Type says that it is one.
+
+    Attributes:
+        closed: the final delimiter was found, behind content.
+        behind: bytes of the last call of :meth:`write` that stand behind it.
     """
 
     def __init__(
@@ -96,6 +100,8 @@ class MultipartReader:
         self._ended = False
         self._complete = False
         self._lines = 0
+        self.closed = False
+        self.behind = 0
         self.weight = 0
         """Bytes that the parts take as objects, roughly."""
 
@@ -108,6 +114,7 @@ class MultipartReader:
 
     def write(self, data: bytes | memoryview) -> None:
         """The next bytes of the body."""
+        self.behind = 0
         if len(data) <= 2 * STEP:
             self._take(bytes(data))
             return
@@ -170,6 +177,7 @@ class MultipartReader:
                 pos = self._take_headers(data, pos)
             elif self._state == _EPILOGUE:
                 self._offset += size - pos
+                self.behind += (size - pos) * self.closed
                 return
             elif self._first_line or self._search is None:
                 pos = self._take_line(data, pos)
@@ -227,6 +235,8 @@ class MultipartReader:
             if found.mid_line:
                 self._report(NO_CRLF)
             self._drafts[-1].close(closed=True, end=self._offset)
+            # Where no content is before it, earlier calls may have taken what is behind it for a header line.
+            self.closed = found.final and self._offset > self._drafts[-1].start
         self._offset += found.end - found.start
         self._after_delimiter(final=found.final)
 

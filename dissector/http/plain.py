@@ -31,6 +31,7 @@ LONGEST = 2048
 """Bytes of a head that is remembered."""
 
 _LENGTH = re.compile(rf"[0-9]{{1,{MAX_LENGTH_DIGITS}}}\Z", re.ASCII)
+_BLANKS = b" \t\r\n"
 _ODD = frozenset(["HEAD", "CONNECT"])
 
 
@@ -111,8 +112,9 @@ def plain_message(
     line, length = plain.line, plain.length
     if length > SMALL or policy.digest_bodies or len(plain.headers) > limits.headers:
         return None
-    if bytes(data[:2]) == b"--":
-        # It may be a package of parts.
+    kept = bytes(data)
+    if length and (kept[:2] == b"--" or not kept.rstrip(_BLANKS).endswith(b">") or b"HTTP/1." in kept):
+        # It may be a package of parts, or shorter than is said.
         return None
     start, end = at + len(head), at + len(head) + length
     frames = frames.cut(at, end)
@@ -138,7 +140,6 @@ def plain_message(
     speaker.high = max(speaker.high, max(numbers))
     stream, media = speaker.stream, plain.media
     if length:
-        kept = bytes(data)
         origin = Origin.whole(stream, start, end, frames)
         body = Content(size=length, head=kept[:HEAD_SIZE], origin=origin, data=kept)
     else:

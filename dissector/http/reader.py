@@ -339,6 +339,9 @@ class MessageReader:
         end = framing.end
         if end is None:
             return
+        if framing.seen:
+            # It is known only now that the message is whole.
+            self._speaker.high = max([self._speaker.high, *self._frames.frames_of(end, framing.seen)])
         self._finish(framing.draft, end)
         if framing.lost:
             self._speaker.lost = True
