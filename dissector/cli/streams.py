@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
+from typing import Any
 
 __all__ = ["abandon_stdout", "ready_streams"]
 
@@ -20,6 +22,23 @@ def ready_streams() -> None:
         if reconfigure is not None:
             # A terminal without UTF-8 shows escapes instead of ending the program.
             reconfigure(errors="backslashreplace")
+    if sys.stderr is sys.__stderr__ and sys.stderr is not None:
+        # What is told beside the work (a note, progress) must not end it, nor change the exit code.
+        sys.stderr = io.TextIOWrapper(
+            io.BufferedWriter(_Lossy(sys.stderr.fileno(), "wb", closefd=False)), encoding=sys.stderr.encoding,
+            errors="backslashreplace", line_buffering=True,
+        )  # fmt: skip
+
+
+class _Lossy(io.FileIO):
+    """What cannot be written (its reader has gone, its disk is full, its terminal is closed) is lost."""
+
+    def write(self, data: Any) -> int:
+        """Write what can be."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
 
 
 def abandon_stdout() -> None:

@@ -28,13 +28,12 @@ from replay.cli.living import (
     client_encryption,
     keylog_of,
     limits_of,
-    opened,
     pairs,
     tell,
+    unfinished,
     until_signal,
-    while_read,
 )
-from replay.cli.outputs import inputs_of, not_an_input
+from replay.cli.outputs import Output, capture_file, inputs_of, not_an_input
 from replay.cli.trust import trust_of
 from replay.devices.control import ControlPort
 from replay.devices.dsmdevice import DsmDevice, Order, Story
@@ -185,7 +184,7 @@ def run_dsm_device(arguments: argparse.Namespace) -> int:
         result.append(ExitCode.OK if good else ExitCode.FINDINGS)
 
     code = _serve(arguments, make, lambda device: ("DSM device is ready", {}), work=work)
-    return code or (result[0] if result else ExitCode.OK)
+    return (result[0] if result else ExitCode.OK) or code
 
 
 def run_certificate(arguments: argparse.Namespace) -> int:
@@ -234,7 +233,7 @@ def _serve(
     client_encryption(arguments, around)
     with contextlib.ExitStack() as files:
         if arguments.pcap:
-            around.pcap = files.enter_context(opened(arguments.pcap))
+            around.pcap = files.enter_context(capture_file(arguments.pcap))
         return asyncio.run(_run(arguments, around, make, ready, work))
 
 
@@ -247,23 +246,25 @@ async def _run(
 ) -> int:
     clock = around.clock or RealClock()
     stop = asyncio.Event()
+    output = Output(stop.set)
     wanted = (lambda entry: entry.kind in QUIET) if arguments.quiet else None
     kind = JsonSink if arguments.json else TextSink
     sink: Sink = kind(sys.stdout, bodies=arguments.verbose, wanted=wanted)
-    log = around.log = Log(clock, while_read(sink, stop))
+    log = around.log = Log(clock, output.heard(sink))
+    code = ExitCode.OK
     async with until_signal(stop), make(around) as emulator:
         headline, facts = ready(emulator)
         if arguments.json:
             log.say("ready", headline, url=emulator.url(), addresses=facts)
         elif work is None:
-            tell(stop, headline, facts)
+            tell(output, headline, facts)
         async with contextlib.AsyncExitStack() as stack:
             waits: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
             if arguments.control is not None:
                 control = await stack.enter_async_context(ControlPort(emulator, port=arguments.control))
                 waits.append(asyncio.create_task(control.stopped.wait()))
                 if not arguments.json:
-                    tell(stop, "", {"control": control.url})
+                    tell(output, "", {"control": control.url})
             if arguments.duration is not None:
                 waits.append(asyncio.create_task(clock.sleep(arguments.duration)))
             if work is not None:
@@ -275,9 +276,9 @@ async def _run(
             for one in done:
                 one.result()
             if work is not None and waits[-1] not in done:
-                # The job has no known end: nobody may take that for the expected one.
-                return ExitCode.INTERRUPTED if stop.is_set() else ExitCode.FINDINGS
-    return ExitCode.OK
+                code = unfinished(stop, output)
+    output.captured(arguments.pcap, emulator.tap)
+    return output.code(code)
 
 
 # -- options -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""How a command is broken off: by Ctrl-C, and by SIGTERM as well.
+"""How a command is broken off: by Ctrl-C, and by SIGTERM and SIGHUP as well.
 
-``timeout`` and build servers end a command by SIGTERM. What is known by then is still told, what was begun is not left
-half done, and the exit code is that of Ctrl-C. A second signal ends the command at once.
+``timeout`` and build servers end a command by SIGTERM, a terminal that is closed and a connection that is lost by
+SIGHUP. What is known by then is still told, what was begun is not left half done, and the exit code is that of Ctrl-C.
+A second signal ends the command at once.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     # --help must not wait for it.
     import asyncio
 
-__all__ = ["breaking_off", "heard", "run_until_broken_off"]
+__all__ = ["breaking_off", "heard", "not_ignored", "run_until_broken_off"]
 
 AT_ONCE = 1.0
 """Seconds in which a further signal is the same wish once more: who wraps a command hands on what the whole group got
-by itself (``timeout`` sends SIGTERM to its child and to the group, runners of tools do so with Ctrl-C)."""
+by itself (``timeout`` sends SIGTERM to its child and to the group, runners of tools do so with Ctrl-C, shells with the
+SIGHUP of their terminal)."""
 
 T = TypeVar("T")
 
@@ -80,15 +82,20 @@ def heard(
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
+def not_ignored(*numbers: signal.Signals) -> list[signal.Signals]:
+    """Those that who started the command did not have ignored: ``nohup`` does so with SIGHUP."""
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 def _numbers() -> list[signal.Signals]:
     """What breaks off."""
     # Where it is ignored, a shell started the command in the background: who presses Ctrl-C means what is in front.
-    return [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN else [])]
+    return [signal.SIGTERM, *not_ignored(signal.SIGINT, signal.SIGHUP)]
 
 
 @contextlib.contextmanager
 def breaking_off(*, program: bool) -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does.
+    """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does.
 
     Args:
         program: it ends with this. What was broken off has its exit code then: a signal that is handed on while Python
@@ -103,12 +110,13 @@ def breaking_off(*, program: bool) -> Iterator[None]:
             yield
     finally:
         if program and _last > -math.inf:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
 
 
 def run_until_broken_off(work: Coroutine[Any, Any, T]) -> T:
-    """``asyncio.run``, where Ctrl-C and SIGTERM cancel the task, which may make a result of what is known by then.
+    """``asyncio.run``, where Ctrl-C, SIGTERM and SIGHUP cancel the task, which may make a result of what is known
+    by then.
 
     Raises:
         KeyboardInterrupt: it was broken off, and makes nothing of it.

@@ -10,17 +10,14 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
-from dissector.base.errors import UnwritableOutput, UsageError
-from dissector.cli.streams import abandon_stdout
+from dissector.base.errors import ExitCode, UsageError
 from dissector.output.text import printable
-from replay.base.log import Entry, Sink
 from replay.behaviour.file import load_behaviour, parse_rule
 from replay.behaviour.rules import Behaviour
 from replay.cli.emulated import LIMITS
-from replay.cli.ending import heard
-from replay.cli.outputs import key_log_of, no_dash
+from replay.cli.ending import heard, not_ignored
+from replay.cli.outputs import Output, key_log_of
 from replay.cli.trust import checked_trust, trust_of
 from replay.devices.emulator import Around, Encryption
 from replay.net.certificates import load_identity
@@ -32,11 +29,10 @@ __all__ = [
     "keylog_of",
     "limits_of",
     "named",
-    "opened",
     "pairs",
     "tell",
+    "unfinished",
     "until_signal",
-    "while_read",
 ]
 
 
@@ -47,39 +43,32 @@ FILES = 16_384
 """Descriptors that are asked for."""
 
 
-def while_read(sink: Sink, stop: asyncio.Event) -> Sink:
-    """Prints as long as somebody reads; when the reader of a pipe has gone, the emulator ends in order."""
-
-    def take(entry: Entry) -> None:
-        try:
-            sink(entry)
-        except BrokenPipeError:
-            abandon_stdout()
-            stop.set()
-
-    return take
-
-
-def tell(stop: asyncio.Event, headline: str, facts: Mapping[str, str]) -> None:
+def tell(output: Output, headline: str, facts: Mapping[str, str]) -> None:
     """What clients need to know. Names in it may come out of a capture."""
     width = max(map(len, facts), default=0)
     lines = [headline] if headline else []
     lines += [f"  {name:{width}}  {value}" for name, value in facts.items()]
-    try:
-        for line in lines:
-            print(printable(line), flush=True)
-    except BrokenPipeError:
-        abandon_stdout()
-        stop.set()
+    for line in lines:
+        output.say(printable(line))
+
+
+def unfinished(stop: asyncio.Event, output: Output) -> ExitCode:
+    """The exit code of what had an end to come to (a job, a story) and did not: nobody may take that for the expected
+    one."""
+    if output.failed:
+        return ExitCode.UNREADABLE
+    return ExitCode.INTERRUPTED if stop.is_set() else ExitCode.FINDINGS
 
 
 @contextlib.asynccontextmanager
 async def until_signal(stop: asyncio.Event) -> AsyncIterator[None]:
-    """Ctrl-C and SIGTERM end the emulator in order: Bye and SubscriptionEnd are said. A second one ends it at once."""
+    """Ctrl-C, SIGTERM and the end of the terminal end the emulator in order: Bye and SubscriptionEnd are said. A second
+    one ends it at once."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Said())
     _many_files()
-    with heard(stop.set, signal.SIGINT, signal.SIGTERM, loop=loop):
+    # Ctrl-C also where a shell had it ignored: who leaves a script leaves no devices behind.
+    with heard(stop.set, signal.SIGINT, signal.SIGTERM, *not_ignored(signal.SIGHUP), loop=loop):
         yield
 
 
@@ -153,20 +142,6 @@ def limits_of(texts: list[str]) -> dict[str, int]:
 def keylog_of(arguments: argparse.Namespace) -> Path | None:
     """The key log goes beside the capture, and from there into it."""
     return key_log_of(arguments.pcap)
-
-
-def opened(path: str) -> BinaryIO:
-    """A file to write.
-
-    Raises:
-        UnwritableOutput: it cannot be written.
-        UsageError: it is standard output, which has the log.
-    """
-    no_dash("--pcap", path)
-    try:
-        return open(path, "wb")
-    except OSError as error:
-        raise UnwritableOutput(f"{path}: {error.strerror or error}") from error
 
 
 def named(option: str, form: str) -> Callable[[str], tuple[str, str]]:

@@ -16,12 +16,12 @@ __all__ = [
 ]  # fmt: skip
 
 EXIT_CODES = """exit codes:
-  0    fine; as recorded; the job ended as expected; an emulated scanner or server was stopped by Ctrl-C or SIGTERM
+  0    fine; as recorded; the job ended as expected; an emulated scanner or server was stopped by Ctrl-C
   1    differs from the recording; the job ended otherwise than expected; extract: the capture lacks something
   2    the command line or a description file is wrong
   3    an input cannot be read, or an output cannot be written
   4    the target cannot be reached
-  130  broken off by Ctrl-C or SIGTERM before it was done"""
+  130  broken off by Ctrl-C before it was done (SIGTERM, or SIGHUP of a closed terminal, is as good everywhere)"""
 
 WIDTH = 110
 """Columns of the help, on a terminal that has them."""

@@ -1,6 +1,7 @@
-"""Files that are written: at the end of a run, looked at before it begins; and key logs beside captures.
+"""What a command says and writes: files that are looked at before a run begins, its end, key logs beside captures.
 
-A suite may play for hours. That its report cannot be written has to be said before, and not when the result is lost.
+A suite may play for hours. That its report cannot be written has to be said before, and not when the result is lost;
+and what cannot be written then (a full disk, a terminal that is gone) takes nothing else along.
 """
 
 from __future__ import annotations
@@ -10,18 +11,25 @@ import atexit
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
-from dissector.base.errors import UnwritableOutput, UsageError
+from dissector.base.errors import ExitCode, UnwritableOutput, UsageError
 from dissector.cli.streams import abandon_stdout
+from dissector.output.text import printable
 from replay.base.log import Entry, Sink
 from replay.scenario.folder import MAIN
 
+if TYPE_CHECKING:
+    # Not all commands have sockets.
+    from replay.net.tap import PacketTap
+
 __all__ = [
-    "check_outputs", "inputs_of", "key_log_of", "no_dash", "not_an_input", "say", "unheard", "why_not_writable",
+    "Output", "capture_file", "check_outputs", "inputs_of", "key_log_of", "no_dash", "not_an_input", "why_not_writable",
 ]  # fmt: skip
 
 INPUTS = (
@@ -71,25 +79,68 @@ def check_outputs(outputs: Mapping[str, str | None], inputs: Iterable[str]) -> N
             raise UnwritableOutput(f"{option} {path}: {why}")
 
 
-def say(*lines: str) -> None:
-    """Lines to standard output, as long as somebody reads them. A run goes on without its reader (``| head``), and its
-    exit code is its own: 0 would say that all was as recorded."""
-    try:
-        print(*lines, sep="\n", flush=True)
-    except BrokenPipeError:
-        abandon_stdout()
+class Output:
+    """Standard output as long as it takes what is said, and the files of the end, each for itself.
 
+    A run goes on without its reader (``| head``), and its exit code is its own: 0 would say that all was as recorded.
+    Any other failure is said on standard error.
 
-def unheard(sink: Sink, then: Callable[[], object] = lambda: None) -> Sink:
-    """The same, where nobody may read it any more: ``then`` is called."""
+    Args:
+        gone: called where standard output takes nothing more.
 
-    def take(entry: Entry) -> None:
+    Attributes:
+        failed: something was not written, which was said.
+    """
+
+    def __init__(self, gone: Callable[[], object] = lambda: None) -> None:
+        self._gone = gone
+        self.failed = False
+
+    def say(self, *lines: str) -> None:
+        """Lines to standard output."""
+        with self._taken():
+            print(*lines, sep="\n", flush=True)
+
+    def heard(self, sink: Sink) -> Sink:
+        """A sink that prints to standard output."""
+
+        def take(entry: Entry) -> None:
+            with self._taken():
+                sink(entry)
+
+        return take
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """A file is written that has its name in what goes wrong."""
         try:
-            sink(entry)
-        except BrokenPipeError:
-            then()
+            yield
+        except UnwritableOutput as error:
+            self._lost(str(error))
 
-    return take
+    def captured(self, path: str | None, tap: PacketTap | None) -> None:
+        """A capture is over, whole or not."""
+        if tap is not None and tap.failure is not None:
+            failure = tap.failure
+            self._lost(f"{path}: not all could be written: {getattr(failure, 'strerror', None) or failure}")
+
+    def code(self, own: ExitCode) -> ExitCode:
+        """The exit code of the command, with its ``own``: what came of it counts before what was not written."""
+        return ExitCode.UNREADABLE if self.failed and own is ExitCode.OK else own
+
+    @contextlib.contextmanager
+    def _taken(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                self._lost(f"standard output: cannot write: {error.strerror or error}")
+            abandon_stdout()
+            self._gone()
+
+    def _lost(self, words: str) -> None:
+        self.failed = True
+        print(printable(f"dsmreplay: {words}"), file=sys.stderr, flush=True)
 
 
 def no_dash(option: str, path: str) -> None:
@@ -100,6 +151,26 @@ def no_dash(option: str, path: str) -> None:
     """
     if path == "-":
         raise UsageError(f"{option} -: standard output is taken; give a file, or a pipe such as >(cat)")
+
+
+@contextlib.contextmanager
+def capture_file(path: str) -> Iterator[BinaryIO]:
+    """A capture that is to be written. That it finds no room takes nothing else along: see :meth:`Output.captured`.
+
+    Raises:
+        UnwritableOutput: it cannot be written at all.
+        UsageError: it is standard output.
+    """
+    no_dash("--pcap", path)
+    try:
+        file = open(path, "wb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise UnwritableOutput(f"{path}: {error.strerror or error}") from error
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
 
 
 @cache

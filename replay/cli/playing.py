@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from dissector import __version__
 from dissector.base.errors import UnwritableOutput, UsageError
@@ -23,7 +22,7 @@ from replay.base.ids import Ids
 from replay.base.log import Log, TextSink
 from replay.cli.addresses import endpoints_of
 from replay.cli.asking import ask
-from replay.cli.outputs import key_log_of, unheard
+from replay.cli.outputs import capture_file, key_log_of
 from replay.cli.trust import checked_trust, trust_of
 from replay.net.certificates import load_identity, own_certificate
 from replay.net.client import HttpClient, Target, target_of
@@ -40,7 +39,7 @@ from replay.scenario.model import Scenario, Step
 
 __all__ = [
     "Bench", "Keyboard", "ask_leave", "bench", "check_playing", "listen_of", "options_of", "own_context", "play_once",
-    "player_of", "targets_named", "unwritten", "values_given",
+    "player_of", "targets_named", "values_given",
 ]  # fmt: skip
 
 
@@ -65,7 +64,7 @@ async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
     clock = RealClock()
     log = Log(clock)
     if arguments.verbose:
-        log.add(unheard(TextSink(sys.stderr, bodies=True)))
+        log.add(TextSink(sys.stderr, bodies=True))
     keylog = key_log_of(arguments.pcap)
     shown = arguments.client_certificate
     identity = load_identity(Path(shown[0]), Path(shown[1])) if shown else None
@@ -74,11 +73,7 @@ async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
     with contextlib.ExitStack() as stack:
         tap = None
         if arguments.pcap:
-            try:
-                file = open(arguments.pcap, "wb")  # noqa: SIM115 - closed by the stack
-            except OSError as error:
-                raise UnwritableOutput(f"{arguments.pcap}: {error.strerror or error}") from error
-            stack.callback(_ended, file)
+            file = stack.enter_context(capture_file(arguments.pcap))
             tap = PacketTap(file, application=f"dsmreplay {__version__}", clock=clock, keylog=keylog)
             stack.callback(tap.close)
         client = HttpClient(
@@ -86,23 +81,6 @@ async def bench(arguments: argparse.Namespace) -> AsyncIterator[Bench]:
             timeout=arguments.timeout, proxy=target_of(arguments.proxy) if arguments.proxy else None,
         )  # fmt: skip
         yield Bench(clock, log, Ids(arguments.seed), client, tap)
-
-
-def _ended(file: BinaryIO) -> None:
-    """A capture that finds no room does not take the result along: ``PacketTap.failure`` tells it."""
-    with contextlib.suppress(OSError):
-        file.close()
-
-
-def unwritten(arguments: argparse.Namespace, on: Bench) -> bool:
-    """The capture of a run that is over is not whole, which is said."""
-    if on.tap is None or on.tap.failure is None:
-        return False
-    failure = on.tap.failure
-    words = f"{arguments.pcap}: not all could be written: {getattr(failure, 'strerror', None) or failure}"
-    with contextlib.suppress(BrokenPipeError):
-        print(printable(f"dsmreplay: {words}"), file=sys.stderr)
-    return True
 
 
 def player_of(
@@ -297,7 +275,11 @@ class Keyboard:
         descriptor = sys.stdin.fileno()
         while b"\n" not in self._typed:
             await _readable(descriptor)
-            came = os.read(descriptor, 4096)
+            try:
+                came = os.read(descriptor, 4096)
+            except OSError:
+                # The terminal is gone.
+                break
             if not came:
                 break
             self._typed += came

@@ -16,7 +16,7 @@ from dissector.output.text import printable
 from replay.base.clock import RealClock
 from replay.base.log import Entry
 from replay.cli.ending import run_until_broken_off
-from replay.cli.outputs import check_outputs, inputs_of, say, unheard, why_not_writable
+from replay.cli.outputs import Output, check_outputs, inputs_of, why_not_writable
 from replay.cli.parser import make_parser
 from replay.cli.playing import (
     ask_leave,
@@ -25,7 +25,6 @@ from replay.cli.playing import (
     options_of,
     play_once,
     targets_named,
-    unwritten,
     values_given,
 )
 from replay.net.client import Target
@@ -90,19 +89,22 @@ def run_suite(arguments: argparse.Namespace) -> int:
         print(printable(f"dsmreplay: {last.problem}; nothing is compared"), file=sys.stderr)
     several = arguments.until_failure or any(one.settings.repeat > 1 for one in cases)
 
+    output = Output()
+
     async def play(case: Case, number: int) -> Result:
-        return await _play(_own(arguments, case, captures, number), case)
+        return await _play(_own(arguments, case, captures, number), case, output)
 
     def progress(case: CaseResult, run: Run) -> None:
         if not arguments.json and _told(arguments, run.outcome):
-            say(run_line(case, run, several))
+            output.say(run_line(case, run, several))
 
     suite = Suite(
         file.name or folder.resolve().name, cases, play, clock=RealClock(), jobs=jobs,
         until_failure=arguments.until_failure, progress=progress,
     )  # fmt: skip
     result = run_until_broken_off(suite.run())
-    return _report(arguments, result, last, memory)
+    _report(arguments, result, last, memory, output)
+    return output.code(result.exit_code)
 
 
 def _told(arguments: argparse.Namespace, outcome: str) -> bool:
@@ -138,7 +140,7 @@ def _usual() -> dict[str, Any]:
     return vars(make_parser().parse_args(["run", "."]))
 
 
-async def _play(arguments: argparse.Namespace, case: Case) -> Result:
+async def _play(arguments: argparse.Namespace, case: Case, output: Output) -> Result:
     assert case.scenario is not None
     assert case.folder is not None
     options, main = options_of(arguments, case.scenario)
@@ -149,9 +151,9 @@ async def _play(arguments: argparse.Namespace, case: Case) -> Result:
 
     async with bench(arguments) as on:
         if not arguments.json and not arguments.verbose:
-            on.log.add(unheard(warn))
+            on.log.add(warn)
         result = await play_once(case.scenario, case.folder, options, main, on)
-    unwritten(arguments, on)
+    output.captured(arguments.pcap, on.tap)
     if arguments.pcap:
         locate(result, arguments.pcap)
     return result
@@ -204,18 +206,22 @@ def _list(prepared: Sequence[tuple[Case, Mapping[str, Target]]]) -> ExitCode:
     return ExitCode.OK
 
 
-def _report(arguments: argparse.Namespace, result: SuiteResult, last: Last, memory: Path | None) -> int:
+def _report(
+    arguments: argparse.Namespace, result: SuiteResult, last: Last, memory: Path | None, output: Output
+) -> None:
     """Say what it came to, in all forms that were asked for, and remember it."""
     changed = changes(last, result)
     if arguments.json:
-        say(dumps(suite_json(result, changed), indent=2))
+        output.say(dumps(suite_json(result, changed), indent=2))
     else:
         told = any(count for one in result.cases for kind, count in one.counts.items() if _told(arguments, kind))
-        say(*suite_lines(result, changed, apart=told))
+        output.say(*suite_lines(result, changed, apart=told))
     if arguments.junit:
-        write_junit(case_suites(result), Path(arguments.junit), name=result.name)
+        with output.writing():
+            write_junit(case_suites(result), Path(arguments.junit), name=result.name)
     if arguments.html:
-        write_page(suite_page(result, changed), Path(arguments.html))
+        with output.writing():
+            write_page(suite_page(result, changed), Path(arguments.html))
     if memory is not None:
-        save_last(memory, last, result)
-    return result.exit_code
+        with output.writing():
+            save_last(memory, last, result)

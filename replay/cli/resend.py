@@ -15,14 +15,13 @@ import dissector
 from dissector.base.errors import ExitCode, UnreadableInput, UnwritableOutput, UsageError
 from dissector.capture.linktypes import link_name
 from dissector.capture.writer import PcapngWriter
-from dissector.cli.streams import abandon_stdout
 from dissector.output.text import printable
 from replay.base.clock import Clock, RealClock
 from replay.base.ids import Ids
 from replay.base.log import JsonSink, Log
 from replay.cli.asking import ask
 from replay.cli.ending import run_until_broken_off
-from replay.cli.outputs import not_an_input, say, unheard
+from replay.cli.outputs import Output, not_an_input
 from replay.net.raw import RawSender, mtu_of
 from replay.net.tap import LINKTYPE_RAW
 from replay.packets import (
@@ -83,7 +82,7 @@ def resend(arguments: argparse.Namespace, clock: Clock | None = None) -> int:
             for one in planned.sent:
                 show.datagram(one, one.due, mill.make(one, begin + round(one.due * _NS)))
             show.summary(planned.left_out, chosen)
-            return ExitCode.OK
+            return show.output.code(ExitCode.OK)
 
         def send(one: Planned, at: float) -> None:
             show.datagram(one, at, mill.make(one, clock.time_ns()))
@@ -96,7 +95,7 @@ def resend(arguments: argparse.Namespace, clock: Clock | None = None) -> int:
             ended = "interrupted"
         finally:
             show.summary(planned.left_out, chosen, ended)
-    return ExitCode.INTERRUPTED if ended else ExitCode.OK
+    return show.output.code(ExitCode.INTERRUPTED if ended else ExitCode.OK)
 
 
 def _chosen(arguments: argparse.Namespace) -> Chosen:
@@ -193,8 +192,9 @@ class _Show:
         self._interface = route.interface
         self._names: Counter[str] = Counter()
         self._seconds = 0.0
-        # Who reads along may go (``| head``): what is sent, and the exit code, do not depend on it.
-        self._log = Log(clock, unheard(JsonSink(sys.stdout), abandon_stdout)) if arguments.json else None
+        self.output = Output()
+        """Who reads along may go (``| head``): what is sent does not depend on it."""
+        self._log = Log(clock, self.output.heard(JsonSink(sys.stdout))) if arguments.json else None
 
     def datagram(self, one: Planned, at: float, packets: int) -> None:
         """One datagram was sent, or would be, so many seconds after the first."""
@@ -205,7 +205,7 @@ class _Show:
         if packets > 1:
             text += f" in {packets} fragments"
         if self._log is None:
-            say(printable(f"{at:12.6f}  {text}"))
+            self.output.say(printable(f"{at:12.6f}  {text}"))
             return
         self._log.say(
             "planned" if self._dry else "sent", text, seconds=round(at, 6), frame=one.recorded.frame, name=name,
@@ -222,7 +222,7 @@ class _Show:
         if ended:
             text += f"; {ended}"
         if self._log is None:
-            say(printable(text))
+            self.output.say(printable(text))
             return
         self._log.say(
             "summary", text, datagrams=total, names=dict(self._names), seconds=round(self._seconds, 6),

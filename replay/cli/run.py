@@ -13,8 +13,8 @@ from dissector.output.jsontext import dumps
 from dissector.output.text import printable
 from replay.base.log import TextSink
 from replay.cli.ending import run_until_broken_off
-from replay.cli.outputs import check_outputs, inputs_of, say, unheard
-from replay.cli.playing import ask_leave, bench, options_of, play_once, unwritten
+from replay.cli.outputs import Output, check_outputs, inputs_of
+from replay.cli.playing import ask_leave, bench, options_of, play_once
 from replay.net.client import Target
 from replay.player.judge import ValueRule
 from replay.player.options import Options
@@ -47,26 +47,32 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     outputs = {"--junit": arguments.junit, "--html": arguments.html, "--pcap": arguments.pcap}
     check_outputs(outputs, inputs_of(arguments))
     ask_leave(list(targets.values()), yes=arguments.yes)
-    result, whole = run_until_broken_off(_play(arguments, scenario, folder, options, main))
+    output = Output()
+    result = run_until_broken_off(_play(arguments, scenario, folder, options, main, output))
     if arguments.pcap:
         # A large capture takes its time. Who has none gets the report without its frames.
         with contextlib.suppress(KeyboardInterrupt):
             locate(result, arguments.pcap)
-    code = _report(result, arguments)
-    return code if whole or code is not ExitCode.OK else ExitCode.UNREADABLE
+    _report(result, arguments, output)
+    return output.code(_code(result))
 
 
-def _report(result: Result, arguments: argparse.Namespace) -> ExitCode:
+def _report(result: Result, arguments: argparse.Namespace, output: Output) -> None:
     """Say what it came to, in all forms that were asked for."""
     if arguments.json:
-        say(dumps(result.to_json(), indent=2))
+        output.say(dumps(result.to_json(), indent=2))
     else:
         told = any(not (arguments.quiet and one.fine) for one in result.steps)
-        say(*summary_lines(result, apart=told))
+        output.say(*summary_lines(result, apart=told))
     if arguments.junit:
-        write_junit([run_suite(result)], Path(arguments.junit), name="dsmreplay")
+        with output.writing():
+            write_junit([run_suite(result)], Path(arguments.junit), name="dsmreplay")
     if arguments.html:
-        write_page(run_page(result), Path(arguments.html))
+        with output.writing():
+            write_page(run_page(result), Path(arguments.html))
+
+
+def _code(result: Result) -> ExitCode:
     if result.unreachable:
         return ExitCode.UNREACHABLE
     if result.interrupted:
@@ -75,20 +81,20 @@ def _report(result: Result, arguments: argparse.Namespace) -> ExitCode:
 
 
 async def _play(
-    arguments: argparse.Namespace, scenario: Scenario, folder: Folder, options: Options, target: str
-) -> tuple[Result, bool]:
-    """The result, and whether its capture is whole."""
+    arguments: argparse.Namespace, scenario: Scenario, folder: Folder, options: Options, target: str, output: Output
+) -> Result:
     async with bench(arguments) as on:
         if not arguments.json and not arguments.verbose:
             wanted = ("listening", "note", "warning")
-            on.log.add(unheard(TextSink(sys.stderr, wanted=lambda entry: entry.kind in wanted)))
+            on.log.add(TextSink(sys.stderr, wanted=lambda entry: entry.kind in wanted))
 
         def progress(one: StepResult) -> None:
             if not arguments.json and not (arguments.quiet and one.fine):
-                say(*step_lines(one))
+                output.say(*step_lines(one))
 
         result = await play_once(scenario, folder, options, target, on, progress, keep=True)
-    return result, not unwritten(arguments, on)
+    output.captured(arguments.pcap, on.tap)
+    return result
 
 
 def _dry(

@@ -13,8 +13,8 @@ from dissector.base.errors import ExitCode, UsageError
 from replay.base.clock import RealClock
 from replay.base.log import JsonSink, Log, TextSink
 from replay.cli.addresses import endpoints_of
-from replay.cli.living import behaviour_of, client_encryption, keylog_of, opened, tell, until_signal, while_read
-from replay.cli.outputs import inputs_of, not_an_input
+from replay.cli.living import behaviour_of, client_encryption, keylog_of, tell, unfinished, until_signal
+from replay.cli.outputs import Output, capture_file, inputs_of, not_an_input
 from replay.cli.playing import own_context, values_given
 from replay.devices.emulator import Around, Encryption
 from replay.player.judge import ValueRule
@@ -49,16 +49,17 @@ def run_serve(arguments: argparse.Namespace) -> int:
     around.encryption = Encryption(context, before.client, before.pinned, keylog_of(arguments))
     with ExitStack() as files:
         if arguments.pcap:
-            around.pcap = files.enter_context(opened(arguments.pcap))
+            around.pcap = files.enter_context(capture_file(arguments.pcap))
         return asyncio.run(_run(arguments, served, around))
 
 
 async def _run(arguments: argparse.Namespace, served: Served, around: Around) -> int:
     clock = around.clock or RealClock()
     stop = asyncio.Event()
+    output = Output(stop.set)
     wanted = (lambda entry: entry.kind in QUIET) if arguments.quiet else None
     sink = JsonSink(sys.stdout) if arguments.json else TextSink(sys.stdout, bodies=arguments.verbose, wanted=wanted)
-    log = around.log = Log(clock, while_read(sink, stop))
+    log = around.log = Log(clock, output.heard(sink))
     device = VirtualDevice(arguments.scenario, served, around=around)
     async with until_signal(stop), device:
         # What is there now stays: the collector need not look at the catalogue and the scenario again and again, which
@@ -69,25 +70,29 @@ async def _run(arguments: argparse.Namespace, served: Served, around: Around) ->
         if arguments.json:
             log.say("ready", f"{device.scenario.name} is served", url=device.url(), addresses=addresses)
         else:
-            tell(stop, f"“{device.scenario.name}” is served", addresses)
+            tell(output, f"“{device.scenario.name}” is served", addresses)
         waits: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
         if arguments.once:
             waits.append(asyncio.create_task(device.over()))
         if arguments.duration is not None:
             waits.append(asyncio.create_task(clock.sleep(arguments.duration)))
-        _, rest = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        done, rest = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        # Who ends it at the same time as the story does breaks nothing off.
+        code = unfinished(stop, output) if arguments.once and done == {waits[0]} else None
         for one in rest:
             one.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
+    output.captured(arguments.pcap, device.tap)
     account = device.runs.count, device.left(), device.unsent()
     if arguments.json:
         log.say("served", "the end", **device.tally.to_json(*account))
     else:
         first, *more = device.tally.lines(*account)
-        tell(stop, first, dict(line.partition(": ")[::2] for line in more))
-    if not arguments.once:
-        return ExitCode.OK
-    return ExitCode.OK if device.tally.clean and not device.left() and not device.unsent() else ExitCode.FINDINGS
+        tell(output, first, dict(line.partition(": ")[::2] for line in more))
+    if code is None:
+        as_recorded = device.tally.clean and not device.left() and not device.unsent()
+        code = ExitCode.OK if as_recorded or not arguments.once else ExitCode.FINDINGS
+    return output.code(code)
 
 
 def _listens(texts: list[str], parties: list[str]) -> tuple[list[tuple[str, int]], dict[str, tuple[str, int]]]:

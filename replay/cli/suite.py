@@ -17,8 +17,8 @@ def add_suite(commands: Any) -> None:
         commands, "suite", "play all scenarios below a folder, and say what changed since the last time",
         "Play all scenarios in and below a folder as a regression suite: at once where they do not touch the same "
         "device (a host; on loopback a port). A suite.yaml in the folder can give each its target, values, tags and "
-        "repeats. What differs in some runs only is told as flaky. Ctrl-C (or SIGTERM) ends it with a summary of what "
-        "is known by then.",
+        "repeats. What differs in some runs only is told as flaky. Ctrl-C (SIGTERM, SIGHUP) ends it with a summary of "
+        "what is known by then.",
         "examples:\n"
         "  dsmreplay suite scenarios --target http://127.0.0.1:5362/ScanServer --junit result.xml\n"
         "  dsmreplay suite scenarios --repeat 20 --tag smoke --html result.html\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dissector import __version__
-from dissector.base.errors import UnreadableInput
+from dissector.base.errors import UnwritableOutput
 from dissector.output.times import duration_text, iso_time
 from replay.player.difference import Difference
 from replay.player.result import Result
@@ -37,12 +37,12 @@ def write_page(text: str, path: Path) -> None:
     """Write a page.
 
     Raises:
-        UnreadableInput: it cannot be written.
+        UnwritableOutput: it cannot be written.
     """
     try:
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise UnreadableInput(f"{path}: {error.strerror or error}") from error
+        raise UnwritableOutput(f"{path}: {error.strerror or error}") from error
 
 
 def verdict_box(result: Result) -> Html:

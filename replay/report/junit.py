@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from dissector.base.errors import UnreadableInput
+from dissector.base.errors import UnwritableOutput
 from dissector.output.text import printable
 from replay.player.result import Result
 from replay.player.step import StepResult
@@ -29,7 +29,7 @@ def write_junit(suites: Sequence[Element], path: Path, *, name: str) -> None:
     """Write suites to a file.
 
     Raises:
-        UnreadableInput: it cannot be written.
+        UnwritableOutput: it cannot be written.
     """
     root = Element("testsuites", name=printable(name))
     for total in ("tests", "failures", "errors", "skipped"):
@@ -42,7 +42,7 @@ def write_junit(suites: Sequence[Element], path: Path, *, name: str) -> None:
     try:
         ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:
-        raise UnreadableInput(f"{path}: {error.strerror or error}") from error
+        raise UnwritableOutput(f"{path}: {error.strerror or error}") from error
 
 
 def run_suite(result: Result) -> Element:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.support.stories import STORIES, Story
 from tests.support.wire import frames_of, write_pcap
 
+PCAPS = Path(__file__).parent.parent.parent / "pcaps"
 EVIL = "\u202eevil\u200b\x9b31m\x85."
 """Right-to-left override, zero width space, and the one-byte forms of CSI and NEL, all legal in XML."""
 HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e]")
@@ -156,6 +157,19 @@ def test_a_full_disk_is_one_sentence(hostile, words):
     assert ended.returncode == 3
     name = {"dissector": "dsmshark", "replay": "dsmreplay"}[words.partition(" ")[0]]
     assert ended.stderr == f"{name}: cannot write: No space left on device\n"
+
+
+def test_notes_without_room_end_nothing():
+    """What is told beside the work neither ends it nor changes its exit code."""
+    capture = shlex.quote(str(PCAPS / "others" / "scan-tls-1.2.pcap"))
+    words = f'"{sys.executable}" -m dissector events {capture}'
+    ended = [
+        subprocess.run(["sh", "-c", f"{words} {where}"], capture_output=True, text=True, check=False)
+        for where in ("", "2> /dev/full")
+    ]
+    assert ended[0].stderr
+    assert ended[1].stderr == ""
+    assert (ended[1].stdout, ended[1].returncode) == (ended[0].stdout, ended[0].returncode)
 
 
 @pytest.mark.parametrize("name", ["dissector", "replay"])

@@ -16,8 +16,10 @@ PATIENCE = 60.0
 
 
 def heeds_ctrl_c() -> None:
-    """For ``preexec_fn``: a shell that starts the tests in the background hands down that SIGINT is ignored."""
+    """For ``preexec_fn``: a shell that starts the tests in the background hands down that SIGINT is ignored, ``nohup``
+    that SIGHUP is."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Command:

@@ -1,4 +1,4 @@
-"""SIGTERM is as good as Ctrl-C, and what a wrapper hands on twice is one wish."""
+"""SIGTERM and SIGHUP are as good as Ctrl-C, and what a wrapper hands on twice is one wish."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 
 from replay.cli import ending, extract, main
 from replay.cli.ending import breaking_off, run_until_broken_off
+from replay.cli.living import until_signal
 
 
 @pytest.fixture(autouse=True)
@@ -26,17 +27,16 @@ def unheard(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise AssertionError("nobody took it")
 
     monkeypatch.setattr(ending, "_last", -math.inf)
-    before = signal.signal(signal.SIGTERM, lost)
-    # A shell that starts the tests in the background hands down that it is ignored.
-    interrupt = signal.signal(signal.SIGINT, lost)
+    # A shell that starts the tests in the background hands down that SIGINT is ignored, and nohup that SIGHUP is.
+    numbers = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
+    before = [signal.signal(number, lost) for number in numbers]
     yield
-    left = signal.signal(signal.SIGTERM, before), signal.signal(signal.SIGINT, interrupt)
-    assert left == (lost, lost)
+    assert [signal.signal(number, one) for number, one in zip(numbers, before, strict=True)] == [lost] * 3
 
 
-async def work(*then: signal.Signals) -> str:
+async def work(*then: signal.Signals, first: signal.Signals = signal.SIGTERM) -> str:
     """It is told to end, and once more while it does so."""
-    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(first)
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
@@ -52,6 +52,29 @@ def test_what_a_wrapper_hands_on_is_no_second_wish(
 ) -> None:
     monkeypatch.setattr(ending, "AT_ONCE", math.inf)
     assert run_until_broken_off(work(*then)) == "what is known by then"
+
+
+def test_a_terminal_that_is_closed_breaks_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_until_broken_off(work(first=signal.SIGHUP)) == "what is known by then"
+    monkeypatch.setattr(ending, "_last", -math.inf)
+    with pytest.raises(KeyboardInterrupt), breaking_off(program=False):
+        signal.raise_signal(signal.SIGHUP)
+
+
+def test_nohup_means_it() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = asyncio.Event()
+
+    async def emulated() -> None:
+        async with until_signal(stop):
+            signal.raise_signal(signal.SIGHUP)
+            await asyncio.sleep(0)
+
+    with breaking_off(program=False):
+        signal.raise_signal(signal.SIGHUP)
+        asyncio.run(emulated())
+    assert signal.signal(signal.SIGHUP, before) is signal.SIG_IGN
+    assert not stop.is_set()
 
 
 @pytest.mark.parametrize("then", [signal.SIGTERM, signal.SIGINT])

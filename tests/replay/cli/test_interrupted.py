@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,7 +25,7 @@ from replay.devices.scanserver.server import ScanServer
 from replay.pytest_plugin import Running
 from replay.report.jsontext import schema
 from replay.scenario.files import load_scenario
-from tests.support.commands import PATIENCE, Command
+from tests.support.commands import PATIENCE, Command, heeds_ctrl_c
 from tests.support.schemas import closed
 
 
@@ -33,7 +36,7 @@ def scenario(samples: Path, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_says_how_far_it_came(scenario: Path, tmp_path: Path, number: signal.Signals) -> None:
     junit, page = tmp_path / "r.xml", tmp_path / "r.html"
 
@@ -54,6 +57,28 @@ def test_a_run_says_how_far_it_came(scenario: Path, tmp_path: Path, number: sign
     assert root.get("errors") == "1"
     assert [one.get("type") for one in root.iter("error")] == ["interrupted"]
     assert "interrupted (no steps until then)" in page.read_text()
+
+
+def test_a_terminal_that_is_closed_does_not_take_the_report_along(scenario: Path, tmp_path: Path) -> None:
+    junit = tmp_path / "r.xml"
+    ours, theirs = pty.openpty()
+
+    def of_this_terminal() -> None:
+        heeds_ctrl_c()
+        fcntl.ioctl(0, termios.TIOCSCTTY)
+
+    command = [sys.executable, "-m", "replay", "run", scenario, "--as", "server", "--listen", "127.0.0.1:0"]
+    child = subprocess.Popen(
+        [*command, "--verbose", "--junit", junit], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        preexec_fn=of_this_terminal,
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    while b"listens on" not in said:
+        said += os.read(ours, 4096)
+    os.close(ours)
+    assert child.wait(PATIENCE) == 130
+    assert [one.get("type") for one in ElementTree.parse(junit).getroot().iter("error")] == ["interrupted"]
 
 
 def test_a_run_at_the_keyboard_ends_without_a_key(scenario: Path) -> None:

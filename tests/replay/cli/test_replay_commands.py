@@ -210,6 +210,25 @@ def test_a_capture_without_room_does_not_take_the_report_along(
     assert "dsmreplay: /dev/full: not all could be written: No space left on device\n" in told.err
 
 
+@pytest.mark.parametrize(("there", "code"), [(True, 3), (False, 4)])
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_output_without_room_does_not_take_the_reports_along(
+    scenario: str, tmp_path: Path, there: bool, code: int, more: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    page = tmp_path / "r.html"
+    with server() as peer, closed_port() as port, open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        url = peer.url if there else f"http://127.0.0.1:{port}/"
+        command = ["run", scenario, "--target", url, "--junit", "/dev/full", "--html", str(page), *more]
+        assert main(command) == code
+    assert page.read_text().endswith("</html>\n")
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("dsmreplay: ")] == [
+        "dsmreplay: standard output: cannot write: No space left on device",
+        "dsmreplay: /dev/full: No space left on device",
+    ]
+
+
 def test_ctrl_c_while_frames_are_looked_up_takes_nothing_but_these(
     scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,19 +53,25 @@ def test_once_and_something_else_came(scenario: Path) -> None:
             return await command.ended(signal.SIGINT), command.lines
 
     code, lines = asyncio.run(story())
-    assert code == 1
+    # The story did not come to its end.
+    assert code == 130
     assert any(line.startswith("  never came") and "GetScannerElementsRequest" in line for line in lines)
 
 
-def test_ctrl_c_ends_it_with_an_account(scenario: Path) -> None:
+@pytest.mark.parametrize(
+    ("often", "number", "ended"), [((), signal.SIGINT, 0), ((), signal.SIGHUP, 0), (("--once",), signal.SIGTERM, 130)]
+)
+def test_ctrl_c_ends_it_with_an_account(
+    scenario: Path, often: tuple[str, ...], number: signal.Signals, ended: int
+) -> None:
     async def story() -> tuple[int, dict[str, object]]:
-        async with Command("serve", scenario, "--json") as command:
+        async with Command("serve", scenario, "--json", *often) as command:
             await command.line('"ready"')
-            code = await command.ended(signal.SIGINT)
+            code = await command.ended(number)
             return code, json.loads(command.lines[-1])
 
     code, said = asyncio.run(story())
-    assert code == 0
+    assert code == ended
     assert said["kind"] == "served"
     assert said["schema"] == "dsmreplay.served/1"
     assert len(said["never_came"]) == 9
@@ -114,6 +120,25 @@ def test_wrong_options_are_told(
 ) -> None:
     assert main(["serve", str(scenario), *options]) in (2, 3)
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("once", [(), ("--once",)])
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_output_that_takes_nothing_more_ends_it(
+    scenario: Path, once: tuple[str, ...], more: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert main(["serve", str(scenario), *once, *more]) == 3
+    assert capsys.readouterr().err == "dsmreplay: standard output: cannot write: No space left on device\n"
+
+
+def test_a_capture_without_room_is_told(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", str(scenario), "--for", "0", "--pcap", "/dev/full"]) == 3
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-1].startswith("  never came")
+    assert told.err == "dsmreplay: /dev/full: not all could be written: No space left on device\n"
 
 
 def test_no_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

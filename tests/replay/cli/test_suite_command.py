@@ -297,6 +297,24 @@ def test_a_folder_where_nothing_can_be_remembered(
     assert not (suite / NAME).exists()
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_output_without_room_does_not_take_the_reports_along(
+    suite: Path, tmp_path: Path, more: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    page = tmp_path / "s.html"
+    with server() as dsm, open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        command = ["suite", str(suite), "--only", "dsm", "--target", dsm.url, "--html", str(page)]
+        assert main([*command, "--junit", "/dev/full", *more]) == 3
+    assert "1 scenario as recorded" in page.read_text()
+    assert '"same"' in (suite / NAME).read_text()
+    assert capsys.readouterr().err.splitlines() == [
+        "dsmreplay: standard output: cannot write: No space left on device",
+        "dsmreplay: /dev/full: No space left on device",
+    ]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("often", "ended"), [(("--repeat", "100000"), 130), (("--until-failure",), 0)])
 def test_ctrl_c_gives_the_summary_so_far(
