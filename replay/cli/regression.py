@@ -118,6 +118,7 @@ def _settings(arguments: argparse.Namespace, settings: Settings) -> Settings:
     settings.repeat = arguments.repeat or settings.repeat
     settings.slack = arguments.slack or settings.slack
     settings.wait = arguments.wait or settings.wait
+    settings.max_time = arguments.max_time or settings.max_time
     return settings
 
 
@@ -129,8 +130,8 @@ def _own(arguments: argparse.Namespace, case: Case, captures: Path | None, numbe
     pcap = "" if captures is None else str(captures / f"{case.name.replace('/', '-')}-{number}.pcapng")
     return argparse.Namespace(**(_usual() | vars(arguments) | {
         "target": targets, "plays": settings.plays, "set": [f"{one}={text}" for one, text in settings.given.items()],
-        "speed": settings.speed, "slack": settings.slack, "wait": settings.wait, "pcap": pcap, "only": settings.steps,
-        "keep_going": not arguments.first_difference,
+        "speed": settings.speed, "slack": settings.slack, "wait": settings.wait, "max_time": settings.max_time,
+        "pcap": pcap, "only": settings.steps, "keep_going": not arguments.first_difference,
     }))  # fmt: skip
 
 

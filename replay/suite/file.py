@@ -11,7 +11,8 @@
         target: http://192.0.2.30/WSDScanner
       "nightly/*":
         repeat: 10
-        slack: 30
+        slack: 30                                  # seconds, as --slack; wait and max-time likewise
+        max-time: 1800                             # of one answer: of a feeder with hundreds of pages
       paper-jam:
         skip: needs somebody at the device
 
@@ -36,7 +37,7 @@ __all__ = ["MAIN", "SuiteFile", "load_suite_file"]
 MAIN = "suite.yaml"
 
 _TOP = ("name", "jobs", "scenarios")
-_EITHER = ("target", "as", "set", "repeat", "speed", "slack", "wait")
+_EITHER = ("target", "as", "set", "repeat", "speed", "slack", "wait", "max-time")
 _CASE = ("tags", "skip", "device", "steps")
 
 Change = Callable[[Settings], Settings]
@@ -128,9 +129,9 @@ def _change(file: str, data: Mapping[str, Any]) -> Change:
         given = _texts(file, data, "set", "values by name")
     if "repeat" in data:
         changes["repeat"] = _number(file, data, "repeat", MAX_REPEAT)
-    for name in ("speed", "slack", "wait"):
+    for name in ("speed", "slack", "wait", "max-time"):
         if name in data:
-            changes[name] = _seconds(file, data, name)
+            changes[name.replace("-", "_")] = _seconds(file, data, name)
     if "tags" in data:
         tags = data["tags"] if isinstance(data["tags"], list) else [data["tags"]]
         if not all(isinstance(one, str) and one for one in tags):

@@ -48,7 +48,7 @@ class Settings:
         tags: words to choose by.
         skip: why it is left out, "" where it is not.
         device: name of what it touches; scenarios that touch the same are not played at once. "": its targets.
-        speed, slack, wait: as for ``dsmreplay run``.
+        speed, slack, wait, max_time: as for ``dsmreplay run``.
         steps: those that are played, "" for all.
     """
 
@@ -64,6 +64,7 @@ class Settings:
     speed: float = 0.0
     slack: float = 10.0
     wait: float = 120.0
+    max_time: float | None = None
     steps: str = ""
 
 

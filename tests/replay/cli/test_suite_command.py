@@ -162,6 +162,24 @@ def test_what_a_run_warns_of_is_told_with_its_name(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(("more", "longest"), [((), [7.5, 900.0]), (("--max-time", "5"), [5.0, 5.0])])
+def test_how_long_an_answer_may_take(
+    suite: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...], longest: list[float]
+) -> None:
+    """What the file says holds for its scenarios, before it what the command line says."""
+    found: list[float] = []
+
+    async def played(scenario: Scenario, folder: Folder, options: Options, target: str, on: Bench) -> Result:
+        assert options.max_time is not None
+        found.append(options.max_time)
+        return result(step(1, "same"))
+
+    monkeypatch.setattr(regression, "play_once", played)
+    (suite / "suite.yaml").write_text("max-time: 7.5\nscenarios:\n  dsm: {max-time: 900}\n")
+    assert main(["suite", str(suite), "--target", "http://127.0.0.1:9/", *more]) == 0
+    assert sorted(found) == longest
+
+
 def test_until_a_failure(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with server("CreatePostScanJob: fault=InvalidArgs, after=2, times=1") as dsm:
         arguments = ["suite", str(suite), "--only", "dsm", "--target", dsm.url, "--until-failure", "--first-difference"]

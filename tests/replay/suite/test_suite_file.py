@@ -30,6 +30,7 @@ scenarios:
     tags: [adf, paper]
     speed: 1.5
     wait: 5
+    max-time: 900
     device: bench-2
     steps: 3-7
   customer-a:
@@ -61,7 +62,7 @@ def test_what_holds_for_which_scenario(tmp_path: Path) -> None:
     assert file.settings("nightly/one") == nightly
     assert file.settings("nightly/two") == replace(
         nightly, target="", targets={"server": "http://192.0.2.2/", "device": "http://192.0.2.3/"}, plays="client",
-        tags=frozenset({"adf", "paper"}), speed=1.5, wait=5.0, device="bench-2", steps="3-7",
+        tags=frozenset({"adf", "paper"}), speed=1.5, wait=5.0, max_time=900.0, device="bench-2", steps="3-7",
     )  # fmt: skip
 
 
@@ -104,6 +105,8 @@ def test_all_of_it_is_optional(text: str, tmp_path: Path) -> None:
         ("speed: -1\n", ":1: speed is -1; expected a factor"),
         ("slack: 0\n", ":1: slack is 0; expected seconds above 0"),
         ("wait: soon\n", ":1: wait is 'soon'; expected seconds above 0"),
+        ("max-time: 0\n", ":1: max-time is 0; expected seconds above 0"),
+        ("max_time: 5\n", ":1: max_time is not known; expected max-time"),
         ("scenarios:\n  customer-a: {tags: [[x]]}\n", "tags is .*; expected words"),
         ("scenarios:\n  customer-a: {skip: true}\n", ":2: skip is True; expected why it is left out"),
         ("scenarios:\n  customer-a: {device: [x]}\n", "device is .*; expected a text"),
