@@ -183,8 +183,8 @@ class KeyFiles:
             if log.open:
                 self.keys.findings.append(PIPE(f"{log.name}: the key log was still being written when all was read"))
             log.end()
-        if self.keys.missed:
-            count = sum(self.keys.missed.values())
+        if self.keys.missed_in_all:
+            count = self.keys.missed_in_all
             self.keys.findings.append(
                 TOO_LATE(
                     f"the key log got the secrets of {count} connection{'s' if count > 1 else ''} when "

@@ -48,4 +48,5 @@ class PostScanStory(Story):
         super().absorb(other)
         if isinstance(other, PostScanStory):
             self.hosts |= other.hosts
-            self.mismatches += other.mismatches
+            for frame, text in other.mismatches:
+                self.differs(frame, text)

@@ -11,7 +11,10 @@ from dissector.analysis.story import KEPT, Call, Final, Report, Story
 from dissector.analysis.words import MULTI_PAGE, is_end_state
 from dissector.messages import Message
 
-__all__ = ["FLAT", "NO_MORE", "ScanStory"]
+__all__ = ["FLAT", "FRAMES", "NO_MORE", "ScanStory"]
+
+FRAMES = 100
+"""Frames kept of what came again and again: a finding names them all."""
 
 FLAT = ("Platen", "Film")
 """Sources that give one image (wsscan.yaml Q09)."""
@@ -29,7 +32,7 @@ class ScanStory(Story):
         client: who created the job or pulled its images.
         named: number of the CreateScanJobResponse, 0 where the capture has none; its frame and time.
         token: JobToken of that answer.
-        announced: frames of the ScanAvailableEvents; ``context`` their ClientContext.
+        announced: frames of the ScanAvailableEvents, up to :data:`FRAMES`; ``context`` their ClientContext.
         destination: DestinationToken of CreateScanJob, None without one; the same for ``identifier``.
         format, source, transfer: of the ticket, or what the device made of it.
         reused: frame where the job number was given before, 0 where it was not.
@@ -39,7 +42,7 @@ class ScanStory(Story):
         none_left: the first that was told that there are no more images.
         told_over: the first frame that told an end state, None while none did.
         told_end: an end event came.
-        again: frames of further CreateScanJob requests with the same ScanIdentifier.
+        again: frames of further CreateScanJob requests with the same ScanIdentifier, up to :data:`FRAMES`.
     """
 
     # What is asked of many stories to find one: slots, so that those at rest are not woken for it.
@@ -83,6 +86,21 @@ class ScanStory(Story):
         self.told_end = self.told_end or isinstance(report, Final)
         if isinstance(report, Final) or is_end_state(report.state):
             self._over_at(report.frame)
+
+    def announce(self, frame: int) -> None:
+        """A ScanAvailableEvent came."""
+        if len(self.announced) < FRAMES:
+            self.announced.append(frame)
+
+    def asked_again(self, frame: int) -> None:
+        """A further CreateScanJob with its ScanIdentifier came."""
+        if len(self.again) < FRAMES:
+            self.again.append(frame)
+
+    def strange(self, call: Call) -> None:
+        """A RetrieveImage has the token of another job."""
+        if len(self.strangers) < KEPT:
+            self.strangers.add(call.number)
 
     def _over_at(self, frame: int) -> None:
         self.told_over = frame if self.told_over is None else min(self.told_over, frame)
@@ -142,7 +160,6 @@ class ScanStory(Story):
         super().absorb(other)
         if isinstance(other, ScanStory):
             self.fetched += other.fetched
-            self.strangers |= other.strangers
             for call in other.pages:
                 self.retrieved(call)
             if other.none_left is not None:

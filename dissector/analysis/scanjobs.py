@@ -120,7 +120,7 @@ class ScanJobs(Following[ScanStory]):
         identifier = text_of(body, "ScanIdentifier")
         story = self._announced_by(identifier, server.address) if identifier is not None else None
         if story is not None and story.create is not None:
-            story.again.append(frame_of(message))
+            story.asked_again(frame_of(message))
             if story.named:
                 story = None
         if story is None:
@@ -182,7 +182,7 @@ class ScanJobs(Following[ScanStory]):
             token = text_of(message.body, "JobToken")
             if token is not None and story.token is not None and token != story.token:
                 text += f", with the token {token} of another job"
-                story.strangers.add(call.number)
+                story.strange(call)
         elif operation == "GetJobElements":
             text = join([name.rsplit(":", 1)[-1] for name in texts_of(message.body, "RequestedElements/Name")])
         story.step(message, text)
@@ -343,7 +343,7 @@ class ScanJobs(Following[ScanStory]):
                 del stories[:-SAME_SCAN]
                 if len(self._announced) > ANNOUNCED:
                     self._announced.popitem(last=False)
-        story.announced.append(frame_of(message))
+        story.announce(frame_of(message))
         story.step(message, f"scan {identifier or 'without identifier'}" + (f" for {context}" if context else ""))
 
     def _event_story(self, message: Message, turn: Turn, root: Field | None) -> ScanStory | None:

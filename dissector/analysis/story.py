@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dissector.analysis.model import FilterResult, Image, Job, JobFault, Step
 from dissector.analysis.reading import LONGEST, end_text, frame_of
@@ -95,6 +95,8 @@ class Final(Report):
     process: str | None = None
     has_reasons: bool = True
 
+
+_Kept = TypeVar("_Kept")
 
 _number = attrgetter("number")
 _sent = attrgetter("frame", "number")
@@ -332,20 +334,20 @@ class Story:
         return image
 
     def absorb(self, other: Story) -> None:
-        """The other story is about the same job: take over what it knows."""
+        """The other story is about the same job: take over what it knows, as far as that is kept of one job (requests
+        for one scan can be many, and each answer names another job)."""
         other.into = self
         mine, its = self.job, other.job
-        mine.timeline += its.timeline
-        mine.faults += its.faults
-        mine.findings += its.findings
+        self._left_out += other._left_out + _take(mine.timeline, its.timeline)
+        _take(mine.faults, its.faults)
+        _take(mine.findings, its.findings)
         for operation, calls in other.calls.items():
             own = self.calls.setdefault(operation, [])
-            own.extend(calls)
+            _take(own, calls)
             own.sort(key=_number)
-        self.reports += other.reports
-        self.finals += other.finals
+        _take(self.reports, other.reports)
+        _take(self.finals, other.finals)
         self.finals.sort(key=_number)
-        self._left_out += other._left_out
         for name in ("device", "server", "user", "user_sid", "process", "process_name", "document_name"):
             if not getattr(mine, name):
                 setattr(mine, name, getattr(its, name))
@@ -402,6 +404,13 @@ class Story:
             return finding.frames[0] if finding.frames else 1 << 62
 
         self.job.findings.sort(key=place)
+
+
+def _take(own: list[_Kept], more: list[_Kept]) -> int:
+    """Add what is kept of it; gives how much is not."""
+    room = max(KEPT - len(own), 0)
+    own += more[:room]
+    return max(len(more) - room, 0)
 
 
 def _picture(message: Message) -> Attachment | None:

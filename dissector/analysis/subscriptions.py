@@ -11,13 +11,14 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from sys import intern
 from typing import TypeVar
 
 from dissector.analysis.exchanges import WAITING, Role, Turn
 from dissector.analysis.expiry import nanoseconds
 from dissector.analysis.model import Subscription
-from dissector.analysis.reading import frame_of, operation_of, parameters_of, text_of, texts_of
+from dissector.analysis.reading import LONGEST, frame_of, operation_of, parameters_of, text_of, texts_of
 from dissector.analysis.resting import Resting
 from dissector.base.findings import rule
 from dissector.base.origin import Endpoint
@@ -127,6 +128,14 @@ def _selects(wanted: str, action: str) -> bool:
 def _shared(actions: tuple[str, ...]) -> tuple[str, ...]:
     """The same few actions as one object for all subscriptions."""
     return actions
+
+
+def _kept(actions: list[str]) -> list[str]:
+    """Of the actions of a filter up to :data:`MANY`, and no more than is kept of one value: without the line breaks
+    and the indentation between them, which can be longer than they are."""
+    sizes = accumulate(map(len, actions[:MANY]))
+    # Interned: they are the same few in all subscriptions.
+    return [intern(action) for action, size in zip(actions, sizes, strict=False) if size <= LONGEST]
 
 
 def references(root: Field | None, path: str) -> list[tuple[str, str]]:
@@ -278,11 +287,10 @@ class Subscriptions:
         if filter_field is not None:
             dialect = filter_field.attributes.get("Dialect", ("", ""))[1]
             watch.by_action = not dialect or dialect.rstrip("/").endswith("/Action")
-            # Interned: they are the same few in all subscriptions.
-            actions = (text_of(filter_field) or "").split()
-            one.actions = [intern(action) for action in actions[:MANY]]
+            actions = filter_field.text.split()
+            one.actions = _kept(actions)
             watch.actions = _shared(tuple(one.actions))
-            watch.cut = len(actions) > MANY
+            watch.cut = len(actions) > len(one.actions)
         contexts = texts_of(body, "ScanDestinations/ScanDestination/ClientContext")
         one.destinations = dict.fromkeys(contexts[:MANY], "")
         watch.cut = watch.cut or len(contexts) > MANY

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -53,12 +52,10 @@ def save_scenario(
         before = place.exists()
         place.mkdir(parents=True, exist_ok=True)
         try:
-            with tempfile.TemporaryDirectory(prefix=".new-", dir=place) as new:
+            # What cannot be taken away of the scenario before is no reason to do without the new one.
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=place, ignore_cleanup_errors=True) as new:
                 _write(scenario, contents, Path(new))
-                for kind in KINDS:
-                    shutil.rmtree(place / kind, ignore_errors=True)
-                for one in Path(new).iterdir():
-                    one.rename(place / one.name)
+                _take_the_place(Path(new), place)
         except BaseException:
             if not before:
                 with contextlib.suppress(OSError):
@@ -77,6 +74,25 @@ def _write(scenario: Scenario, contents: Mapping[str, Material], place: Path) ->
             for piece in (data,) if isinstance(data, bytes) else data.pieces():
                 file.write(piece)
     (place / MAIN).write_text(as_yaml(scenario), encoding="utf-8")
+
+
+def _take_the_place(new: Path, place: Path) -> None:
+    """What was written takes the place of what is there, which moves aside; broken off on the way it comes back."""
+    old = new / "old"
+    old.mkdir()
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for source, target in ((place, old), (new, place)):
+            for name in (*KINDS, MAIN):
+                if (source / name).exists():
+                    moved.append((source / name, target / name))
+                    (source / name).rename(target / name)
+    except BaseException:
+        for was, now in reversed(moved):
+            # The last one may not have got so far.
+            if not was.exists():
+                now.rename(was)
+        raise
 
 
 def check_place(folder: str | Path, *, replace: bool = False) -> None:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from dissector.analysis import endpoints, exchanges, jobs, notifications, reading, reports, scanjobs, subscriptions
-from tests.support.fake_jobs import ScanJob
-from tests.support.fakes import CLIENT, SCANNER
+from dissector.analysis import (
+    endpoints,
+    exchanges,
+    jobs,
+    notifications,
+    postscan_story,
+    reading,
+    reports,
+    scan_story,
+    scanjobs,
+    story,
+    subscriptions,
+)
+from tests.support.fake_jobs import DsmJob, ScanJob
+from tests.support.fakes import ACTIONS, CLIENT, SCANNER
 
 
 @pytest.mark.parametrize(("most", "answered"), [(2, 2), (3, 3), (4, 3)])
@@ -136,6 +148,98 @@ def test_what_is_kept_of_a_subscription(play, analysed, monkeypatch, most, cut):
     assert events == ([[], []] if cut else [[], ["event.client-context"]])
     of_jobs = [{finding.rule for finding in job.findings} for job in analysis.jobs]
     assert ["job.destination-unknown" in rules for rules in of_jobs] == [False, not cut]
+
+
+@pytest.mark.parametrize(("names", "asked", "answered"), [(2, 1, 1), (1, 2, 2), (1, 2, 1), (1, 1, 2)])
+def test_whatever_is_cut_of_a_subscription(play, analysed, monkeypatch, names, asked, answered):
+    monkeypatch.setattr(subscriptions, "MANY", 1)
+    contexts = [{"ClientContext": str(number)} for number in range(2)]
+    given = [{**context, "DestinationToken": "t"} for context in contexts]
+    events = [ACTIONS["WS-Scan"] + name for name in ("ScanAvailableEvent", "JobStatusEvent")]
+    body = {
+        "Delivery": {"NotifyTo": {"Address": f"http://{CLIENT}/"}},
+        "Filter": {"#": " ".join(events[:names])},
+        "ScanDestinations": {"ScanDestination": contexts[:asked]},
+    }
+    answer = {"DestinationResponses": {"DestinationResponse": given[:answered]}}
+    play.ask("WS-Eventing", "Subscribe", body, answer, client=CLIENT, server=SCANNER)
+    for name in ("ScanAvailableEvent", "JobStatusEvent"):
+        play.event("WS-Scan", name, {"ClientContext": "other"}, source=SCANNER, to=f"http://{CLIENT}/")
+    analysis = analysed(play.messages)
+    assert [finding.rule for one in analysis.subscriptions for finding in one.findings] == []
+    assert [event.findings for event in analysis.notifications] == [[], []]
+
+
+@pytest.mark.parametrize("between", [" ", "\n" + " " * reading.LONGEST])
+def test_a_filter_is_as_long_as_its_actions(play, analysed, between):
+    """Not as the white space between them; and its actions are no longer than one value."""
+    names = ["PostScanJobStatusEvent" + between, "PostScanJobEndStateEvent"]
+    play.subscribe(names, parameter="whole")
+    play.subscribe([name + between + "x" * reading.LONGEST for name in names], parameter="cut", identifier="sub-2")
+    for parameter in ("whole", "cut"):
+        play.event("WS-DSP", "PostScanJobEndStateEvent", {}, parameters=[("Identifier", parameter)])
+    analysis = analysed(play.messages)
+    assert [one.subscription for one in analysis.notifications] == [1, 2]
+    assert [event.findings for event in analysis.notifications] == [[], []]
+    assert [len(one.actions) for one in analysis.subscriptions] == [2, 1]
+
+
+@pytest.mark.parametrize(("most", "named"), [(1, 2), (2, 3), (3, 3)])
+def test_subscriptions_that_fit_an_event(play, analysed, monkeypatch, most, named):
+    """One more is enough to see that there are more."""
+    monkeypatch.setattr(notifications, "FITTING", most)
+    parameters = [("Identifier", f"sink-{number}") for number in range(3)]
+    for number, (_, text) in enumerate(parameters):
+        play.subscribe(["PostScanJobStatusEvent"], parameter=text, identifier=f"sub-{number}")
+    play.event("WS-DSP", "PostScanJobStatusEvent", {}, parameters=parameters)
+    (event,) = analysed(play.messages).notifications
+    numbers = ", ".join(str(number + 1) for number in range(named))
+    assert event.findings[0].text == f"subscriptions {numbers} all fit this event; it is counted for none of them"
+
+
+@pytest.mark.parametrize(("most", "kept"), [(1, 1), (2, 2), (3, 2)])
+def test_answers_about_other_jobs(play, analysed, monkeypatch, most, kept):
+    monkeypatch.setattr(postscan_story, "KEPT", most)
+    job = DsmJob(play)
+    job.create()
+    for _ in range(2):
+        job.ask("GetPostScanJobElements", {"JobToken": job.token, "RequestedElements": {"Name": "JobStatus"}})
+    (one,) = analysed(play.messages).jobs
+    assert sum(finding.rule == "job.answer-mismatch" for finding in one.findings) == kept
+
+
+@pytest.mark.parametrize("most", [4, 100])
+def test_what_is_kept_of_one_job_where_it_turns_out_to_be_several(play, monkeypatch, most):
+    """Each of many answers to requests for one scan names another job that was heard of."""
+    for module in (story, scan_story):
+        monkeypatch.setattr(module, "KEPT", most)
+    monkeypatch.setattr(scan_story, "FRAMES", most)
+    jobs = [ScanJob(play, number) for number in range(1, 4)]
+    for _ in range(3):
+        jobs[0].available("scan-1")
+    asked = [job.create(answer=False, ScanIdentifier="scan-1", DestinationToken="t") for job in jobs]
+    for job in jobs:
+        for _ in range(2):
+            job.retrieve()
+            job.status("Processing")
+        job.final()
+    for job, request in zip(jobs, asked, strict=True):
+        job.created(request)
+    for _ in range(3):
+        jobs[-1].retrieve(token="other")
+    followed, paired = scanjobs.ScanJobs(subscriptions.Subscriptions()), exchanges.Exchanges()
+    for message in play.messages:
+        followed.feed(message, paired.feed(message))
+    one = followed._stories[0]
+    assert len(followed._stories) == 4
+    kept = {"announced": 3, "again": 2, "reports": 6, "finals": 3, "strangers": 3, "pages": 9}
+    assert {name: len(getattr(one, name)) for name in kept} == {name: min(size, most) for name, size in kept.items()}
+    assert {name: len(calls) for name, calls in one.calls.items()} == {
+        "CreateScanJob": min(3, most), "RetrieveImage": min(9, most)
+    }  # fmt: skip
+    # Announcements, requests, images with their answers, states, ends, answers, strangers with their answers.
+    every = 3 + 3 + 12 + 6 + 3 + 3 + 6
+    assert (len(one.job.timeline), one._left_out) == (min(every, most), max(every - most, 0))
 
 
 @pytest.mark.parametrize(("most", "kept"), [(1, 1), (2, 2), (3, 2)])

@@ -150,6 +150,14 @@ def test_items_that_are_changed_in_turn_open_no_blocks(monkeypatch: pytest.Monke
     # Two blocks are open as they are.
     assert 5 * 6 <= len(opened) <= 7 * 6
     assert not any(isinstance(thing, list) for thing in opened)
+    # Of the others three items are objects, of six that take turns.
+    opened.clear()
+    for block in range(7):
+        archive.edit(8 * block + 7)
+    assert len(opened) == 6
+    opened.clear()
+    assert archive[7].http_status == 7
+    assert not any(isinstance(thing, list) for thing in opened)
     assert [one.http_status for one in archive] == [*[number % 8 for number in range(56)], *[None] * 8]
 
 

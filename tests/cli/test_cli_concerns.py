@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,18 @@ def test_a_broken_file_is_told_with_each_job(samples: Path, cli) -> None:
     (known,) = json.loads(cli("jobs", "--json", file).out)["jobs"]
     result = cli("jobs", "--job", known["id"], file)
     assert "The file ends at offset 44014" in result.out
+
+
+@pytest.mark.parametrize(("severity", "code"), [(Severity.WARN, 0), (Severity.ERROR, 1)])
+def test_the_exit_code_is_of_what_is_shown(
+    samples: Path, cli, monkeypatch: pytest.MonkeyPatch, severity: Severity, code: int
+) -> None:
+    from dissector.cli import concerns
+
+    monkeypatch.setattr(concerns, "concerning", lambda found, jobs: [replace(one, severity=severity) for one in found])
+    file = str(samples / "damaged/dsm-cut-file.pcap")
+    (known,) = json.loads(cli("jobs", "--json", file).out)["jobs"]
+    assert cli("jobs", "--job", known["id"], file).code == code
 
 
 def test_what_does_not_concern_the_job_is_left_out_and_said(samples: Path, cli, monkeypatch) -> None:

@@ -41,7 +41,9 @@ def said(frames: Sequence[bytes], tick: int = 1000, block: int = 4 << 20) -> lis
     for part in source:
         watch.feed(decoder.decode(part))
     watch.finish()
-    return [(one.rule, one.text, one.frames) for one in watch.findings()]
+    found = watch.findings()
+    assert all(one.hosts == (DEVICE, SERVER) for one in found if one.rule != unreached.MORE.id)
+    return [(one.rule, one.text, one.frames) for one in found]
 
 
 @pytest.mark.parametrize("block", [1, 4 << 20])

@@ -29,7 +29,7 @@ __all__ = ["KeyLog", "KeyMaterial"]
 SECRETS = 200_000
 """Secrets kept of all key logs; the oldest make room. Each costs about 250 bytes."""
 SESSIONS = 10_000
-"""Sessions remembered for resumption."""
+"""Sessions remembered for resumption; connections without keys that are over, while some may come."""
 RANDOM = 32
 LINE = 4096
 """Bytes of one key log line; the longest secrets make lines of about 250."""
@@ -70,7 +70,8 @@ class KeyMaterial:
         growing: more may come later (a live capture): what has no keys yet waits a while.
         findings: on key logs.
         late: client randoms of secrets that came behind packets, and opened nothing yet.
-        missed: client and server → connections that were over before the key log got their secrets.
+        missed: client and server → connections that were over before the key log got their secrets, of up to
+            :data:`SESSIONS` such pairs; ``missed_in_all``: of all.
     """
 
     def __init__(self) -> None:
@@ -79,6 +80,7 @@ class KeyMaterial:
         self.findings: list[Finding] = []
         self.late: set[bytes] = set()
         self.missed: dict[tuple[Endpoint, Endpoint], int] = {}
+        self.missed_in_all = 0
         self._over: dict[bytes, tuple[tuple[Endpoint, Endpoint], TlsFacts | None]] = {}
         """Client randoms of connections that are over and had no keys, while some may come → whose they are."""
         self._is_late = False
@@ -175,7 +177,9 @@ class KeyMaterial:
         self.version += 1
         if what in self._over:
             pair, facts = self._over.pop(what)
-            self.missed[pair] = self.missed.get(pair, 0) + 1
+            self.missed_in_all += 1
+            if pair in self.missed or len(self.missed) < SESSIONS:
+                self.missed[pair] = self.missed.get(pair, 0) + 1
             if facts is not None:
                 facts.state = "late keys"
         if self._is_late and len(what) == RANDOM and len(self.late) < SECRETS:

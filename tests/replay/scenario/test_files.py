@@ -156,6 +156,29 @@ def test_what_is_broken_off_leaves_what_was_there(tmp_path: Path) -> None:
     assert sorted(one.name for one in place.iterdir()) == ["bodies", "heads", "scenario.yaml"]
 
 
+@pytest.mark.parametrize("moves", range(7))
+def test_what_is_broken_off_while_the_new_takes_the_place_of_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    place = tmp_path / "s"
+    save_scenario(*extract(SAMPLES / "dsm-create-fault.pcapng"), place)
+    before = {one: one.read_bytes() for one in place.rglob("*") if one.is_file()}
+    done, rename = [], Path.rename
+
+    def renamed(self: Path, target: Path) -> Path:
+        done.append(self)
+        if len(done) == moves + 1:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    new = extract(SAMPLES / "dsm-completed.pcapng")
+    # The scenario before has three things, the new one four.
+    with pytest.raises(KeyboardInterrupt):
+        save_scenario(*new, place, replace=True)
+    assert {one: one.read_bytes() for one in place.rglob("*") if one.is_file()} == before
+
+
 def test_names_of_files_are_safe(tmp_path: Path) -> None:
     for name in ("/etc/passwd", "../x", "heads/../../x"):
         with pytest.raises(UnreadableInput, match="is not in the scenario's folder"):

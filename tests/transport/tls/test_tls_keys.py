@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dissector.base.errors import UsageError
+from dissector.base.origin import Endpoint
 from dissector.transport.tls import KeyLog, KeyMaterial, keys
 from tests.support.tls_feed import TlsFeed, read_talk
 from tests.support.tls_talk import client_context, identity, server_context, talk
@@ -109,6 +110,19 @@ def test_sessions_are_bounded_and_found_by_id_and_ticket(monkeypatch: pytest.Mon
     for name in (b"", b"one", b"two", b"three"):
         made.remember(name, MASTER)
     assert [made.session(name) for name in (b"", b"one", b"two", b"three")] == [None, None, MASTER, MASTER]
+
+
+@pytest.mark.parametrize(("most", "pairs"), [(1, 1), (2, 2), (3, 2)])
+def test_whose_keys_came_too_late_is_kept_of_so_many(monkeypatch: pytest.MonkeyPatch, most: int, pairs: int) -> None:
+    made = KeyMaterial()
+    made.growing = True
+    for number in range(3):
+        # Two of the connections are between the same ends.
+        ends = Endpoint("192.0.2.1", 49_152 + number // 2), Endpoint("192.0.2.2", 443)
+        made.over(bytes([number]) * 32, ends, None)
+    monkeypatch.setattr(keys, "SESSIONS", most)
+    made.add_log(b"".join(line("CLIENT_RANDOM", bytes([number]) * 32, MASTER) for number in range(3)))
+    assert (list(made.missed.values()), made.missed_in_all) == ([2, 1][:pairs], 3)
 
 
 @pytest.mark.parametrize("text", ["", "xyz", "00:zz", "0011:00", "00" * 32 + ":"])
