@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dissector.base.findings import Finding, rule
 from dissector.base.limits import Limits
 from dissector.transport.flow import Flow
-from dissector.transport.model import StreamEnd
+from dissector.transport.model import StreamEnd, TransportStats
 from dissector.transport.tcp import PIECE
 
 __all__ = ["Burden"]
@@ -43,13 +43,13 @@ class Burden:
 
     Args:
         limits: ``connections`` and ``held``.
-        report: takes a finding, once for each limit.
+        stats: take a finding, once for each limit, and tell how many frames there were so far.
         kept: bytes that the consumers keep of what was decoded (which may be more than what came in).
     """
 
-    def __init__(self, limits: Limits, report: Callable[[Finding], None], kept: Callable[[], int]) -> None:
+    def __init__(self, limits: Limits, stats: TransportStats, kept: Callable[[], int]) -> None:
         self._limits = limits
-        self._report = report
+        self._stats = stats
         self._kept = kept
         self._read: dict[int, Flow] = {}
         self._weighed: dict[int, Flow] = {}
@@ -111,7 +111,8 @@ class Burden:
                 count -= 1
                 del self._read[flow.number]
             if flow.pair is not None:
-                flow.pair.stop(StreamEnd.CAPTURE, 0, 0)
+                # Known later than all that was told, as at the end of the capture.
+                flow.pair.stop(StreamEnd.CAPTURE, 0, 0, self._stats.frames)
                 for side in flow.pair.sides:
                     side.forget()
                 flow.pair = None
@@ -145,7 +146,7 @@ class Burden:
     def _say(self, finding: Finding) -> None:
         if finding.rule not in self._said:
             self._said.add(finding.rule)
-            self._report(finding)
+            self._stats.findings.append(finding)
 
 
 def _held(flow: Flow) -> tuple[int, int]:

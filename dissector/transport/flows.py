@@ -136,7 +136,7 @@ class FlowTable:
         self._words = Words(interest.words)
         self._opaque = OpaqueCounter(interest, stats)
         self._datagrams = DatagramPicker(interest, datagram, stats)
-        self._burden = Burden(limits, stats.findings.append, kept)
+        self._burden = Burden(limits, stats, kept)
         self._one_way = OneWay()
         self._closed = 0
         self._blocks = 0
@@ -235,7 +235,8 @@ class FlowTable:
             if flow is None:
                 del asleep[hashes[at]]
             elif flow.pair is not None:
-                flow.pair.stop(StreamEnd.CAPTURE, 0, 0)
+                # Known later than all that was told, as at the end of the capture.
+                flow.pair.stop(StreamEnd.CAPTURE, 0, 0, self._stats.frames)
                 self._over(flow)
         if not self._closed:
             self._stats.findings.append(

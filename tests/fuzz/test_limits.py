@@ -15,9 +15,11 @@ import dissector
 from dissector.base.limits import Limits
 from dissector.output.text import printable
 from tests.fuzz.attacks import ACCEPTED, Line, capture, post, soap_post
+from tests.fuzz.drive import SMALL, told
 from tests.fuzz.oracles import within
 from tests.support import packets, wsd
-from tests.support.wire import packet
+from tests.support.lossy import lossy_frames
+from tests.support.wire import Frame, packet, write_pcap
 
 GOOD = wsd.request("/a", "a", wsd.get("urn:uuid:good", "urn:uuid:device"))
 
@@ -296,3 +298,16 @@ def test_bodies_that_are_kept_wait_in_files_where_they_are_many() -> None:
         assert list(opened.all_soap) == []
         assert "tcp.held" not in {finding.rule for finding in opened.findings}
     assert sorted(found) == sorted(bodies)
+
+
+@pytest.mark.parametrize("limits", [Limits(streams=12), Limits(connections=12)], ids=["streams", "connections"])
+@pytest.mark.parametrize("seed", [5, 10, 25])
+def test_what_is_closed_to_make_room_is_known_from_then_on(seed: int, limits: Limits) -> None:
+    """And not since its last frame: others were told meanwhile, and which of them is a matter of the blocks."""
+    frames = lossy_frames(seed)
+    quiet = [packets.ether(packets.ipv4(packets.udp(b"noise"), protocol=packets.UDP))] * 40
+    last = max(frame.time for frame in frames)
+    data = write_pcap([*frames, *(Frame(last + at, raw) for at, raw in enumerate([*quiet, *begun(30)]))])
+    whole = told(data, 8 << 20, limits)
+    assert any("were closed" in text or "idle for longest ended" in text for text in whole["findings"])
+    assert whole == told(data, SMALL, limits)

@@ -6,13 +6,18 @@ import random
 
 from tests.support import wsd
 from tests.support.stories import Channel, Story
-from tests.support.wire import frames_of, write_pcap
+from tests.support.wire import Frame, frames_of, write_pcap
 
-__all__ = ["lossy"]
+__all__ = ["lossy", "lossy_frames"]
 
 
 def lossy(seed: int) -> bytes:
     """A capture."""
+    return write_pcap(lossy_frames(seed))
+
+
+def lossy_frames(seed: int) -> list[Frame]:
+    """The frames of one."""
     rng = random.Random(seed)
     story = Story(channels={"c": Channel("192.0.2.1", "192.0.2.2", 5357)})
     for number in range(rng.randrange(2, 7)):
@@ -25,4 +30,4 @@ def lossy(seed: int) -> bytes:
     for _ in range(rng.randrange(4)):
         where = rng.randrange(len(left))
         left.insert(min(len(left), where + rng.randrange(12)), left.pop(where))
-    return write_pcap(left)
+    return left
