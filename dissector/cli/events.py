@@ -99,6 +99,7 @@ class _Lines:
         self._awaited: OrderedDict[int, tuple[Notification, list[Finding]]] = OrderedDict()
         """By number, with the findings of the message, which are shown with the answer."""
         self._last = 0
+        """Number of the event that the last lines are of; -1: they say themselves of which."""
         self.bad: list[Finding] = []
 
     def event(self, event: Notification, message: Message) -> None:
@@ -120,8 +121,11 @@ class _Lines:
         shown = [*event.findings, *(finding for finding in findings if finding not in event.findings)]
         if not self.bad:
             self.bad = [finding for finding in shown if finding.severity is Severity.ERROR]
-        for line in answer_lines(event, shown, self._paint, apart=self._last != event.message, over=over):
+        apart = self._last != event.message
+        for line in answer_lines(event, shown, self._paint, apart=apart, over=over):
             print(line, file=self._out)
+        if apart:
+            self._last = -1
 
     def end(self, events: Sequence[Notification]) -> None:
         """All came: what was not answered."""

@@ -207,7 +207,7 @@ def answer_lines(
         event: the event.
         findings: to be shown.
         paint: colours.
-        apart: it stands below another event, so that it says of which it is.
+        apart: it stands below what is about another event, so that it says of which it is.
         over: its answer cannot come any more.
     """
     missing = "no answer in the capture" if over else "none yet"

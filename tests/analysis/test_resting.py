@@ -157,7 +157,8 @@ def test_items_that_are_changed_in_turn_open_no_blocks(monkeypatch: pytest.Monke
     assert len(opened) == 6
     opened.clear()
     assert archive[7].http_status == 7
-    assert not any(isinstance(thing, list) for thing in opened)
+    assert len(opened) == 1
+    assert not isinstance(opened[0], list)
     assert [one.http_status for one in archive] == [*[number % 8 for number in range(56)], *[None] * 8]
 
 

@@ -56,7 +56,15 @@ def test_which_findings_concern_a_job(found: Finding, more: dict[str, object], c
 
 
 def test_of_several_jobs_of_one_id_each_counts() -> None:
-    assert concerning([finding(50)], [job(), job(first_frame=40, last_frame=60)]) == [finding(50)]
+    # Out of order, within one another, touching, and two of which only one host is the same.
+    spans = [(300, 400), (40, 60), (45, 50), (60, 70), (310, 320)]
+    jobs = [job(first_frame=first, last_frame=last) for first, last in spans]
+    jobs += [job(timeline=[], first_frame=80, last_frame=200, **{end: OTHER}) for end in ("device", "server")]
+    within = {frame for first, last in spans for frame in range(first, last + 1)}
+    found = [finding(frame) for frame in range(1, 500)]
+    assert concerning(found, jobs) == [one for one in found if one.frames[0] in within]
+    assert concerning([finding(71, 299)], jobs) == []
+    assert len(concerning([finding(71, 300), finding(1, 40)], jobs)) == 2
 
 
 def test_lost_data_of_the_job_are_told_with_it(samples: Path, cli) -> None:

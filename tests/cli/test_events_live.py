@@ -87,11 +87,20 @@ def test_answers_that_come_behind_other_events_say_whose_they_are(play: Play) ->
     assert said == ["answer: HTTP 202", "PostScanJobStatusEvent of frame 10, answer: HTTP 500"]
 
 
+def test_an_answer_below_that_to_another_event_says_whose_it_is(play: Play) -> None:
+    one, other = two(play)
+    play.http(one, 202)
+    play.http(other, 500)
+    said, _ = shown(play.messages)
+    assert said == [f"PostScanJobStatusEvent of frame {frame}, answer: HTTP {status}"
+                    for frame, status in ((10, 202), (20, 500))]  # fmt: skip
+
+
 def test_what_is_not_answered_is_told_at_the_end(play: Play) -> None:
     two(play)
     said, lines = shown(play.messages)
     assert said == ["PostScanJobStatusEvent of frame 10, answer: no answer in the capture",
-                    "answer: no answer in the capture"]  # fmt: skip
+                    "PostScanJobStatusEvent of frame 20, answer: no answer in the capture"]  # fmt: skip
     assert lines.bad == []
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import dissector
@@ -20,9 +21,13 @@ from dissector import keyfiles
 from dissector.base.origin import Endpoint
 from dissector.capture import TLS_KEY_LOG, PcapngWriter, open_source, secrets
 from dissector.capture.secrets import secrets_ahead
+from dissector.output.jsontext import schema
 from dissector.output.notes import notes
+from dissector.output.tls_json import tls_json
+from dissector.output.tls_text import connection_lines, summary
 from dissector.transport.model import TransportStats
 from tests.cli.test_tls_command import gist
+from tests.output.test_output_schemas_complete import closed
 from tests.support.stories import dsm_completed
 from tests.support.tls_talk import client_context, encrypt, identity, server_context
 from tests.support.wire import Frame, frames_of
@@ -238,11 +243,12 @@ def test_what_is_no_key_log_at_all(capture: Path, cli, tmp_path: Path) -> None:
     assert (result.code, "Is a directory" in result.err) == (3, True)
 
 
+@pytest.mark.parametrize("others", [b"", b"CLIENT_RANDOM " + b"ab" * 32 + b" " + b"cd" * 48 + b"\n"])
 @pytest.mark.parametrize(("late", "gone"), [(False, 0), (True, 2)])
-def test_keys_that_a_growing_log_gets_too_late_are_told(late: bool, gone: int, tmp_path: Path) -> None:
+def test_keys_that_a_growing_log_gets_too_late_are_told(late: bool, gone: int, others: bytes, tmp_path: Path) -> None:
     raw, log = pcapng(FRAMES, -1), tmp_path / "keys"
-    # Of other connections, which are not in the capture.
-    log.write_bytes(b"CLIENT_RANDOM " + b"ab" * 32 + b" " + b"cd" * 48 + b"\n")
+    # Of connections that are not in the capture, if any.
+    log.write_bytes(others)
 
     class Live:
         """A pipe: the log grows while it is read, or when all was."""
@@ -262,6 +268,11 @@ def test_keys_that_a_growing_log_gets_too_late_are_told(late: bool, gone: int, t
         capture.run()
         # What is said beside it does not say that there were no keys.
         assert [facts.state for facts in capture.tls] == ["late keys" if late else "opened"] * 2
+        told = tls_json(capture.tls, 6, records=False, left_out=0, notes=[], findings=[], interrupted=False)
+        jsonschema.Draft202012Validator(closed(schema("dsmshark.tls/1"))).validate(told)
+        assert summary(capture.tls) == f"2 TLS connections: 2 {'with keys that came too late' if late else 'opened'}"
+        encrypted = [line for facts in capture.tls for line in connection_lines(facts, 6) if "encrypted, as" in line]
+        assert len(encrypted) == gone
         beside = notes(capture.stats, 1)
         assert [text.partition("could not be read: ")[2].split(" (")[0] for text in beside[:-1]] == (
             ["the keys came too late"] * gone

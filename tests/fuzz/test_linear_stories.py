@@ -9,11 +9,14 @@ import pytest
 
 from dissector.analysis import Analysis
 from dissector.analysis.exchanges import Exchanges
+from dissector.analysis.model import Job
 from dissector.analysis.scan_rules import _retrieval
 from dissector.analysis.scan_story import ScanStory
 from dissector.analysis.scanjobs import ScanJobs
 from dissector.analysis.subscriptions import Subscriptions
+from dissector.base.findings import Finding, Severity
 from dissector.cli.choose import same_job
+from dissector.cli.concerns import concerning
 from tests.fuzz.proportion import grows_no_faster
 from tests.support.fake_jobs import DsmJob, ScanJob
 from tests.support.fakes import Play
@@ -105,6 +108,19 @@ def test_events_of_jobs_of_the_same_number() -> None:
         return lambda: [same_job("8", jobs) for _ in range(count)]
 
     grows_no_faster(told, 800)
+
+
+def test_findings_beside_jobs_of_the_same_number() -> None:
+    """Each is compared with when they ran."""
+    lost = Finding("tcp.gap", Severity.WARN, "bytes are missing", (10**9,), hosts=("192.0.2.1", "192.0.2.2"))
+
+    def told(count: int) -> Callable[[], object]:
+        jobs = [Job("scan", "7", device="192.0.2.1", server="192.0.2.2", created=1) for _ in range(count)]
+        for number, job in enumerate(jobs):
+            job.first_frame, job.last_frame, job.completed_by = 2 * number, 2 * number, "event"
+        return lambda: concerning([lost] * count, jobs)
+
+    grows_no_faster(told, 3000)
 
 
 def _story(play: Play) -> ScanStory:

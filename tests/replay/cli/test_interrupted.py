@@ -119,7 +119,9 @@ def test_what_is_typed_ahead_is_for_the_steps_that_follow(
     assert "     | POST / HTTP/1.1\n     | \\x1b[31m\n" in capsys.readouterr().err
 
 
-def test_answers_may_come_out_of_a_file(scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_may_come_out_of_a_file(
+    scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "typed").write_text("\ns\n")
     step = load_scenario(scenario)[0].steps[0]
 
@@ -130,6 +132,8 @@ def test_answers_may_come_out_of_a_file(scenario: Path, tmp_path: Path, monkeypa
     with (tmp_path / "typed").open() as typed:
         monkeypatch.setattr("sys.stdin", typed)
         assert asyncio.run(answers()) == ["go", "skip", "stop"]
+    # The end of the input (Ctrl-D) leaves the cursor behind the question: what is said next begins a line.
+    assert capsys.readouterr().err.endswith("q quit] \n")
 
 
 @pytest.mark.parametrize(("typed", "said"), [(b"\ns\n", ["go", "skip"]), (b"q\n\n", ["stop", "stop"])])
