@@ -23,6 +23,10 @@ __all__ = ["judge"]
 LIMIT = 600 * 10**9
 """Nanoseconds that a server waits for EndPostScanJob (MS-BDSRR 2.2.5.11)."""
 
+SWAPPED = 10**6
+"""Nanoseconds by which a capture can swap packets of both directions: several receive queues do so within microseconds.
+How far the other side had acknowledged them is not kept."""
+
 PATIENCE = 60 * 10**9
 """Nanoseconds after EndPostScanJob from which a missing end event is a warning, not a note."""
 
@@ -203,7 +207,9 @@ def _order(story: PostScanStory) -> None:
             )
     for end in ends[:1]:
         for send in sends:
-            if send.number < end.number and send.answer > end.number:
+            # On one connection nobody asks before the answer: what stands so close was swapped by the capture.
+            swapped = send.stream == end.stream and send.answer_time < end.time + SWAPPED
+            if send.number < end.number < send.answer and not swapped:
                 story.find(
                     END_TOO_EARLY,
                     f"EndPostScanJob in frame {end.frame} did not wait for the answer to SendImage "

@@ -35,7 +35,8 @@ class Call:
 
     Attributes:
         answer: number of the answer, 0 while there is none; ``ok`` tells whether it was no fault.
-        host: who sent the request. image: the one that the request or its answer carried.
+        host: who sent the request. stream: number of the connection. image: the one that the request or its answer
+            carried.
     """
 
     operation: str
@@ -49,6 +50,7 @@ class Call:
     ok: bool = False
     fault: str | None = None
     image: Image | None = None
+    stream: int = -1
 
     def answered(self, message: Message, fault: str | None) -> None:
         """Its answer came."""
@@ -223,6 +225,7 @@ class Story:
     def call(self, message: Message, operation: str) -> Call:
         """A request of the job."""
         made = Call(operation, message.number, message.time, frame_of(message), message.source.address)
+        made.stream = message.stream.number
         some = self.calls.setdefault(operation, [])
         if len(some) < KEPT:
             some.append(made)

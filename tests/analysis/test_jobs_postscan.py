@@ -457,6 +457,22 @@ def test_order_of_requests(play, analysed):
     ]
 
 
+@pytest.mark.parametrize(
+    ("stream", "after", "told"), [(1, 999_999, []), (1, 10**6, ["job.end-too-early"]), (2, 0, ["job.end-too-early"])]
+)
+def test_an_answer_that_the_capture_swapped_with_the_next_request(play, analysed, stream, after, told):
+    """Its time says so, which is that of its arrival: only on one connection, and close together."""
+    job = DsmJob(play)
+    job.create()
+    sent = job.send(answer=False, stream=1)
+    ended = job.end(answer=False, stream=stream)
+    play.answer(sent, {}).time = ended.time + after
+    play.answer(ended, {})
+    job.final()
+    (found,) = analysed(play.messages).jobs
+    assert rules(found) == told
+
+
 def test_token_used_before_it_was_given(play, analysed):
     job = DsmJob(play)
     asked = job.create(answer=False)
