@@ -162,12 +162,18 @@ def _no_end(story: PostScanStory, subscriptions: Subscriptions, last_time: int) 
 # -- requests ------------------------------------------------------------------------------------------------------
 
 
+def _sent(story: PostScanStory, operation: str) -> list[Call]:
+    """The requests in the order in which they were sent: what waited behind a gap, on another connection, is read
+    later."""
+    return sorted(story.called(operation), key=lambda call: call.frame)
+
+
 def _order(story: PostScanStory) -> None:
-    sends, ends = story.called("SendImage"), story.called("EndPostScanJob")
+    sends, ends = _sent(story, "SendImage"), _sent(story, "EndPostScanJob")
     closing = [call for call in (*ends, *story.called("CancelPostScanJob")) if call.ok]
     if story.create is not None and story.named:
         for call in (*sends, *ends):
-            if call.number < story.named:
+            if 0 < call.frame < story.named_frame:
                 story.find(
                     BEFORE_CREATE,
                     f"{call.operation} in frame {call.frame} uses the token that CreatePostScanJobResponse gives only "
@@ -177,7 +183,7 @@ def _order(story: PostScanStory) -> None:
                 )
     for closed in closing[:1]:
         for send in sends:
-            if send.number > closed.answer:
+            if send.frame > closed.answer_frame:
                 took = " and was accepted" if send.ok else ""
                 story.find(
                     AFTER_END,
@@ -209,7 +215,7 @@ def _order(story: PostScanStory) -> None:
         for send in sends:
             # On one connection nobody asks before the answer: what stands so close was swapped by the capture.
             swapped = send.stream == end.stream and send.answer_time < end.time + SWAPPED
-            if send.number < end.number < send.answer and not swapped:
+            if send.frame < end.frame < send.answer_frame and not swapped:
                 story.find(
                     END_TOO_EARLY,
                     f"EndPostScanJob in frame {end.frame} did not wait for the answer to SendImage "
@@ -224,7 +230,7 @@ def _order(story: PostScanStory) -> None:
 
 def _images(story: PostScanStory) -> None:
     seen: dict[int | str, Call] = {}
-    for call in story.called("SendImage"):
+    for call in _sent(story, "SendImage"):
         image = call.image
         if image is None or image.document_id is None:
             continue

@@ -3,14 +3,17 @@ carried bytes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import dissector
+from dissector.messages import Message
 from dissector.output.jobs_text import job_story
 from tests.support.fake_jobs import DsmJob, ScanJob
+from tests.support.fakes import Play
 from tests.support.stories import Story, dsm_completed, scan_pull_events, scan_push
 from tests.support.wire import frames_of, write_pcap
 
@@ -53,6 +56,55 @@ def test_any_packet_of_scans_may_be_lost(story: Callable[[], Story], part: int, 
             assert not (job.id == "18" and job.images), lost
         numbers = [job.id for job in jobs if job.id]
         assert len(numbers) == len(set(numbers)), lost
+
+
+def framed(asked: Message, play: Play, *frames: int) -> None:
+    """A request and its answer, the last message, had these frames."""
+    asked.frames, play.messages[-1].frames = (frames[0],), (frames[1],)
+
+
+def created_late(job: DsmJob) -> None:
+    asked = job.create(answer=False)
+    job.send(1, stream=2)
+    job.created(asked).frames = (15,)
+    job.end()
+
+
+def sent_late(job: DsmJob) -> None:
+    job.create()
+    job.end(stream=2)
+    for number in (2, 1):
+        framed(job.send(number), job.play, 20 + 2 * number, 21 + 2 * number)
+
+
+def sent_twice(job: DsmJob) -> None:
+    job.create()
+    for number in (2, 1):
+        framed(job.send(7, stream=number), job.play, 20 + 2 * number, 21 + 2 * number)
+    for number in (2, 1):
+        framed(job.end(stream=number), job.play, 30 + 2 * number, 31 + 2 * number)
+
+
+def taken_late(job: DsmJob) -> None:
+    job.create()
+    sent = job.send(1, answer=False)
+    job.end(stream=2)
+    job.play.answer(sent, {}).frames = (35,)
+
+
+@pytest.mark.parametrize(
+    ("tell", "found"),
+    [
+        (created_late, []), (sent_late, []), (taken_late, []),
+        (sent_twice, [("job.duplicate-document", "24", "22"), ("job.second-end", "34", "32")]),
+    ],
+)  # fmt: skip
+def test_what_waits_behind_a_gap_of_another_connection_was_sent_before(play, analysed, tell, found):
+    tell(DsmJob(play))
+    (job,) = analysed(play.messages).jobs
+    expected = {"job.not-closed", "job.no-end"}
+    told = [(one.rule, *re.findall("frame (\\d+)", one.text)) for one in job.findings if one.rule not in expected]
+    assert sorted(told) == found
 
 
 @pytest.mark.parametrize("many", [5, 8])
