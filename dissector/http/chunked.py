@@ -69,12 +69,13 @@ class ChunkedReader:
         trailers: the raw trailer lines with the empty line, once done.
         trailer_start: stream offset of them.
         back: bytes of earlier calls that the reader took and that belong to what follows the body.
+        told: stream offset of the end of the line behind the body that tells that it is over, 0 where none does.
         runs: size lines as sent, without CRLF, and how many equal ones stood in a row; the last chunk's included. Empty
             where they are not recorded, or were too many.
     """
 
     __slots__ = (
-        "_limits", "_line", "_record", "_report", "_write", "back", "left", "runs", "state", "trailer_start",
+        "_limits", "_line", "_record", "_report", "_write", "back", "left", "runs", "state", "told", "trailer_start",
         "trailers",
     )  # fmt: skip
 
@@ -95,6 +96,7 @@ class ChunkedReader:
         self.trailers = bytearray()
         self.trailer_start = 0
         self.back = b""
+        self.told = 0
         self.runs: list[tuple[bytes, int]] = []
         self._record = record
 
@@ -196,7 +198,7 @@ class ChunkedReader:
             shown = bare[:40].decode("latin-1")
             self._report(CHUNK_LINE, f"the chunk size line {shown!r} cannot be read", offset=base + pos - before)
             self.state = State.BROKEN
-            self.back = whole[:before]
+            self.back, self.told = whole[:before], base + end
             return pos
         self._begin(length, base + end, whole.removesuffix(b"\r\n"))
         return end
@@ -206,7 +208,7 @@ class ChunkedReader:
             # The body ends without the empty line, and the next message begins.
             self._report(TRAILER_END, offset=base + pos - before)
             self.state = State.DONE
-            self.back = whole[:before]
+            self.back, self.told = whole[:before], base + end
             return pos
         if whole.rstrip(b"\r\n"):
             self.trailers += whole

@@ -231,7 +231,7 @@ class Framing:
         assert chunked is not None
         pos = chunked.feed(data, base, pos, size)
         if chunked.state >= ChunkState.DONE:
-            self.back = chunked.back
+            self.back, self.seen = chunked.back, chunked.told
             self.end = base + pos - len(self.back)
             if chunked.state == ChunkState.BROKEN:
                 self.draft.complete = False
@@ -267,6 +267,9 @@ class Framing:
             else:
                 self._not_sent()
         self.end, self.back = self._at, before
+        blank = len(seen) - len(bare)
+        tells = range(1, len(bare) + 1)
+        self.seen = self._at + blank + next(n for n in tells if begins_message(bare[:n], request=not draft.line.status))
         return pos
 
     @property
