@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.decrepit.ciphers import algorithms as old
 from cryptography.hazmat.primitives.ciphers import Cipher as Machine
-from cryptography.hazmat.primitives.ciphers import CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
 from dissector.transport.tls.aria import Aria
@@ -37,6 +37,9 @@ from dissector.transport.tls.suites import Suite
 __all__ = ["Buffer", "Opener", "openers12", "openers13", "supported"]
 
 Buffer = bytes | memoryview
+
+LONGEST_LOSS = 4 << 20
+"""Lost bytes behind which the place in a key stream is searched: it cannot be reached but by making all of it."""
 
 _RECORD_HEADER = 5
 _HEADER = struct.Struct(">QBHH").pack
@@ -56,6 +59,11 @@ class Opener(Protocol):
     lead: int
     overhead: int | None
     least: int
+
+    @property
+    def held(self) -> int:
+        """Bytes kept of a key stream."""
+        ...
 
     def open(self, type: int, version: int, fragment: Buffer, seq: int) -> tuple[int, bytes] | None:
         """Content type and plain bytes, None where it does not open."""
@@ -92,6 +100,10 @@ class _Loose(ABC):
     lead: int = 0
     overhead: int | None = None
     least: int = 0
+
+    @property
+    def held(self) -> int:
+        return 0
 
     @abstractmethod
     def open(self, type: int, version: int, fragment: Buffer, seq: int) -> tuple[int, bytes] | None: ...
@@ -152,62 +164,71 @@ class _Mac:
 
 
 class _Stream:
-    """RC4 with a MAC. Its key stream runs on from record to record."""
+    """RC4 with a MAC. Its key stream runs on from record to record and cannot be turned back: what was made of it and
+    opened nothing is kept."""
 
     lead: int = 0
     overhead: int | None
     least: int
 
     def __init__(self, key: bytes, mac: _Mac) -> None:
-        self._key = key
         self._mac = mac
-        self._at = 0
-        self._machine = self._fresh(0)
+        self._machine = Machine(old.ARC4(key), mode=None).decryptor()
+        self._ahead = bytearray()
+        """Key stream from the end of the last record that was opened on."""
         self.overhead = self.least = mac.size
 
-    def _fresh(self, at: int) -> CipherContext:
-        made = Machine(old.ARC4(self._key), mode=None).decryptor()
-        while at > 0:
-            step = min(at, 1 << 20)
-            made.update(bytes(step))
-            at -= step
-        return made
+    @property
+    def held(self) -> int:
+        return len(self._ahead)
+
+    def _next(self, size: int) -> bytearray:
+        """The next bytes of the key stream, so many or more."""
+        missing = size - len(self._ahead)
+        if missing > 0:
+            self._ahead += self._machine.update(bytes(missing))
+        return self._ahead
 
     def open(self, type: int, version: int, fragment: Buffer, seq: int) -> tuple[int, bytes] | None:
-        plain = self._machine.update(fragment)
-        cut = len(plain) - self._mac.size
+        size = len(fragment)
+        fresh = not self._ahead
+        plain = self._machine.update(fragment) if fresh else _xor(fragment, self._next(size)[:size])
+        cut = size - self._mac.size
         if cut >= 0 and self._mac.fits(seq, type, version, plain[:cut], plain[cut:]):
-            self._at += len(plain)
+            del self._ahead[:size]
             return type, plain[:cut]
-        self._machine = self._fresh(self._at)
+        if fresh:
+            self._ahead += _xor(fragment, plain)
         return None
 
     def find(
         self, type: int, version: int, fragment: Buffer, seq: int, lost: int, tries: range
     ) -> tuple[int, tuple[int, bytes]] | None:
         """The lost bytes used up key stream, but for the headers among them: how many those were is tried."""
+        if lost > LONGEST_LOSS:
+            return None
         size = len(fragment)
-        stream = self._fresh(self._at).update(bytes(lost + size))
-        number = int.from_bytes(fragment, "big")
+        stream = self._next(lost + size)
         for records in tries:
             at = lost - _RECORD_HEADER * records
             if at < 0:
                 break
-            plain = (number ^ int.from_bytes(stream[at : at + size], "big")).to_bytes(size, "big")
+            plain = _xor(fragment, stream[at : at + size])
             cut = size - self._mac.size
             if cut >= 0 and self._mac.fits(seq + records, type, version, plain[:cut], plain[cut:]):
-                self._at += at + size
-                self._machine = self._fresh(self._at)
+                del self._ahead[: at + size]
                 return records, (type, plain[:cut])
         return None
 
     def passed(self, fragment: Buffer) -> None:
-        """Its key stream is used up."""
-        self._at += len(fragment)
-        self._machine.update(bytes(len(fragment)))
+        """It counts among what is lost."""
 
     def interrupted(self) -> None:
         """:meth:`find` finds the place in the key stream."""
+
+
+def _xor(one: Buffer, two: Buffer | bytearray) -> bytes:
+    return (int.from_bytes(one, "big") ^ int.from_bytes(two, "big")).to_bytes(len(one), "big")
 
 
 class _Block(_Loose):

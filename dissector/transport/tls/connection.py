@@ -196,7 +196,7 @@ class TlsConnection:
             if self.tunnelled and not any(side.talk.opened for side in self.sides):
                 self._add(self.shared.sealed, sum(side.talk.bytes for side in self.sides))
         elif self._kept:
-            self.shared.facts.remove(facts)
+            del self.shared.facts[id(facts)]
 
     def _add(self, table: dict[tuple[Endpoint, Endpoint], int], number: int) -> None:
         """Count the connection by its ends."""
@@ -275,7 +275,7 @@ class TlsConnection:
         if len(shared.facts) >= self.limits.tls_connections:
             shared.left_out += 1
             return
-        shared.facts.append(self.facts)
+        shared.facts[id(self.facts)] = self.facts
         self._kept = True
 
     def dead(self, side: Side) -> None:
@@ -383,9 +383,12 @@ class TlsConnection:
     def not_opened(self, side: Side, frame: int, offset: int) -> None:
         """Records do not open, though others did."""
         self._unopened = True
+        tired = ": how many are missing was tried too often already" if self.shared.tries.left <= 0 else ""
         self.say(
             NOT_OPENED(
-                f"records of {side.stream.source} do not open any more", frames=(frame,) if frame else (), offset=offset
+                f"records of {side.stream.source} do not open any more{tired}",
+                frames=(frame,) if frame else (),
+                offset=offset,
             )
         )
 

@@ -40,6 +40,8 @@ UNPACKED = frozenset(["zlib", "zstd"])
 """Compressions of certificates that are read; brotli would be one more package for what no device of WSD sends."""
 LONGEST = 256 << 10
 """Bytes of one handshake message; a chain of twenty certificates is about 40 KiB."""
+CHAIN = 20
+"""Certificates of one chain that are read."""
 
 
 _GREASE = frozenset(0x0A0A + 0x1010 * n for n in range(16))
@@ -319,14 +321,19 @@ def protocol_names(value: bytes) -> tuple[str, ...]:
 
 
 def certificates(body: bytes, *, contexts: bool) -> list[bytes]:
-    """The certificates (DER) of a Certificate message, the sender's own first; ``contexts``: the form of TLS 1.3."""
+    """The certificates (DER) of a Certificate message, the sender's own first, at most :data:`CHAIN`.
+
+    Args:
+        contexts: the form of TLS 1.3.
+    """
     cursor = Cursor(body)
     found: list[bytes] = []
     try:
         if contexts:
             cursor.vector(1)
         entries = Cursor(cursor.vector(3))
-        while entries.left:
+        # A compressed message of 300 bytes may list 80,000 empty ones.
+        while entries.left and len(found) < CHAIN:
             found.append(entries.vector(3))
             if contexts:
                 entries.vector(2)

@@ -10,7 +10,7 @@ start-up is most of the time on a small capture.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -42,9 +42,9 @@ class Early(Enum):
     REJECTED = auto()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Handshake:
-    """One handshake: what both sides said."""
+    """One handshake: what both sides said. Equal is only the same one: thousands may follow each other."""
 
     client: ClientHello | None = None
     server: ServerHello | None = None
@@ -70,6 +70,16 @@ class Handshake:
     """EncryptedExtensions was seen."""
     traffic: bool = False
     """The openers of TLS 1.3 were made."""
+
+    def lighten(self) -> None:
+        """Others follow it: keep no more than what may still open records of a side that lags behind."""
+        self.client_said, self.server_said = bytearray(), bytearray()
+        self.made.clear()
+        self.ticket = b""
+        if self.client is not None:
+            self.client = ClientHello(self.client.version, self.client.random, self.client.session)
+        if self.server is not None:
+            self.server = replace(self.server, extensions={})
 
 
 def change(handshake: Handshake | None, *, client: bool, may_come: bool) -> bool | None:

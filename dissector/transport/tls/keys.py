@@ -12,6 +12,7 @@ Sources: NSS Key Log Format (draft-ietf-tls-keylogfile), RFC 5246 7.4.7.1 (RSA),
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ SECRETS = 200_000
 """Secrets kept of all key logs; the oldest make room. Each costs about 250 bytes."""
 SESSIONS = 10_000
 """Sessions remembered for resumption; connections without keys that are over, while some may come."""
+NAME = 64
+"""Bytes of a session's name that are kept; of a longer one, a ticket of up to 64 KiB, its digest is."""
 RANDOM = 32
 LINE = 4096
 """Bytes of one key log line; the longest secrets make lines of about 250."""
@@ -53,6 +56,7 @@ _TRAFFIC = frozenset(
         b"SERVER_TRAFFIC_SECRET_0",
     ]
 )
+_PREMASTER = frozenset([b"RSA", b"PMS_CLIENT_RANDOM"])
 _NOT_NEEDED = frozenset(
     [
         b"EXPORTER_SECRET", b"EARLY_EXPORTER_SECRET", b"ECH_SECRET", b"ECH_CONFIG",
@@ -90,6 +94,8 @@ class KeyMaterial:
         """Connections that a private key does not open: of TLS 1.3 (of any server), of its own server before."""
         self._secrets: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
         """(label, what it is for) → secret."""
+        self._logged_premasters = 0
+        """How many of them are pre-master secrets: every connection asks, and a key log has a line for each."""
         self._full = False
         self._rsa: list[RSAPrivateKey] = []
         self._premasters: list[bytes] = []
@@ -171,9 +177,11 @@ class KeyMaterial:
 
     def _keep(self, label: bytes, what: bytes, secret: bytes) -> None:
         key = (label, what)
-        if self._secrets.get(key) == secret:
+        before = self._secrets.get(key)
+        if before == secret:
             return
         self._secrets[key] = secret
+        self._logged_premasters += before is None and label in _PREMASTER
         self.version += 1
         if what in self._over:
             pair, facts = self._over.pop(what)
@@ -185,7 +193,8 @@ class KeyMaterial:
         if self._is_late and len(what) == RANDOM and len(self.late) < SECRETS:
             self.late.add(what)
         if len(self._secrets) > SECRETS:
-            self._secrets.popitem(last=False)
+            (forgotten, _), _ = self._secrets.popitem(last=False)
+            self._logged_premasters -= forgotten in _PREMASTER
             if not self._full:
                 self._full = True
                 self.findings.append(FULL(f"more than {SECRETS} secrets: the oldest were forgotten"))
@@ -250,11 +259,12 @@ class KeyMaterial:
 
     def session(self, name: bytes) -> bytes | None:
         """The master secret of a session, by its id or its ticket."""
-        return (self._sessions.get(name) or self._secrets.get((b"SESSION", name))) if name else None
+        return (self._sessions.get(_short(name)) or self._secrets.get((b"SESSION", name))) if name else None
 
     def remember(self, name: bytes, master: bytes) -> None:
         """A session was made: its id or ticket, and its master secret."""
         if name:
+            name = _short(name)
             self._sessions[name] = master
             self._sessions.move_to_end(name)
             if len(self._sessions) > SESSIONS:
@@ -263,9 +273,7 @@ class KeyMaterial:
     @property
     def opens_premaster(self) -> bool:
         """Whether pre-master secrets could be had at all: without, no handshake needs to be kept."""
-        return bool(
-            self._rsa or self._premasters or any(label in (b"RSA", b"PMS_CLIENT_RANDOM") for label, _ in self._secrets)
-        )
+        return bool(self._rsa or self._premasters or self._logged_premasters)
 
     def premasters(self, client_random: bytes, encrypted: bytes, offered: int, modulus: int | None) -> list[bytes]:
         """The pre-master secrets that may be that of a handshake, the likeliest first.
@@ -342,6 +350,10 @@ class KeyLog:
                 self._bad.append(self._number)
         elif line.strip() and not line.lstrip().startswith(b"#"):
             self._good += 1
+
+
+def _short(name: bytes) -> bytes:
+    return name if len(name) <= NAME else hashlib.sha256(name).digest()
 
 
 def _hex(word: bytes) -> bytes:

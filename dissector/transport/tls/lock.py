@@ -18,12 +18,21 @@ from dissector.transport.tls.records import HEADER, MOST, Record
 if TYPE_CHECKING:
     from dissector.transport.tls.ciphers import Opener
 
-__all__ = ["Epoch", "Lock", "Opened"]
+__all__ = ["Epoch", "Lock", "Opened", "Tries"]
 
 TRIES = 4096
 """Records that may be missing at one place for their number to be found."""
 ALL_TRIES = 20_000
 """Such tries in a row without success: each costs 3 to 30 µs, and only who has the keys can make one succeed."""
+TRIES_OF_A_PASS = 2_000_000
+"""Such tries of all connections, successful or not: who has the keys may make each record cost 4096 (10 s in all)."""
+
+
+@dataclass(slots=True)
+class Tries:
+    """How many more records all connections of a pass may try."""
+
+    left: int = TRIES_OF_A_PASS
 
 
 @dataclass(slots=True)
@@ -53,6 +62,7 @@ class Lock:
 
     Args:
         update: makes the epoch behind one, for key updates.
+        shared: how often all connections may try.
 
     Attributes:
         good: stream offset behind the last record that was read or opened.
@@ -61,7 +71,7 @@ class Lock:
         opener: of a version before.
     """
 
-    def __init__(self, update: Callable[[Epoch], Epoch]) -> None:
+    def __init__(self, update: Callable[[Epoch], Epoch], shared: Tries) -> None:
         self.good = 0
         self.epochs: list[Epoch] = []
         self.epoch = 0
@@ -69,8 +79,14 @@ class Lock:
         self._update = update
         self._seq = 0
         self._tries = ALL_TRIES
+        self._shared = shared
         self._seen = 0
         """Stream offset behind the last record that the opener saw."""
+
+    @property
+    def held(self) -> int:
+        """Bytes kept of a key stream."""
+        return 0 if self.opener is None else self.opener.held
 
     # -- up to TLS 1.2 -----------------------------------------------------------------------------------------------
 
@@ -175,10 +191,11 @@ class Lock:
         lost = record.offset - self.good
         low = max(least, -(-lost // (HEADER + MOST)) if least else 0)
         high = min(lost // (HEADER + opener.least), low + TRIES)
-        if high < low or self._tries <= 0:
+        if high < low or self._tries <= 0 or self._shared.left <= 0:
             return None
         self._tries -= high - low + 1
         found = opener.find(record.type, record.version, record.fragment, seq, lost, range(low, high + 1))
+        self._shared.left -= (high if found is None else found[0]) - low + 1
         if found is not None:
             self._tries = ALL_TRIES
         return found

@@ -29,7 +29,7 @@ from dissector.transport.tls.keyring import Early, Handshake, Keyring
 from dissector.transport.tls.model import Flight
 from dissector.transport.tls.names import RAW_PUBLIC_KEY, SSL20, SSL30, TLS12, TLS13, Content, Extension, Shake
 from dissector.transport.tls.records import Record
-from dissector.transport.tls.rules import BAD_MESSAGE, COMPRESSION, EARLY_REJECTED, PSK_ONLY
+from dissector.transport.tls.rules import BAD_MESSAGE, COMPRESSION, EARLY_REJECTED, PSK_ONLY, RENEGOTIATED
 from dissector.transport.tls.side import Side, State
 from dissector.transport.tls.suites import suite
 
@@ -40,12 +40,12 @@ __all__ = ["Negotiation"]
 
 SSL2_SERVER_HELLO = b"\4"
 """Its type."""
+HANDSHAKES = 1000
+"""Handshakes of one connection; each is remembered."""
 TRANSCRIPT = 512 << 10
 """Bytes of handshake messages kept of one side, for the extended master secret."""
 MESSAGES = 100
 """Handshake messages of one connection whose order is kept."""
-CHAIN = 20
-"""Certificates of one chain that are read."""
 KEPT = 200
 """Versions and suites kept of a ClientHello."""
 
@@ -228,13 +228,18 @@ class Negotiation:
         )
 
     def _nth(self, number: int) -> Handshake:
+        if number >= HANDSHAKES:
+            self._connection.say(
+                RENEGOTIATED(f"more than {HANDSHAKES:,} handshakes of one connection: what follows is not opened")
+            )
+            for each in self._connection.sides:
+                each.shut()
+            return self.handshakes[-1]
         while len(self.handshakes) <= number:
             self.handshakes.append(Handshake())
             # One that is over needs no more than what opens its records.
             if len(self.handshakes) > 2:
-                old = self.handshakes[-3]
-                old.client_said, old.server_said = bytearray(), bytearray()
-                old.made.clear()
+                self.handshakes[-3].lighten()
         return self.handshakes[number]
 
     def _server_hello(self, side: Side, answer: ServerHello, message: bytes) -> None:
@@ -316,7 +321,7 @@ class Negotiation:
             facts.shown[bool(side.client)] = frame
         if side.client:
             facts.given = bool(ders)
-        self._shown[bool(side.client)] = ders[:CHAIN]
+        self._shown[bool(side.client)] = ders
         if self._shared.watch or (self._keys.opens_premaster and not side.client):
             self.read_certificates(always=True)
             handshake.modulus = facts.certificates[0].modulus if facts.certificates else None

@@ -23,9 +23,11 @@ __all__ = [
     "OLD_VERSION",
     "ONE_WAY",
     "PSK_ONLY",
+    "RENEGOTIATED",
     "SAID_NOTHING",
     "SELF_SIGNED",
     "UNSUPPORTED",
+    "UNTOLD",
     "UNTRUSTED",
     "UNUSED",
     "WEAK_SUITE",
@@ -78,6 +80,8 @@ UNSUPPORTED = rule("tls.unsupported", "warn", "a cipher suite whose records cann
 LOST = rule("tls.lost-records", "warn", "records are not in the capture, or not whole; decoding goes on behind them")
 NOT_OPENED = rule("tls.not-opened", "warn", "records that the keys do not open", "RFC 8446 5.2")
 NOT_TLS = rule("tls.not-tls", "note", "bytes that are no records", "RFC 8446 5.1")
+UNTOLD = rule("tls.more", "note", "more findings on TLS connections than are told one by one")
+RENEGOTIATED = rule("tls.handshakes", "warn", "more handshakes of one connection than are followed", "RFC 5246 7.4.1.1")
 BAD_MESSAGE = rule("tls.bad-message", "warn", "a handshake message cannot be read", "RFC 8446 4")
 EARLY_REJECTED = rule("tls.early-data-rejected", "note", "the server refused early data", "RFC 8446 4.2.10")
 

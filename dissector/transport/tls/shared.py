@@ -10,6 +10,7 @@ from dissector.base.findings import Finding
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.model import StreamConsumer
 from dissector.transport.tls.keys import KeyMaterial
+from dissector.transport.tls.lock import Tries
 
 if TYPE_CHECKING:
     from dissector.transport.tls.model import TlsFacts
@@ -47,7 +48,8 @@ class Shared:
         keys: key material.
         watch: keep the facts of every connection; without, those that cannot be opened are let go.
         waiting: bytes that wait for keys.
-        facts: of the connections, in the order of their first record.
+        facts: of the connections, in the order of their first record, by identity: one that turns out to be none is
+            taken out again.
         open: connections that are not over, by number and depth (TLS connections around them).
         left_out: connections whose facts were not kept.
         decrypted: connections that were opened.
@@ -55,13 +57,14 @@ class Shared:
         opened: facts of the connections whose plain streams were read; pairs: client and server of all of them.
         sealed: client and server → bytes of connections inside HTTP that were not opened.
         failed: client and server → connections that failed, where it is known why.
-        said: findings, with number and ends of their connection.
+        said: findings, with number and ends of their connection; untold: how many more there were.
+        tries: how often the number of a record behind a loss may still be tried.
     """
 
     keys: KeyMaterial
     watch: bool = False
     waiting: int = 0
-    facts: list[TlsFacts] = field(default_factory=list)
+    facts: dict[int, TlsFacts] = field(default_factory=dict)
     open: dict[tuple[int, int], Open] = field(default_factory=dict)
     left_out: int = 0
     decrypted: int = 0
@@ -72,6 +75,8 @@ class Shared:
     sealed: dict[tuple[Endpoint, Endpoint], int] = field(default_factory=dict)
     failed: dict[tuple[Endpoint, Endpoint], int] = field(default_factory=dict)
     said: list[tuple[int, str, Finding]] = field(default_factory=list)
+    untold: int = 0
+    tries: Tries = field(default_factory=Tries)
     same: dict[Any, Any] = field(default_factory=dict)
 
     def one(self, value: T) -> T:
@@ -86,3 +91,5 @@ class Shared:
         if len(self.said) < SAID:
             hosts = facts.client.address, facts.server.address
             self.said.append((facts.number, facts.ends, replace(finding, hosts=hosts)))
+        else:
+            self.untold += 1

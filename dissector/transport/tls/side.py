@@ -86,7 +86,7 @@ class Side:
         self.messages = MessageReader()
         self.handshake: Handshake | None = None
         """The latest that this side said a hello for."""
-        self.lock = Lock(lambda epoch: connection.updated(self, epoch))
+        self.lock = Lock(lambda epoch: connection.updated(self, epoch), connection.shared.tries)
         self.frames = FrameMap()
         self.ended = False
         self.damaged = False
@@ -179,10 +179,10 @@ class Side:
 
     @property
     def held(self) -> int:
-        """Bytes kept: of records and messages that wait or are not whole, by the inner consumer, and by what a side is
-        made of."""
+        """Bytes kept: of records and messages that wait or are not whole, of a key stream, by the inner consumer, and
+        by what a side is made of."""
         inner = int(getattr(self.plain.consumer, "held", 0))
-        return SIDE + self._held_bytes + self._records.held + self.messages.held + inner
+        return SIDE + self._held_bytes + self._records.held + self.messages.held + self.lock.held + inner
 
     @property
     def waits(self) -> bool:

@@ -11,6 +11,7 @@ from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.model import Conversation, StreamConsumer
 from dissector.transport.tls.keys import KeyMaterial
+from dissector.transport.tls.rules import UNTOLD
 from dissector.transport.tls.shared import ALL_RECORDS, Shared
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class TlsTable:
     @property
     def facts(self) -> list[TlsFacts]:
         """Of the connections met, by their first record; complete after the pass."""
-        return self._shared.facts
+        return list(self._shared.facts.values())
 
     @property
     def left_out(self) -> int:
@@ -98,6 +99,10 @@ class TlsTable:
         for number, ends, finding in sorted(self._shared.said, key=lambda one: one[0]):
             severity = Severity.WARN if finding.severity is Severity.ERROR else finding.severity
             found.append(replace(finding, text=f"TCP stream {number}, {ends}: {finding.text}", severity=severity))
+        if self._shared.untold:
+            one = self._shared.untold == 1
+            words = f"{self._shared.untold:,} more finding{'' if one else 's'} on TLS connections"
+            found.append(UNTOLD(f"{words} (“dsmshark tls” tells what was found on each)"))
         return found
 
     def consumer(

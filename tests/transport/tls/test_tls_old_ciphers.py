@@ -152,3 +152,33 @@ def test_records_that_do_not_open_any_more_are_told_once() -> None:
     assert feed.text("server") == ANSWER
     assert feed.rules().count("tls.not-opened") == 1
     assert feed.facts.state == "partly"
+
+
+def test_behind_a_damaged_record_the_key_stream_goes_on() -> None:
+    talk = made("RC4-SHA", "1.2")
+    pieces = list(talk.pieces)
+    places = [number for number, (back, data) in enumerate(pieces) if not back and len(data) > 1000]
+    for number in (places[1], places[2], places[4]):
+        back, data = pieces[number]
+        pieces[number] = (back, data[:-1] + bytes([data[-1] ^ 1]))
+    feed = read_talk(pieces, talk.keylog)
+    assert feed.plain["client"].bytes == REQUEST + PARTS[0] + PARTS[3] + PARTS[5]
+
+
+def test_of_a_long_loss_no_key_stream_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A packet with a number far ahead would take as many bytes as it says are missing."""
+    monkeypatch.setattr(ciphers, "LONGEST_LOSS", 5000)
+    talk = made("RC4-SHA", "1.2")
+    feed = TlsFeed(talk.keylog)
+    places = [number for number, (back, data) in enumerate(talk.pieces) if not back and len(data) > 1000]
+    held = []
+    for number, (back, data) in enumerate(talk.pieces):
+        if number == places[2]:
+            feed.gap(back, 1 << 30)
+        else:
+            feed.data(back, data)
+        held.append(feed.ends[0].consumer.lock.held)
+    feed.end()
+    assert feed.plain["client"].bytes == REQUEST + b"".join(PARTS[:2])
+    assert max(held) < 8000
+    assert "tls.not-opened" in feed.rules()
