@@ -9,7 +9,7 @@ from dissector.base.errors import UsageError
 from dissector.output.jobs_text import job_name
 from dissector.output.text import printable
 
-__all__ = ["choose_job", "same_job"]
+__all__ = ["begins_so", "choose_job", "is_whole", "same_job"]
 
 _CANDIDATES = 8
 
@@ -42,6 +42,16 @@ def choose_job(jobs: Sequence[Job], wanted: str) -> list[Job]:
         more = f" and {len(found) - _CANDIDATES} more" if len(found) > _CANDIDATES else ""
         raise UsageError(f"{len(ids)} jobs have an id that begins with {wanted}: {shown}{more}")
     return found
+
+
+def is_whole(job_id: str | None, wanted: str) -> bool:
+    """The id is ``wanted`` itself: its job is meant whatever others there are."""
+    return job_id is not None and _bare(job_id) == _bare(wanted)
+
+
+def begins_so(job_id: str | None, wanted: str) -> bool:
+    """The id begins as ``wanted``: its job is meant where no other one is."""
+    return job_id is not None and _bare(job_id).startswith(_bare(wanted))
 
 
 def same_job(job_id: str | None, chosen: Sequence[Job]) -> bool:

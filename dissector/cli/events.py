@@ -12,12 +12,13 @@ from typing import TextIO
 from dissector.analysis.model import Notification
 from dissector.base.errors import ExitCode
 from dissector.base.findings import Finding, Severity
-from dissector.cli.choose import choose_job, same_job
+from dissector.cli.choose import begins_so, choose_job, is_whole, same_job
 from dissector.cli.common import Count, StartedClock, exit_code, live, opened, output, palette, report
 from dissector.messages import Message
 from dissector.output.events import (
     EventBodies,
     Kept,
+    KeptEvents,
     all_findings,
     answer_lines,
     event_lines,
@@ -37,8 +38,8 @@ AWAITED = 1000
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Run the command."""
-    # Which events are of a job is known at the end, and the end of a JSON object too.
-    return _as_they_come(args) if live(args) and not args.json and args.job is None else _at_the_end(args)
+    # JSON is one object, with how each event was taken and with the findings of the whole capture.
+    return _as_they_come(args) if live(args) and not args.json else _at_the_end(args)
 
 
 def _at_the_end(args: argparse.Namespace) -> ExitCode:
@@ -81,21 +82,30 @@ def _at_the_end(args: argparse.Namespace) -> ExitCode:
 def _as_they_come(args: argparse.Namespace) -> ExitCode:
     count = Count()
     with opened(args, digest=False, quiet=args.output is None) as capture, output(args) as out:
-        lines = _Lines(out, palette(args, out), StartedClock(args.time, capture))
+        lines = _Lines(out, palette(args, out), StartedClock(args.time, capture), args.job)
         capture.on_http = count.http
         capture.on_event = lines.event
         capture.run(count.message)
         of_capture = capture.findings
-        lines.end(capture.events)
+        events: Sequence[Notification] = capture.events
+        if args.job is not None:
+            chosen = choose_job(capture.jobs, args.job)
+            events = [event for event in events if same_job(event.job_id, chosen)]
+        lines.end(events)
         report(notes(capture.stats, count.messages, count.https), of_capture)
     return exit_code([*of_capture, *lines.bad])
 
 
 class _Lines:
-    """Shows each event when it comes, and how it was taken when that is known."""
+    """Shows each event when it comes, and how it was taken when that is known.
 
-    def __init__(self, out: TextIO, paint: Palette, clock: Clock) -> None:
-        self._out, self._paint, self._clock = out, paint, clock
+    Of a ``job`` those with the whole id are. What ids only begin as may be that of two jobs, or of one whose id is just
+    that: these events are kept until all ids are known.
+    """
+
+    def __init__(self, out: TextIO, paint: Palette, clock: Clock, job: str | None = None) -> None:
+        self._out, self._paint, self._clock, self._job = out, paint, clock, job
+        self._kept = KeptEvents()
         self._awaited: OrderedDict[int, tuple[Notification, list[Finding]]] = OrderedDict()
         """By number, with the findings of the message, which are shown with the answer."""
         self._last = 0
@@ -104,6 +114,10 @@ class _Lines:
 
     def event(self, event: Notification, message: Message) -> None:
         """An event came, or its answer."""
+        if self._job is not None and not is_whole(event.job_id, self._job):
+            if event.message == message.number and not self._last and begins_so(event.job_id, self._job):
+                self._kept.add(event.message, keep(message, text=True, paint=self._paint))
+            return
         if event.message != message.number:
             _, findings = self._awaited.pop(event.message, (event, []))
             self._answer(event, findings)
@@ -132,6 +146,11 @@ class _Lines:
         for event in events if self._awaited else ():
             if event.message in self._awaited:
                 self._answer(event, self._awaited.pop(event.message)[1])
-        if not self._last:
+        for event in events if not self._last else ():
+            kept = self._kept.get(event.message)
+            for line in event_lines(event, kept, self._clock(event.time, kept.digits if kept else 6), self._paint):
+                print(line, file=self._out)
+            self.bad += [one for one in all_findings(event, kept) if one.severity is Severity.ERROR][: not self.bad]
+        if not events:
             print("No event notifications.", file=self._out)
         self._out.flush()

@@ -237,7 +237,8 @@ def _events(commands: Any) -> None:
         """
         Every event notification in order: what it says, element by element, which job and subscription it belongs to,
         and the HTTP status its sink answered. Of a pipe each is shown when it comes, and how it was taken when that is
-        known; with --job or --json all are shown at the end.
+        known. With --job this is so for a whole id; what begins so is shown at the end, when all ids are known. --json
+        gives one object, at the end.
         """,
     )
     _files(parser)

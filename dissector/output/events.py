@@ -29,6 +29,7 @@ __all__ = [
     "SCHEMA",
     "EventBodies",
     "Kept",
+    "KeptEvents",
     "all_findings",
     "answer_lines",
     "event_json",
@@ -75,7 +76,7 @@ def keep(message: Message, *, text: bool, paint: Palette = PLAIN) -> Kept:
     )
 
 
-class _Bodies(Mapping[int, Kept]):
+class KeptEvents(Mapping[int, Kept]):
     """By message number, in order; old ones are packed."""
 
     def __init__(self) -> None:
@@ -113,7 +114,7 @@ class EventBodies:
     def __init__(
         self, wanted: Callable[[Message], bool] | None = None, *, text: bool = False, paint: Palette = PLAIN
     ) -> None:
-        self.kept = _Bodies()
+        self.kept = KeptEvents()
         self.seen = 0
         self._wanted = wanted
         self._text = text

@@ -47,9 +47,18 @@ def test_an_event_is_shown_before_the_capture_ends(way: str, samples: Path, cli,
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_in_the_end_it_is_the_same(name: str, samples: Path, cli) -> None:
-    whole = cli("events", str(samples / name))
+    same("events", name=name, samples=samples, cli=cli)
+
+
+@pytest.mark.parametrize("job", ["8a2a", "{8A2AD16E-107A-4806-9B51-C6322463278E}", "nobody"])
+def test_of_a_job_it_is_the_same(job: str, samples: Path, cli) -> None:
+    same("events", "--job", job, name="dsm-two-jobs.pcapng", samples=samples, cli=cli)
+
+
+def same(*arguments: str, name: str, samples: Path, cli) -> None:
+    whole = cli(*arguments, str(samples / name))
     piped = subprocess.run(
-        [sys.executable, "-m", "dissector", "events", "-"], input=(samples / name).read_bytes(), capture_output=True,
+        [sys.executable, "-m", "dissector", *arguments, "-"], input=(samples / name).read_bytes(), capture_output=True,
         check=False,
     )  # fmt: skip
     assert (piped.returncode, piped.stdout.decode(), piped.stderr.decode()) == (whole.code, whole.out, whole.err)
@@ -58,6 +67,31 @@ def test_in_the_end_it_is_the_same(name: str, samples: Path, cli) -> None:
 @pytest.fixture
 def play() -> Play:
     return Play()
+
+
+@pytest.mark.parametrize(
+    ("job", "early", "all_of_it"), [("A1", ["a1"], ["a1"]), ("a1b", ["a1b"], ["a1b"]), ("a", [], ["a1b", "a1"])]
+)
+def test_events_with_the_whole_id_of_their_job_are_not_waited_for(
+    play: Play, job: str, early: list[str], all_of_it: list[str]
+) -> None:
+    """Behind one that only begins so another may come that does, too, or is what is given."""
+    for token in ("a1b", "b", "a1"):
+        play.event("WS-DSP", "PostScanJobStatusEvent", {"JobToken": token})
+    out, analysis = io.StringIO(), Analysis()
+    lines = events._Lines(out, PLAIN, Clock("relative"), job)
+
+    def told() -> list[str]:
+        return [line.split()[-1] for line in out.getvalue().splitlines() if "answer: HTTP 202, job" in line]
+
+    for message in play.messages:
+        event = analysis.feed(message)
+        if event is not None:
+            lines.event(event, message)
+    assert told() == early
+    analysis.finish()
+    lines.end([one for one in analysis.notifications if one.job_id in all_of_it])
+    assert told() == all_of_it
 
 
 def shown(messages: Iterable[Message], awaited: int = 1000) -> tuple[list[str], events._Lines]:
