@@ -252,31 +252,32 @@ async def _run(
     sink: Sink = kind(sys.stdout, bodies=arguments.verbose, wanted=wanted)
     log = around.log = Log(clock, output.heard(sink))
     code = ExitCode.OK
-    async with until_signal(stop), make(around) as emulator:
+    async with until_signal(stop), make(around) as emulator, contextlib.AsyncExitStack() as stack:
+        waits: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
+        control = None
+        if arguments.control is not None:
+            # Before it is said that all is ready: its port may be taken.
+            control = await stack.enter_async_context(ControlPort(emulator, port=arguments.control))
+            waits.append(asyncio.create_task(control.stopped.wait()))
         headline, facts = ready(emulator)
         if arguments.json:
             log.say("ready", headline, url=emulator.url(), addresses=facts)
         elif work is None:
             tell(output, headline, facts)
-        async with contextlib.AsyncExitStack() as stack:
-            waits: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait())]
-            if arguments.control is not None:
-                control = await stack.enter_async_context(ControlPort(emulator, port=arguments.control))
-                waits.append(asyncio.create_task(control.stopped.wait()))
-                if not arguments.json:
-                    tell(output, "", {"control": control.url})
-            if arguments.duration is not None:
-                waits.append(asyncio.create_task(clock.sleep(arguments.duration)))
-            if work is not None:
-                waits.append(asyncio.ensure_future(work(emulator)))
-            done, rest = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for one in rest:
-                one.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
-            for one in done:
-                one.result()
-            if work is not None and waits[-1] not in done:
-                code = unfinished(stop, output)
+        if control is not None and not arguments.json:
+            tell(output, "", {"control": control.url})
+        if arguments.duration is not None:
+            waits.append(asyncio.create_task(clock.sleep(arguments.duration)))
+        if work is not None:
+            waits.append(asyncio.ensure_future(work(emulator)))
+        done, rest = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for one in rest:
+            one.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        for one in done:
+            one.result()
+        if work is not None and waits[-1] not in done:
+            code = unfinished(stop, output)
     output.captured(arguments.pcap, emulator.tap)
     return output.code(code)
 

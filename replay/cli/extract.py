@@ -107,7 +107,8 @@ def _tell(made: Extracted, path: str, *, explained: bool) -> None:
     if path:
         events = sum(step.event for step in scenario.steps)
         site = [value.name for value in scenario.values.values() if not value.maker and not value.secret]
-        print(printable(f"{path}: {len(scenario.steps)} steps ({events} events), {len(scenario.values)} values"))
+        steps, values = count(len(scenario.steps), "step"), count(len(scenario.values), "value")
+        print(printable(f"{path}: {steps} ({count(events, 'event')}), {values}"))
         for party in scenario.parties.values():
             bases = f" at {', '.join(party.bases)}" if party.bases else ""
             plays = ", plays unless --as says otherwise" if party.name == scenario.plays else ""

@@ -106,7 +106,9 @@ def _dry(
     begun: set[str] = set()
     steps = [one for one in scenario.steps if options.wants(one) and (one.sender in played) != (one.receiver in played)]
     if not steps:
-        raise UsageError(f"{scenario.name}: {', '.join(sorted(played))} has nothing to do in these steps")
+        last = max((one.number for one in scenario.steps), default=0)
+        told = f"{', '.join(sorted(played))} has nothing to do in these steps; there are 1 to {last}"
+        raise UsageError(f"{scenario.name}: {told}")
     roles = " and ".join(scenario.parties[name].role for name in sorted(played))
     told = ", ".join(f"{scenario.parties[name].role} {target}" for name, target in targets.items())
     print(printable(f"{roles} against {told or 'nobody'}; nothing is sent"))

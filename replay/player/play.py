@@ -95,7 +95,9 @@ class Player:
         self._mine = [one for one in wanted if one.sender in self._played and one.receiver not in self._played]
         theirs = [one for one in wanted if receives(one, "message", self._played)]
         if not self._mine and not theirs:
-            raise UsageError(f"{scenario.name}: {', '.join(sorted(self._played))} has nothing to do in these steps")
+            last = max((one.number for one in scenario.steps), default=0)
+            told = f"{', '.join(sorted(self._played))} has nothing to do in these steps; there are 1 to {last}"
+            raise UsageError(f"{scenario.name}: {told}")
         names = {name: value.recorded for name, value in scenario.values.items()}
         self._recorded = Recorded(folder, names)
         self._awaited = Awaited(theirs, self._repeats(theirs))

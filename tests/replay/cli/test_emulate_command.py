@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -226,6 +227,15 @@ def test_a_running_emulator_is_told_what_to_do(capsys: pytest.CaptureFixture[str
             assert await command.ended() == 0
 
     run(story())
+
+
+def test_nothing_is_ready_whose_control_port_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["emulate", "scanner", *ALONE, "--control", port]) == 2
+    told = capsys.readouterr()
+    assert "is ready" not in told.out
+    assert told.err == f"dsmreplay: cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
 def test_a_server_elsewhere_cannot_tell_loopback(monkeypatch: pytest.MonkeyPatch) -> None:

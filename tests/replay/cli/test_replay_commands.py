@@ -269,7 +269,7 @@ def test_a_dry_run_sends_nothing(scenario: str, capsys: pytest.CaptureFixture[st
     told = capsys.readouterr().out
     assert [line.split()[:2] for line in told.splitlines()[1:]] == [["3", "send"], ["4", "await"], ["20", "send"]]
     assert main(["run", scenario, "--target", "http://192.0.2.99/", "--dry-run", "--from-step", "21"]) == 2
-    assert "has nothing to do in these steps" in capsys.readouterr().err
+    assert "has nothing to do in these steps; there are 1 to 20" in capsys.readouterr().err
 
 
 def test_a_part_that_needs_what_is_left_out(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
