@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dissector.base.errors import ExitCode
+from dissector.base.errors import ExitCode, UsageError
 from dissector.base.findings import Severity
 from dissector.cli.choose import choose_job
 from dissector.cli.common import Count, note, opened
@@ -19,6 +19,8 @@ _SHOWN = 20
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Run the command."""
+    if args.folder == "-":
+        raise UsageError("-o -: several files are written; name a folder")
     counted = Count()
     left_out = 0
     with opened(args, keep=args.what != "messages", digest=False) as capture:

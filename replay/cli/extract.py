@@ -34,6 +34,8 @@ def run_extract(arguments: argparse.Namespace) -> int:
     choice = _choice(arguments)
     if not (arguments.list or arguments.output or arguments.explain):
         raise UsageError("-o DIR says where the scenario goes (or --list, --explain)")
+    if arguments.output == "-":
+        raise UsageError("-o -: several files are written; name a folder")
     writes = arguments.output and not arguments.list
     if writes:
         # Reading a large capture takes minutes.

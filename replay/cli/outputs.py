@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import errno
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -133,7 +135,7 @@ class Output:
         try:
             yield
         except OSError as error:
-            if not isinstance(error, BrokenPipeError):
+            if not isinstance(error, BrokenPipeError) and not _terminal_gone(error):
                 self._lost(f"standard output: cannot write: {error.strerror or error}")
             abandon_stdout()
             self._gone()
@@ -151,6 +153,12 @@ def no_dash(option: str, path: str) -> None:
     """
     if path == "-":
         raise UsageError(f"{option} -: standard output is taken; give a file, or a pipe such as >(cat)")
+
+
+def _terminal_gone(error: OSError) -> bool:
+    """Nobody sits there any more, which is as good as a pipe without a reader."""
+    # A terminal that was hung up no longer says that it is one.
+    return error.errno == errno.EIO and stat.S_ISCHR(os.fstat(sys.stdout.fileno()).st_mode)
 
 
 @contextlib.contextmanager

@@ -288,6 +288,13 @@ def test_export_overwrites_only_when_asked(cli, pcap, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_a_folder_is_not_standard_output(cli, pcap, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = cli("export", "images", pcap(PULL), "-o", "-")
+    assert (done.code, done.err) == (2, "dsmshark: -o -: several files are written; name a folder\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("limit", [0, 1000, 1 << 20])
 @pytest.mark.parametrize("what", ["images", "messages", "bodies"])
 def test_what_finds_no_room_is_told_and_the_rest_is_written(cli, pcap, tmp_path, what, limit):

@@ -17,8 +17,10 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
+from dissector.base.errors import ExitCode
 from replay.base.clock import RealClock
 from replay.cli import main
+from replay.cli.outputs import Output
 from replay.cli.playing import Keyboard
 from replay.devices.scanserver.filters import Outcome
 from replay.devices.scanserver.server import ScanServer
@@ -79,6 +81,23 @@ def test_a_terminal_that_is_closed_does_not_take_the_report_along(scenario: Path
     os.close(ours)
     assert child.wait(PATIENCE) == 130
     assert [one.get("type") for one in ElementTree.parse(junit).getroot().iter("error")] == ["interrupted"]
+
+
+def test_a_terminal_that_is_gone_is_no_output_that_is_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a command that was told to outlive it."""
+    ours, theirs = pty.openpty()
+    os.close(ours)
+    gone: list[bool] = []
+    with open(theirs, "w") as terminal:
+        monkeypatch.setattr("sys.stdout", terminal)
+        output = Output(lambda: gone.append(True))
+        output.say("as recorded")
+        output.say("in the end")
+    assert output.code(ExitCode.OK) is ExitCode.OK
+    assert gone == [True]
+    assert capsys.readouterr().err == ""
 
 
 def test_a_run_at_the_keyboard_ends_without_a_key(scenario: Path) -> None:
