@@ -369,7 +369,9 @@ class Story:
         job = self.job
         job.timeline.sort(key=lambda step: step.message)
         job.faults.sort(key=lambda fault: fault.message)
-        self.reports.sort(key=_number)
+        # What the rules take for the first that was told is what was sent first, not what was read first.
+        self.reports.sort(key=_sent)
+        self.finals.sort(key=_sent)
         if self.create is not None:
             job.created = self.create.time
         heard = self.heard

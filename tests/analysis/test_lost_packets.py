@@ -107,6 +107,19 @@ def test_what_waits_behind_a_gap_of_another_connection_was_sent_before(play, ana
     assert sorted(told) == found
 
 
+def test_what_was_told_first_is_what_was_sent_first(play, analysed):
+    panel = ScanJob(play, port=5358)
+    panel.status("Processing", service="WS-DSD", stream=2)
+    panel.status("Pending", service="WS-DSD", stream=3).frames = (5,)
+    panel.final(service="WS-DSD")
+    ended = DsmJob(play)
+    ended.final("Aborted", stream=5)
+    ended.final(stream=6).frames = (45,)
+    scan, job = analysed(play.messages).jobs
+    assert (scan.partial, scan.findings) == ("", [])
+    assert (job.completed_state, job.ended) == ("Completed", play.messages[-2].time)
+
+
 @pytest.mark.parametrize("many", [5, 8])
 def test_any_packets_in_a_row_may_be_lost(many: int, tmp_path: Path) -> None:
     """An answer and the next request among them: the answer to that is none to the request before."""
