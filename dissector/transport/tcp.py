@@ -90,33 +90,11 @@ class Direction:
     """
 
     __slots__ = (
-        "_acked_frames",
-        "_acked_time",
-        "_cut_reported",
-        "_given_up",
-        "_held_bytes",
-        "_last_time",
-        "_limits",
-        "_pending",
-        "_pending_bytes",
-        "_pending_start",
-        "_report",
-        "_tail",
-        "_tail_bytes",
-        "_trim_at",
-        "acked",
-        "base",
-        "consumer",
-        "ended",
-        "fin_at",
-        "frames",
-        "held",
-        "last_frame",
-        "next",
-        "started",
-        "syn_seen",
+        "_acked_frames", "_acked_time", "_cut_reported", "_given_up", "_held_bytes", "_last_time", "_limits",
+        "_pending", "_pending_bytes", "_pending_start", "_report", "_tail", "_tail_bytes", "_trim_at", "acked",
+        "base", "consumer", "ended", "fin_at", "frames", "held", "last_frame", "next", "started", "syn_seen",
         "waits",
-    )
+    )  # fmt: skip
 
     def __init__(
         self, consumer: StreamConsumer, report: Callable[[Finding], None], limits: Limits = DEFAULT_LIMITS
@@ -202,6 +180,9 @@ class Direction:
             self._deliver(Piece(start, end, data, frame, at, time))
             self._finish_if_due(frame, time)
             return
+        if not self.held and not self.waits:
+            # What is behind the gap is known later than what is before it.
+            self.flush()
         self._hold(Piece(start, end, data, frame, at, time))
         self._drain(frame, time)
         if self._held_bytes > self._limits.out_of_order or len(self.held) > PIECES:

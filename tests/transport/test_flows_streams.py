@@ -16,7 +16,8 @@ from dissector.base.limits import Limits
 from dissector.capture import open_source
 from dissector.http.model import BodyPolicy
 from dissector.transport.model import StreamEnd
-from tests.fuzz.drive import told
+from tests.fuzz.attacks import Line, capture
+from tests.fuzz.drive import SMALL, told
 from tests.fuzz.oracles import same
 from tests.support import wsd
 from tests.support.lossy import lossy
@@ -53,6 +54,25 @@ def test_both_directions_are_taken_from_the_first_byte_to_the_fin() -> None:
     conversation = passed.conversations[0]
     assert conversation.opened
     assert str(conversation.client) == "192.0.2.1:49153"
+
+
+def test_what_is_before_a_gap_is_not_known_as_late_as_what_is_behind_it() -> None:
+    """Also where nothing made the transport hand it over before."""
+    asked = [wsd.request("/a", "a", wsd.get(f"urn:uuid:{n}", "urn:uuid:device")) for n in range(9)]
+    line = Line(1)
+    # The first 4 kB of a file are a block of their own.
+    frames = [
+        *Line(9).say(bytes(5000)),
+        *line.say(asked[0]),
+        *(frame for n in range(2, 5) for frame in Line(n).say(asked[n])),
+        line.segment(asked[1][50:], at=len(asked[0]) + 50),
+        *(frame for n in range(5, 8) for frame in Line(n).say(asked[n])),
+        line.segment(asked[1][:50], at=len(asked[0])),
+        *Line(8).say(asked[8]),
+    ]
+    whole = told(capture(frames), 8 << 20)
+    assert whole == told(capture(frames), SMALL)
+    assert [m["frames"] for m in whole["messages"]] == [[5], [6], [7], [8], [10], [11], [12], [9, 13], [14]]
 
 
 def test_every_byte_knows_its_frame() -> None:
