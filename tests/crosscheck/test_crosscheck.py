@@ -171,9 +171,14 @@ NOT_CHUNKED = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
 )
 
+TOO_LONG = (
+    b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 6\r\n\r\n",
+)
+
 
 @pytest.mark.tshark
-@pytest.mark.parametrize("odd", [HEAD_BODY, NOT_CHUNKED], ids=["head-body", "not-chunked"])
+@pytest.mark.parametrize("odd", [HEAD_BODY, NOT_CHUNKED, TOO_LONG], ids=["head-body", "not-chunked", "length-exceeds"])
 def test_a_body_that_tshark_does_not_follow_is_explained(odd: tuple[bytes, bytes], tmp_path: Path) -> None:
     story = Story()
     story.channels["c"] = Channel("192.0.2.1", "192.0.2.2", 5357)
