@@ -14,7 +14,8 @@ from dissector.capture.model import Interface, SourceInfo
 from dissector.http.model import HttpMessage
 from dissector.messages import Message
 from dissector.output.findings import finding_lines, findings_json
-from dissector.output.text import PLAIN, Palette, count, printable, size_text
+from dissector.output.summary import LONGEST
+from dissector.output.text import PLAIN, Palette, clip, count, printable, size_text
 from dissector.output.times import duration_text, iso_time
 from dissector.transport.model import TransportStats
 
@@ -22,6 +23,8 @@ __all__ = ["SCHEMA", "Report", "Tally", "info_json", "info_lines"]
 
 SCHEMA = "dsmshark.info/1"
 _SHOWN = 10
+_COMMENT = 2000
+"""Columns of one comment."""
 
 
 @dataclass(slots=True)
@@ -172,7 +175,7 @@ def info_lines(report: Report, paint: Palette = PLAIN) -> Iterator[str]:
     named = [one for one in report.interfaces if one.name or one.description]
     for one in named[:_SHOWN]:
         words = [one.name, one.description, f"limit {one.snaplen} bytes" if one.snaplen else "", one.os]
-        yield _fact("interface", printable(", ".join(word for word in words if word)))
+        yield _fact("interface", _told(", ".join(word for word in words if word)))
     links = [
         f"{link_name(number)} ({count(packets, 'packet')})" for number, packets in sorted(stats.link_types.items())
     ]
@@ -195,7 +198,7 @@ def info_lines(report: Report, paint: Palette = PLAIN) -> Iterator[str]:
         yield ""
         yield paint("title", "Comments in the capture")
         for frame, text in info.comments[:_SHOWN]:
-            yield f"  {f'frame {frame}: ' if frame else ''}{printable(text)}"
+            yield f"  {f'frame {frame}: ' if frame else ''}{clip(printable(text), _COMMENT)}"
         if len(info.comments) > _SHOWN:
             yield f"  and {len(info.comments) - _SHOWN:,} more"
     if report.tally.rules:
@@ -212,6 +215,11 @@ def info_lines(report: Report, paint: Palette = PLAIN) -> Iterator[str]:
         yield ""
         for note in report.notes:
             yield f"note: {printable(note)}"
+
+
+def _told(text: str) -> str:
+    """What others wrote: a name of 60,000 characters would hide the rest."""
+    return clip(printable(text), LONGEST)
 
 
 def _fact(label: str, text: str) -> str:
@@ -242,7 +250,7 @@ def _hosts(report: Report, paint: Palette) -> Iterator[str]:
     yield ""
     yield paint("title", "WSD endpoints")
     for host in report.hosts:
-        name = f"  “{printable(host.name)}”" if host.name else ""
+        name = f"  “{_told(host.name)}”" if host.name else ""
         yield f"  {printable(host.address)}{name}  {', '.join(host.roles) or 'role unknown'}"
         for port, services in sorted(host.serves.items()):
             yield f"      serves {', '.join(services)} on port {port}"
@@ -255,13 +263,13 @@ def _hosts(report: Report, paint: Palette) -> Iterator[str]:
         ]
         known = ", ".join(fact for fact in facts if fact)
         if known:
-            yield f"      {printable(known)}"
+            yield f"      {_told(known)}"
         if host.identifiers:
-            yield f"      {printable(', '.join(host.identifiers[:2]))}"
+            yield f"      {_told(', '.join(host.identifiers[:2]))}"
         if host.types:
-            yield f"      types {printable(', '.join(host.types[:6]))}"
+            yield f"      types {_told(', '.join(host.types[:6]))}"
         for hosted in host.hosted[:_SHOWN]:
             places = ", ".join(dict.fromkeys(hosted.addresses[:2]))
-            yield f"      hosts {printable(', '.join(hosted.types))} at {printable(places)}"
+            yield f"      hosts {_told(', '.join(hosted.types))} at {_told(places)}"
         if len(host.hosted) > _SHOWN:
             yield f"      hosts {len(host.hosted) - _SHOWN} more services"

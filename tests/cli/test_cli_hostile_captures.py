@@ -6,9 +6,12 @@ from __future__ import annotations
 import re
 import shlex
 import signal
+import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -177,3 +180,19 @@ def test_help_whose_reader_has_gone_is_no_error(name):
     line = f'("{sys.executable}" -m {name} --help; echo $? >&2) | true'
     ended = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
     assert ended.stderr == "0\n"
+
+
+def test_long_names_do_not_hide_what_info_tells(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    """An interface's name and a comment may have 60,000 characters."""
+
+    def block(kind: int, body: bytes) -> bytes:
+        return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
+
+    def option(kind: int, text: bytes) -> bytes:
+        return struct.pack("<HH", kind, len(text)) + text + bytes(4)
+
+    head = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + option(1, b"c" * 60_000))
+    file = tmp_path / "long.pcapng"
+    file.write_bytes(head + block(1, struct.pack("<HHI", 1, 0, 0) + option(2, b"n" * 60_000)))
+    lines = [line for line in cli("info", str(file)).out.splitlines() if "nnn" in line or "ccc" in line]
+    assert list(map(len, lines)) == [len("interface     ") + 160, len("  ") + 2000]

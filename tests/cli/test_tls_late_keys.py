@@ -126,9 +126,14 @@ def test_where_secrets_are_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     for piece in range(place - 1, place + 6):
         monkeypatch.setattr(secrets, "PIECE", piece)
         assert secrets_ahead([str(file)]) == ([KEYS], True)
-    monkeypatch.setattr(secrets, "LOOKS", 1)
-    assert secrets_ahead([str(file)]) == ([], False)
-    monkeypatch.setattr(secrets, "LOOKS", 10)
+    # Places that hold none are bounded, blocks are not: there may be one for each connection.
+    monkeypatch.setattr(secrets, "LOOKS", 3)
+    assert secrets_ahead([str(file)]) == ([KEYS], True)
+    several = tmp_path / "d"
+    several.write_bytes(raw + raw[place - 8 : place - 8 + int.from_bytes(raw[place - 4 : place], "little")] * 5)
+    assert secrets_ahead([str(several)]) == ([KEYS] * 6, True)
+    several.write_bytes(raw[: place - 8] + b"KSLT" * 3 + raw[place - 8 :])
+    assert secrets_ahead([str(several)]) == ([], False)
     monkeypatch.setattr(secrets, "AHEAD", 100)
     monkeypatch.setattr(secrets, "PIECE", 100)
     assert secrets_ahead([str(file)]) == ([], False)
