@@ -32,6 +32,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from dissector.base.breaking import left_to_the_parent
 from dissector.base.errors import UnreadableInput
 from dissector.capture.model import FilePlace
 from dissector.transport.model import PacketColumns
@@ -114,7 +115,7 @@ class Stage(Generic[T]):
             self._pipe.close()
             # It may wait for a stage before it, or compute: nothing of it is wanted any more.
             with suppress(ProcessLookupError):
-                os.kill(self._child, signal.SIGTERM)
+                os.kill(self._child, signal.SIGKILL)
             with suppress(ChildProcessError):
                 os.waitpid(self._child, 0)
             self._child = 0
@@ -122,9 +123,7 @@ class Stage(Generic[T]):
 
 def _run(make: Callable[[], Iterator[Any]], descriptor: int) -> None:
     """The life of the forked process."""
-    # Ctrl-C goes to all processes of the terminal; the first one decides what becomes of it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    left_to_the_parent()
     try:
         with os.fdopen(descriptor, "wb") as pipe:
             try:

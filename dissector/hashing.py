@@ -16,6 +16,7 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
+from dissector.base.breaking import left_to_the_parent
 from dissector.base.errors import UnreadableInput
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class HashProcess:
         if not self._child:
             os.close(self._commands)
             os.close(self._answers)
+            left_to_the_parent()
             with suppress(BaseException):
                 _work(self._ring, orders, answers)
             os._exit(0)

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 from dissector.analysis import Analysis
 from dissector.analysis.model import Exchange, Job, Notification, Subscription
 from dissector.assembly import MessagePass
+from dissector.base.breaking import heeded, repeated
 from dissector.base.errors import UsageError
 from dissector.base.findings import Finding
 from dissector.base.limits import DEFAULT_LIMITS, Limits
@@ -353,21 +354,24 @@ class Capture:
         return isinstance(self._paths, Sequence) and not any(os.fspath(path) == "-" for path in self._paths)
 
     def _catch_interrupt(self) -> Callable[[], None]:
-        """Ctrl-C ends the pass between two blocks; a read that waits for input is broken off at once."""
-        main = threading.current_thread() is threading.main_thread()
-        if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        """Ctrl-C ends the pass between two blocks; a read that waits for input is broken off at once. So do other
+        signals where the command line says so."""
+        if threading.current_thread() is not threading.main_thread():
             return lambda: None
 
         def handle(number: int, frame: FrameType | None) -> None:
+            if repeated(number):
+                return
             again = self.interrupted
             self.interrupted = True
             self._pass.stop()
             if self._pass.waiting or again:
                 raise KeyboardInterrupt
 
-        before = signal.signal(signal.SIGINT, handle)
+        before = {number: signal.signal(number, handle) for number in heeded()}
 
         def restore() -> None:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
         return restore

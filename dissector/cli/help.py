@@ -82,7 +82,7 @@ EXIT_CODES = """
     1    findings of severity error are among what was shown (crosscheck: differences)
     2    the command line is wrong
     3    the input cannot be read, or the output cannot be written
-    130  broken off before anything was read
+    130  broken off before anything was read; else what was read until Ctrl-C (SIGTERM, SIGHUP) is shown
 """
 
 SCHEMA_NAMES = """

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from dissector.base.breaking import as_ctrl_c
 from dissector.base.errors import DsmsharkError, ExitCode
 from dissector.cli.parser import build_parser
 from dissector.cli.streams import abandon_stdout, ready_streams
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     if argv is None:
         _prepare()
+        as_ctrl_c()
     try:
         args = build_parser(given).parse_args(given)
         command = import_module(f"dissector.cli.{args.module}")

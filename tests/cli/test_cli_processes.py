@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import gzip
+import math
 import os
 import pickle
 import select
@@ -18,6 +19,7 @@ import pytest
 import dissector
 from dissector import ahead, hashing, reader
 from dissector.assembly import MessagePass
+from dissector.base import breaking
 from dissector.base.errors import UnreadableInput
 from dissector.base.limits import DEFAULT_LIMITS, Limits
 from dissector.capture import open_source
@@ -326,6 +328,63 @@ def heeding():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def quiet_until_now(monkeypatch):
+    """No signal came just before."""
+    monkeypatch.setattr(breaking, "_last", -math.inf)
+    before = [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)]
+    yield
+    for number, handler in zip((signal.SIGTERM, signal.SIGHUP), before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("quiet_until_now")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_goes_to_the_whole_group_is_the_first_ones(monkeypatch, number):
+    """Of ``timeout`` and of a closed terminal: each stage gets it, the first one twice."""
+    made: list[ahead.Stage[object]] = []
+
+    def kept(make):
+        made.append(ahead.Stage(make))
+        return made[-1]
+
+    monkeypatch.setattr("dissector.stages.Stage", kept)
+    breaking.as_ctrl_c()
+    with dissector.open(PCAPS / SAMPLES[2], jobs=2) as capture:
+        seen = []
+
+        def sink(message):
+            if not seen:
+                os.kill(made[0]._child, number)
+                signal.raise_signal(number)
+                signal.raise_signal(number)
+            seen.append(message.number)
+
+        capture.run(sink)
+        assert capture.interrupted
+        assert capture.stats.frames
+    # The report is under way.
+    signal.raise_signal(number)
+
+
+@pytest.mark.usefixtures("quiet_until_now")
+def test_a_signal_outside_of_a_pass_is_ctrl_c(monkeypatch):
+    breaking.as_ctrl_c()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    monkeypatch.setattr(breaking, "AT_ONCE", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGHUP)
+
+
+@pytest.mark.usefixtures("quiet_until_now")
+def test_what_is_ignored_or_taken_stays_so():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    breaking.as_ctrl_c()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert signal.SIGHUP not in breaking.heeded()
 
 
 @pytest.mark.usefixtures("heeding")
