@@ -12,7 +12,6 @@ Sources: NSS Key Log Format (draft-ietf-tls-keylogfile), RFC 5246 7.4.7.1 (RSA),
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -353,7 +352,12 @@ class KeyLog:
 
 
 def _short(name: bytes) -> bytes:
-    return name if len(name) <= NAME else hashlib.sha256(name).digest()
+    if len(name) <= NAME:
+        return name
+    # Captures without long names, nearly all, do not wait for it.
+    import hashlib
+
+    return hashlib.sha256(name).digest()
 
 
 def _hex(word: bytes) -> bytes:
