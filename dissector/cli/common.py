@@ -134,7 +134,11 @@ def opened(
 
 @contextlib.contextmanager
 def output(args: argparse.Namespace) -> Iterator[TextIO]:
-    """Standard output, or the file of ``-o``."""
+    """Standard output, or the file of ``-o``.
+
+    Raises:
+        UnwritableOutput: the file cannot be written, or not to its end.
+    """
     path = getattr(args, "output", None)
     if path in (None, "-"):
         yield sys.stdout
@@ -144,8 +148,16 @@ def output(args: argparse.Namespace) -> Iterator[TextIO]:
         file = open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n")  # noqa: SIM115 - closed by the with below
     except OSError as error:
         raise UnwritableOutput(f"{path}: cannot write: {error.strerror}") from error
-    with file:
-        yield file
+    try:
+        with file:
+            yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # A write has no name of its own; standard error loses what it cannot write.
+        raise UnwritableOutput(f"{path}: cannot write: {error.strerror or error}") from error
 
 
 def never_the_input(path: str, args: argparse.Namespace) -> None:

@@ -288,6 +288,12 @@ def test_export_overwrites_only_when_asked(cli, pcap, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.parametrize("words", [("jobs",), ("read",), ("read", "--json"), ("events",), ("info",)])
+def test_what_has_no_room_is_told_by_its_name(cli, pcap, words):
+    done = cli(*words, pcap(PULL), "-o", "/dev/full")
+    assert (done.code, done.err) == (3, "dsmshark: /dev/full: cannot write: No space left on device\n")
+
+
 def test_a_folder_is_not_standard_output(cli, pcap, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = cli("export", "images", pcap(PULL), "-o", "-")
