@@ -35,7 +35,7 @@ from dissector.http.refused import begins_tls, by_400, by_tls, without_a_word
 from dissector.http.search import JOINED, NO_START_LINE, SKIPPED, Search, Skipped
 from dissector.http.speaker import Speaker
 from dissector.http.start import StartLine, parse_start_line
-from dissector.http.tunnel import TLS_RECORD, Ended
+from dissector.http.tunnel import TLS_ALERT, TLS_RECORD, Ended
 from dissector.transport.model import Conversation, Run, StreamConsumer, StreamEnd
 
 __all__ = ["MessageReader"]
@@ -407,7 +407,8 @@ class MessageReader:
     def _tunnels(self, data: bytes | memoryview, base: int, pos: int) -> bool:
         """Where a message has to begin another protocol does; HTTP in the clear inside a tunnel is read on."""
         first = data[pos]
-        if first == TLS_RECORD and self._tunnel.readable:
+        begins = first == TLS_RECORD or (first == TLS_ALERT and self._tunnel.begun)
+        if begins and self._tunnel.readable:
             self._enter(base + pos)
         elif self._tunnel.agreed and not (0x41 <= first <= 0x5A or first in b"\r\n"):
             self._opaque()

@@ -13,10 +13,12 @@ from typing import NamedTuple
 from dissector.base.origin import Endpoint, StreamRef
 from dissector.transport.model import Conversation, StreamConsumer, StreamEnd
 
-__all__ = ["TLS_RECORD", "Ended", "Inside", "Tunnel"]
+__all__ = ["TLS_ALERT", "TLS_RECORD", "Ended", "Inside", "Tunnel"]
 
 TLS_RECORD = 0x16
 """First byte of TLS: a handshake record. No start line of HTTP begins so."""
+TLS_ALERT = 0x15
+"""First byte of a server that refuses the client's hello."""
 
 WORDS = 300
 """Characters kept of what the client asked for."""

@@ -136,6 +136,19 @@ def test_why_it_failed_is_told_without_keys(how: str, version: str, cli, tmp_pat
     assert "1 TLS connection from 192.0.2.10 to 192.0.2.20:3128 failed: see the findings" in said
 
 
+@pytest.mark.parametrize(("how", "mss"), [*((how, 1460) for how in BEGINNINGS), ("proxy", 1), ("upgrade", 1)])
+def test_a_server_that_refuses_the_hello_says_why(how: str, mss: int, cli, tmp_path: Path) -> None:
+    """All that it sends is an alert."""
+    done = talk(client_context("1.2"), server_context(identity(), "1.3"), [])
+    assert [data[:1] for back, data in done.pieces if back] == [b"\x15"]
+    file = tmp_path / "refused.pcap"
+    file.write_bytes(write_pcap(list(Wire(mss=mss).carry(one(done, BEGINNINGS[how])))))
+    (connection,) = json.loads(cli("tls", "--json", str(file)).out)["connections"]
+    assert [(alert["from"], alert["name"]) for alert in connection["alerts"]] == [("server", "protocol_version")]
+    (told,) = [one["text"] for one in json.loads(cli("jobs", "--json", str(file)).out)["findings"]]
+    assert "the server broke the handshake off with protocol_version" in told
+
+
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_without_keys_it_is_counted(version: str, cli, tmp_path: Path) -> None:
     done = talk(client_context(version), server_context(identity("ec"), version), GET)

@@ -254,6 +254,9 @@ class TlsConnection:
     def _note_answer(self) -> None:
         """What the server began with in place of its hello."""
         for side in self.sides:
+            if side.start_frame < self.facts.frame:
+                # It stands before the hello: what was said before STARTTLS.
+                continue
             if side.other is not None and side.other.client and (first_line(side.start) or not side.joined):
                 self.facts.answered, self.facts.answer_frame = side.start, side.start_frame
 
