@@ -19,6 +19,10 @@ class Limits:
     """One record (packet or block) of a capture file; a longer one is left out as damage."""
     notes: int = 32 << 20
     """Comments, names and secrets kept of all capture files together; further ones are left out."""
+    interfaces: int = 100_000
+    """Capture interfaces of all files together; packets of further ones are left out."""
+    sections: int = 20_000
+    """Sections of one pcapng file (0.2 ms each); the file is read no further."""
     unpack_ratio: int = 1000
     """Decompressed to compressed size of a capture file, above `unpack_free`; the file is read no further."""
     unpack_free: int = 1 << 30

@@ -41,10 +41,6 @@ TOO_MANY = rule("pcapng.interfaces", Severity.ERROR, "More interfaces than are k
 SECTION, INTERFACE, PACKET, SIMPLE, NAMES, ENHANCED, SECRETS = 0x0A0D0D0A, 1, 2, 3, 4, 6, 10
 _CUSTOM = (0x00000BAD, 0x40000BAD)
 
-MAX_INTERFACES = 100_000
-MAX_SECTIONS = 20_000
-"""Sections of one file; each costs 0.2 ms, and a block of its own to whoever reads on."""
-
 
 class PcapngReader(RecordReader):
     """Reads one pcapng file."""
@@ -182,8 +178,9 @@ class PcapngReader(RecordReader):
         if major != 1:
             self._say(VERSION, f"A section says it is pcapng {major}.{minor}; it was read as 1.0", at)
         self._sections += 1
-        if self._sections > MAX_SECTIONS:
-            self._abandon(at, f"More than {MAX_SECTIONS} sections in one file")
+        most = self.limits.sections
+        if self._sections > most:
+            self._abandon(at, f"More than {most} sections in one file")
             raise Lost(at, "too many sections")
         self._numbers, self._clocks, self._snaplens = [], [], []
         self._stride = STRIDE
@@ -332,8 +329,9 @@ class PcapngReader(RecordReader):
         if len(body) < 8:
             self._say(SHORT, f"The interface description at offset {self.base + at} is too short", at)
             return False
-        if len(self.interfaces) >= MAX_INTERFACES:
-            self._say(TOO_MANY, f"More than {MAX_INTERFACES} interfaces: packets of the others are left out", at)
+        most = self.limits.interfaces
+        if len(self.interfaces) >= most:
+            self._say(TOO_MANY, f"More than {most} interfaces: packets of the others are left out", at)
             return False
         link_type, _, snaplen = struct.unpack_from(self._order + "HHI", body)
         made = Interface(len(self.interfaces), link_type, snaplen)

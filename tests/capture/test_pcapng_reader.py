@@ -343,3 +343,21 @@ def test_nothing_but_section_headers_is_quick() -> None:
     head = pcapng([])[:28]
     _, source = read(head * 5000)
     assert source.info.findings == []
+
+
+@pytest.mark.parametrize("most", [2, 3])
+def test_sections_are_bounded(most: int) -> None:
+    one = pcapng()
+    frames, source = read(one * 3, limits=replace(DEFAULT_LIMITS, sections=most))
+    assert len(frames) == most * len(FRAMES)
+    told = [(finding.rule, finding.offset) for finding in source.info.findings]
+    assert told == ([] if most == 3 else [("pcap.abandoned", 2 * len(one))])
+
+
+@pytest.mark.parametrize("most", [2, 3])
+def test_interfaces_are_bounded(most: int) -> None:
+    """Over all sections: packets of those that are beyond are left out, and it is told once."""
+    frames, source = read(pcapng() * 3 + pcapng(), limits=replace(DEFAULT_LIMITS, interfaces=most))
+    assert len(frames) == most * len(FRAMES)
+    assert len(source.interfaces) == most
+    assert {finding.rule for finding in source.info.findings} >= {"pcapng.interfaces"}

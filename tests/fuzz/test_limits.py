@@ -179,7 +179,7 @@ EDGES: dict[str, tuple[Limits, str, Callable[[], Iterable[bytes]], Callable[[], 
 """Limit → limits, the rule of what is hit, a capture that just fits, one that does not."""
 
 ELSEWHERE = {
-    "record", "notes", "unpack_ratio", "unpack_free",  # tests/capture
+    "record", "notes", "interfaces", "sections", "unpack_ratio", "unpack_free",  # tests/capture
     "gap_wait_segments", "undecided", "out_of_order",  # tests/transport: they lose nothing of their own
     "messages",  # below
     "keep", "unpaired",  # bounds of memory that lose nothing of a message: tests/http, and below
