@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from lxml import etree
 
-from dissector.base.errors import UnreadableInput
+from dissector.base.errors import UnwritableOutput
 from dissector.output.jsontext import dumps
 from replay.player.difference import Difference
 from replay.player.result import Result
@@ -145,9 +145,9 @@ def test_a_target_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 def test_outputs_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableInput, match="No such file or directory"):
+    with pytest.raises(UnwritableOutput, match="No such file or directory"):
         write_junit([run_suite(result())], tmp_path / "no" / "junit.xml", name="x")
-    with pytest.raises(UnreadableInput, match="No such file or directory"):
+    with pytest.raises(UnwritableOutput, match="No such file or directory"):
         write_page("x", tmp_path / "no" / "page.html")
 
 
