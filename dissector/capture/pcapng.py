@@ -184,7 +184,7 @@ class PcapngReader(RecordReader):
             raise Lost(at, "too many sections")
         self._numbers, self._clocks, self._snaplens = [], [], []
         self._stride = STRIDE
-        for code, value in options(data[at + 24 : end - 4], order):
+        for code, value in options(memoryview(data)[at + 24 : end - 4], order):
             if code == 1:
                 self._notes.comment(value)
         return end
@@ -230,8 +230,10 @@ class PcapngReader(RecordReader):
         """The frames of blocks that are whole; the others are read on the way."""
         known = len(self._numbers)
         described: list[int] = []
+        # Not copied: one block may have 64 MB.
+        view = memoryview(data)
         for i in np.flatnonzero((types == INTERFACE) | (types == NAMES) | (types == SECRETS)).tolist():
-            body = data[int(places[i]) + 8 : int(places[i] + lengths[i]) - 4]
+            body = view[int(places[i]) + 8 : int(places[i] + lengths[i]) - 4]
             if types[i] == INTERFACE:
                 if self._interface(body, int(places[i])):
                     described.append(i)
@@ -240,7 +242,7 @@ class PcapngReader(RecordReader):
                     self._notes.names(address, names)
             elif len(body) >= 8:
                 kind, size = self._block_head(body, 0)
-                self._notes.secrets(kind, body[8 : 8 + size])
+                self._notes.secrets(kind, bytes(body[8 : 8 + size]))
         simple = types == SIMPLE
         packets = np.flatnonzero((types == ENHANCED) | (types == PACKET) | simple & (lengths >= 16))
         full = ~simple[packets]
@@ -325,7 +327,7 @@ class PcapngReader(RecordReader):
         self._last_time = int(time[-1])
         return time
 
-    def _interface(self, body: bytes, at: int) -> bool:
+    def _interface(self, body: bytes | memoryview, at: int) -> bool:
         if len(body) < 8:
             self._say(SHORT, f"The interface description at offset {self.base + at} is too short", at)
             return False

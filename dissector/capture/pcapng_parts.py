@@ -75,7 +75,7 @@ class Clock:
         return times
 
 
-def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+def options(body: bytes | memoryview, order: str) -> Iterator[tuple[int, bytes]]:
     """The options of a block, as (code, value), up to the end mark or the first that does not fit."""
     at = 0
     for _ in range(_MAX_OPTIONS):
@@ -84,7 +84,7 @@ def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         code, length = struct.unpack_from(order + "HH", body, at)
         if code == 0 or at + 4 + length > len(body):
             return
-        yield code, body[at + 4 : at + 4 + length]
+        yield code, bytes(body[at + 4 : at + 4 + length])
         at += 4 + length + (-length % 4)
 
 
@@ -93,7 +93,7 @@ def text(value: bytes) -> str:
     return value.rstrip(b"\0").decode("utf-8", "replace")
 
 
-def name_records(body: bytes, order: str) -> Iterator[tuple[str, list[str]]]:
+def name_records(body: bytes | memoryview, order: str) -> Iterator[tuple[str, list[str]]]:
     """The records of a name resolution block, as (address, names)."""
     from ipaddress import ip_address
 
@@ -104,7 +104,7 @@ def name_records(body: bytes, order: str) -> Iterator[tuple[str, list[str]]]:
         if kind == 0 or at + 4 + length > len(body):
             return
         if size is not None and length > size:
-            value = body[at + 4 : at + 4 + length]
+            value = bytes(body[at + 4 : at + 4 + length])
             names = [text(name) for name in value[size:].split(b"\0") if name]
             yield str(ip_address(value[:size])), names
         at += 4 + length + (-length % 4)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dissector.base.errors import UnreadableInput
 from dissector.base.limits import DEFAULT_LIMITS
-from dissector.capture import TLS_KEY_LOG, PcapngWriter
+from dissector.capture import TLS_KEY_LOG, PcapngWriter, open_source
 from dissector.capture.pcapng_parts import Clock
 from tests.support.capture_files import BEGIN, FRAMES, Frame, pcapng, read
 
@@ -361,3 +363,19 @@ def test_interfaces_are_bounded(most: int) -> None:
     assert len(frames) == most * len(FRAMES)
     assert len(source.interfaces) == most
     assert {finding.rule for finding in source.info.findings} >= {"pcapng.interfaces"}
+
+
+def test_a_large_block_is_not_copied(tmp_path: Path) -> None:
+    """Of names, as of secrets and interfaces: one block may have 64 MB."""
+    name = b"a" * 59_995
+    body = 200 * (struct.pack("<HH", 1, 60_000) + bytes([192, 0, 2, 1]) + name + b"\0")
+    path = tmp_path / "names.pcapng"
+    path.write_bytes(pcapng() + struct.pack("<II", 4, len(body) + 12) + body + struct.pack("<I", len(body) + 12))
+    with open_source(path, block_bytes=1 << 20) as source:
+        tracemalloc.start()
+        frames = sum(len(block) for block in source)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert frames == len(FRAMES)
+    assert source.info.names == {"192.0.2.1": [name.decode()]}
+    assert peak < 1.5 * len(body)
